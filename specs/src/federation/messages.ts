@@ -1,0 +1,86 @@
+import { z } from 'zod'
+import { EpochMs, HospitalId, RegionId } from '../identifiers.ts'
+
+/**
+ * What is inside an envelope between a node and the hub. `seq` counts per pair of parties and direction, from 1,
+ * without gaps: the receiver takes only `last + 1`; anything else is a repetition or shows a loss.
+ */
+export const Posting = z.object({ seq: z.number().int().positive(), kind: z.string().max(64), body: z.unknown() })
+export type Posting = z.infer<typeof Posting>
+
+/** Both ends tell what they hold; each resends what the other lacks. Asked on every (re)connect and as heartbeat. */
+export const SyncRequest = z.object({
+  receivedUpTo: z.number().int().nonnegative(),
+  sentUpTo: z.number().int().nonnegative(),
+  version: z.string().max(32),
+  /** Operating facts shown in the console; never patient data. */
+  status: z.object({
+    pendingMessages: z.number().int().nonnegative(),
+    refusedMessages: z.number().int().nonnegative(),
+    studies: z.number().int().nonnegative(),
+    instances: z.number().int().nonnegative(),
+    freeBytes: z.number().nonnegative(),
+    transfersActive: z.number().int().nonnegative(),
+    address: z.string().max(200),
+  }),
+})
+export type SyncRequest = z.infer<typeof SyncRequest>
+export const SyncReply = z.object({ receivedUpTo: z.number().int().nonnegative(), sentUpTo: z.number().int().nonnegative(), now: EpochMs })
+export type SyncReply = z.infer<typeof SyncReply>
+
+export const HospitalKind = z.enum(['submitter', 'processor', 'data-centre'])
+export type HospitalKind = z.infer<typeof HospitalKind>
+/** 区域书写, 区域审核, 区域会诊 (FED-13). */
+export const TaskType = z.enum(['writing', 'review', 'consultation'])
+export type TaskType = z.infer<typeof TaskType>
+/** 推送, 查询 (FED-14). */
+export const FlowMode = z.enum(['push', 'pull'])
+export type FlowMode = z.infer<typeof FlowMode>
+
+export const HospitalConfig = z.object({
+  id: HospitalId,
+  /** 医院名称 */
+  name: z.string().trim().min(1).max(60),
+  /** 医院代码: 统一社会信用代码 or 医疗机构编码 (FED-08) */
+  code: z.string().trim().min(1).max(22),
+  /** 院侧代理地址, as users of the hospital reach it; shown, never connected to by the hub (outbound only). */
+  agentAddress: z.string().trim().max(200).default(''),
+  kinds: z.array(HospitalKind).min(1),
+  taskTypes: z.array(TaskType),
+  flowModes: z.array(FlowMode),
+})
+export type HospitalConfig = z.infer<typeof HospitalConfig>
+
+export const DirectoryEntry = HospitalConfig.extend({
+  /** Leaf certificate, PEM; empty before the hospital has joined. */
+  certificate: z.string(),
+  revoked: z.boolean(),
+})
+export type DirectoryEntry = z.infer<typeof DirectoryEntry>
+
+/** Hub → every node whenever the registry changes: whole and versioned, so the newest replaces all before it. */
+export const Directory = z.object({
+  version: z.number().int().positive(),
+  regionId: RegionId,
+  regionName: z.string(),
+  hospitals: z.array(DirectoryEntry),
+  /** PEM certificate revocation list of the region CA. */
+  crl: z.string(),
+})
+export type Directory = z.infer<typeof Directory>
+
+/** Message kinds node → hub and hub → node. */
+export const kinds = {
+  directory: 'region.directory',
+  consultCommand: 'consult.command',
+  consultEvent: 'consult.event',
+  consultAnswer: 'consult.answer',
+  problemReport: 'region.problem',
+} as const
+
+/** A refusal at a node that the region's administrator should see (bad envelopes, full disk). */
+export const ProblemReport = z.object({ at: EpochMs, code: z.string().max(64), facts: z.record(z.string(), z.unknown()) })
+export type ProblemReport = z.infer<typeof ProblemReport>
+
+/** Services that answer core requests. */
+export const services = { sync: 'sync', transferOpen: 'transfer.open', transferPiece: 'transfer.piece', transferMetadata: 'transfer.metadata', examRead: 'exam.read' } as const

@@ -1,0 +1,169 @@
+import { z } from 'zod'
+import { AeTitle, EpochMs, HospitalId, RegionId, StudyInstanceUid, TaskId } from '../identifiers.ts'
+import { ConsultFacts, ConsultRequest, ConsultState, ConsultTarget, ExamSnapshot, Holder, ImagesTo, KeyImage, Opinion } from '../consult/messages.ts'
+import { FlowMode, HospitalConfig, TaskType } from '../federation/messages.ts'
+import { NodeRole } from '../access/grant.ts'
+import { TimelineEvent } from '../hub-api/schemas.ts'
+
+export const NodeUser = z.object({ id: z.string(), username: z.string(), name: z.string(), title: z.string(), roles: z.array(NodeRole) })
+export type NodeUser = z.infer<typeof NodeUser>
+export const NodeSession = z.object({ token: z.string(), user: NodeUser, hospital: z.object({ id: HospitalId, name: z.string() }) })
+export type NodeSession = z.infer<typeof NodeSession>
+
+/** GET /api/exams: the hospital's own exams, newest first. */
+export const ExamRow = z.object({
+  examId: z.string(),
+  regionId: z.string(),
+  hospitalId: HospitalId,
+  accessionNumber: z.string(),
+  patientId: z.string(),
+  patientName: z.string(),
+  patientSex: z.string(),
+  patientBirthDate: z.string(),
+  modality: z.string(),
+  bodyPart: z.string(),
+  description: z.string(),
+  studyDate: z.string(),
+  studyTime: z.string(),
+  studyInstanceUid: StudyInstanceUid.nullable(),
+  seriesCount: z.number().int(),
+  instanceCount: z.number().int(),
+  sizeBytes: z.number().int(),
+  receivedAt: EpochMs,
+  /** Newest consultation of this exam, if any. */
+  consult: z.object({ taskId: TaskId, state: z.string() }).nullable(),
+})
+export type ExamRow = z.infer<typeof ExamRow>
+export const ExamDetail = ExamRow.extend({ clinicalHistory: z.string(), reportFindings: z.string(), reportImpression: z.string(), updatedAt: EpochMs })
+export type ExamDetail = z.infer<typeof ExamDetail>
+/** PATCH /api/exams/:examId */
+export const ExamChange = z.object({ clinicalHistory: z.string().max(20_000).optional(), reportFindings: z.string().max(50_000).optional(), reportImpression: z.string().max(20_000).optional(), bodyPart: z.string().max(64).optional() })
+export type ExamChange = z.infer<typeof ExamChange>
+
+/** POST /api/consults */
+export const ConsultApplication = z.object({
+  /** Made by the page, so that a repeated press makes one consultation. */
+  taskId: TaskId,
+  examId: z.string().min(1),
+  mode: FlowMode,
+  target: ConsultTarget,
+  imagesTo: ImagesTo,
+  urgency: z.enum(['routine', 'urgent']),
+  question: z.string().trim().min(1, '请填写会诊问题').max(5_000),
+})
+export type ConsultApplication = z.infer<typeof ConsultApplication>
+
+/** `queued` and `refused` exist only at the node that sent the command: before the hub's answer, or after its refusal. */
+export const LocalConsultState = z.union([ConsultState, z.enum(['queued', 'refused'])])
+export type LocalConsultState = z.infer<typeof LocalConsultState>
+
+export const ConsultRow = z.object({
+  taskId: TaskId,
+  regionId: RegionId,
+  /** submitter: our request; processor: offered to or held by us; data-centre: images pass through us. */
+  side: z.enum(['submitter', 'processor', 'data-centre']),
+  submitter: HospitalId,
+  submitterName: z.string(),
+  state: LocalConsultState,
+  revision: z.number().int(),
+  holder: Holder.nullable(),
+  facts: ConsultFacts.omit({ grant: true }),
+  /** Full name where the request could be opened, otherwise the masked label. */
+  patientName: z.string(),
+  question: z.string(),
+  examId: z.string().nullable(),
+  appliedAt: EpochMs,
+  updatedAt: EpochMs,
+  /** Images at this node: done of total instances. */
+  images: z.object({ held: z.number().int(), total: z.number().int(), state: z.enum(['none', 'waiting', 'running', 'complete', 'failed']) }),
+  /** A command of this node still waiting for the hub's answer. */
+  pending: z.string().nullable(),
+  /** Last refusal of a command of this node. */
+  problem: z.object({ code: z.string(), title: z.string(), facts: z.record(z.string(), z.unknown()) }).nullable(),
+})
+export type ConsultRow = z.infer<typeof ConsultRow>
+
+/** `applied` is the submitter's own step before the hub (申请); the others are the hub's events. */
+export const ConsultDetail = ConsultRow.extend({
+  request: ConsultRequest.nullable(),
+  opinion: Opinion.omit({ keyObject: true }).nullable(),
+  opinionValid: z.boolean().nullable(),
+  keyImageSeriesInstanceUid: z.string().nullable(),
+  events: z.array(TimelineEvent),
+  hospitalNames: z.record(z.string(), z.string()),
+})
+export type ConsultDetail = z.infer<typeof ConsultDetail>
+
+export const OpinionDraft = z.object({ findings: z.string().max(50_000), opinion: z.string().max(20_000), advice: z.string().max(10_000), keyImages: z.array(KeyImage).max(100) })
+export type OpinionDraft = z.infer<typeof OpinionDraft>
+/** GET/PUT /api/consults/:taskId/draft — kept on the server, so that a phone or another desk goes on with it. */
+export const SavedDraft = OpinionDraft.extend({ savedAt: EpochMs.nullable(), revision: z.number().int() })
+export type SavedDraft = z.infer<typeof SavedDraft>
+
+export const LiveExam = z.object({ exam: ExamSnapshot, source: z.enum(['live', 'copy']), at: EpochMs })
+export type LiveExam = z.infer<typeof LiveExam>
+
+export const DicomNode = z.object({
+  id: z.string().optional(),
+  aeTitle: AeTitle,
+  host: z.string().trim().min(1).max(255),
+  port: z.number().int().min(1).max(65535),
+  description: z.string().max(100).default(''),
+  /** May send to and query us. */
+  allowed: z.boolean().default(true),
+  /** Studies that arrive by push are sent on to it (FED-15). */
+  forwardPushed: z.boolean().default(false),
+})
+export type DicomNode = z.infer<typeof DicomNode>
+export const EchoResult = z.object({ ok: z.boolean(), milliseconds: z.number(), code: z.string().optional(), title: z.string().optional() })
+export type EchoResult = z.infer<typeof EchoResult>
+
+export const LinkStatus = z.object({
+  state: z.enum(['not-joined', 'connecting', 'connected', 'disconnected', 'refused']),
+  regionId: RegionId.nullable(),
+  regionName: z.string().nullable(),
+  hubUrl: z.string().nullable(),
+  natsUrl: z.string().nullable(),
+  since: EpochMs.nullable(),
+  lastSyncAt: EpochMs.nullable(),
+  pendingMessages: z.number().int(),
+  refusedMessages: z.number().int(),
+  problem: z.object({ code: z.string(), title: z.string() }).nullable(),
+  hospital: HospitalConfig.nullable(),
+  certificateExpires: EpochMs.nullable(),
+})
+export type LinkStatus = z.infer<typeof LinkStatus>
+
+export const TransferRow = z.object({
+  transferId: z.string(),
+  studyInstanceUid: z.string(),
+  owner: HospitalId,
+  direction: z.enum(['in', 'out']),
+  purpose: z.enum(['push', 'pull', 'prefetch']),
+  state: z.enum(['waiting', 'running', 'complete', 'failed', 'cancelled']),
+  instancesDone: z.number().int(),
+  instancesTotal: z.number().int(),
+  bytesDone: z.number().int(),
+  bytesTotal: z.number().int(),
+  startedAt: EpochMs,
+  updatedAt: EpochMs,
+  problem: z.object({ code: z.string(), title: z.string() }).nullable(),
+})
+export type TransferRow = z.infer<typeof TransferRow>
+
+export const MessageRow = z.object({ id: z.string(), direction: z.enum(['out', 'in']), seq: z.number().int().nullable(), kind: z.string(), state: z.string(), at: EpochMs, attempts: z.number().int(), problem: z.object({ code: z.string(), title: z.string() }).nullable() })
+export type MessageRow = z.infer<typeof MessageRow>
+
+/** Server-sent events of GET /api/events. Pages reload what they show; the event only says what changed. */
+export const LiveEvent = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('consult'), taskId: z.string(), state: z.string(), revision: z.number(), problem: z.string().optional() }),
+  z.object({ type: z.literal('exam'), examId: z.string() }),
+  z.object({ type: z.literal('transfer'), studyInstanceUid: z.string(), instancesDone: z.number(), instancesTotal: z.number(), state: z.string() }),
+  z.object({ type: z.literal('link'), state: z.string() }),
+  z.object({ type: z.literal('refusal'), code: z.string() }),
+  z.object({ type: z.literal('hospital'), hospitalId: z.string() }),
+])
+export type LiveEvent = z.infer<typeof LiveEvent>
+
+export const ProcessorChoice = z.object({ id: HospitalId, name: z.string(), kinds: z.array(z.string()), taskTypes: z.array(TaskType), flowModes: z.array(FlowMode) })
+export type ProcessorChoice = z.infer<typeof ProcessorChoice>

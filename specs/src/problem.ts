@@ -1,0 +1,154 @@
+/**
+ * One table says how a problem looks at every edge where it can appear. A code is part of our interface and stays;
+ * its wording may improve at any time. HTTP carries it as problem details (RFC 9457) together with its facts.
+ */
+export interface Answer {
+  readonly http: number
+  /** DIMSE status, PS3.4 B.2.3 and PS3.7 C. */
+  readonly dimse?: number
+  readonly zh: string
+  readonly en: string
+}
+
+export const answers = {
+  // requests in general
+  'request/invalid': { http: 400, zh: '请求内容不符合要求', en: 'The request does not have the expected form' },
+  'request/not-found': { http: 404, zh: '没有找到', en: 'Not found' },
+  'request/too-large': { http: 413, zh: '内容过大', en: 'The content is too large' },
+  'request/too-many': { http: 429, zh: '请求过于频繁，请稍后再试', en: 'Too many requests, try again later' },
+  'request/conflict': { http: 409, zh: '内容已被他人修改，请刷新后重试', en: 'Changed by somebody else meanwhile, reload and try again' },
+  'service/internal': { http: 500, zh: '系统内部错误，已记录', en: 'Internal error, it has been logged' },
+  'service/unavailable': { http: 503, zh: '服务暂不可用', en: 'The service is not available now' },
+
+  // who may
+  'access/not-signed-in': { http: 401, zh: '请先登录', en: 'Sign in first' },
+  'access/wrong-credentials': { http: 401, zh: '用户名或密码错误', en: 'Wrong user name or password' },
+  'access/forbidden': { http: 403, zh: '没有权限', en: 'Not permitted' },
+  'access/no-grant': { http: 403, zh: '没有该检查的授权', en: 'No grant for this exam' },
+  'access/grant-expired': { http: 403, zh: '授权已过期', en: 'The grant has expired' },
+  'access/grant-withdrawn': { http: 403, zh: '授权已被收回', en: 'The grant has been withdrawn' },
+  'access/grant-invalid': { http: 403, zh: '授权签名无效', en: 'The grant is not genuine' },
+
+  // certificates and envelopes
+  'certificate/invalid': { http: 400, zh: '证书无效', en: 'The certificate is not valid' },
+  'certificate/expired': { http: 403, zh: '证书不在有效期内', en: 'The certificate is outside its validity' },
+  'certificate/revoked': { http: 403, zh: '证书已被吊销', en: 'The certificate has been revoked' },
+  'certificate/untrusted': { http: 403, zh: '证书不属于本区域', en: 'The certificate does not chain to the trusted root' },
+  'envelope/malformed': { http: 400, zh: '签名信封格式错误', en: 'Not a sealed envelope' },
+  'envelope/bad-signature': { http: 403, zh: '签名信封验签失败', en: 'The signature of the envelope is wrong' },
+  'envelope/wrong-audience': { http: 403, zh: '签名信封不是发给本方的', en: 'The envelope is addressed to somebody else' },
+  'envelope/expired': { http: 403, zh: '签名信封已过期', en: 'The envelope is not fresh' },
+  'envelope/replayed': { http: 409, zh: '签名信封被重放', en: 'The envelope has been seen before' },
+  'envelope/undecryptable': { http: 403, zh: '签名信封无法解密', en: 'The envelope cannot be decrypted' },
+  'envelope/wrong-sender': { http: 403, zh: '信封发送方与通道不符', en: 'The sender is not whom the channel belongs to' },
+
+  // membership of a region
+  'region/unknown-hospital': { http: 404, zh: '未知的医院', en: 'Unknown hospital' },
+  'region/hospital-exists': { http: 409, zh: '医院标识或代码已被使用', en: 'The hospital identifier or code is already taken' },
+  'region/wrong-join-code': { http: 403, zh: '加入码无效、已使用或已过期', en: 'The join code is wrong, used or expired' },
+  'region/wrong-root': { http: 403, zh: '平台根证书与加入码不符', en: 'The platform root differs from the one the join code names' },
+  'region/not-joined': { http: 409, zh: '本院尚未加入区域平台', en: 'This hospital has not joined a region' },
+  'region/hub-unreachable': { http: 503, zh: '无法连接区域平台', en: 'The regional hub cannot be reached' },
+  'region/hospital-offline': { http: 503, zh: '对方医院当前离线', en: 'The other hospital is offline now' },
+  'region/task-type-disabled': { http: 403, zh: '本院未开通该协作类型', en: 'This task type is not enabled for the hospital' },
+  'region/flow-mode-disabled': { http: 403, zh: '本院未开通该数据流动模式', en: 'This data-flow mode is not enabled for the hospital' },
+  'region/not-a-submitter': { http: 403, zh: '本院不是提交方', en: 'The hospital is not a submitter' },
+  'region/not-a-processor': { http: 403, zh: '该医院不是处理方', en: 'The hospital is not a processor' },
+  'region/no-data-centre': { http: 409, zh: '区域内没有数据中心', en: 'The region has no data centre' },
+
+  // consultation
+  'consult/unknown-task': { http: 404, zh: '没有这个会诊', en: 'No such consultation' },
+  'consult/exists': { http: 409, zh: '会诊编号已存在', en: 'The consultation exists already' },
+  'consult/not-offered-here': { http: 403, zh: '该会诊未分配给本院', en: 'The consultation is not offered to this hospital' },
+  'consult/not-yours': { http: 403, zh: '只有申请医院可以执行此操作', en: 'Only the submitting hospital may do this' },
+  'consult/not-open': { http: 409, zh: '会诊当前状态不允许此操作', en: 'The state of the consultation does not allow this' },
+  'consult/held': { http: 409, zh: '该会诊已被他人接收', en: 'Somebody else holds the consultation' },
+  'consult/not-holder': { http: 409, zh: '您未持有该会诊', en: 'You do not hold the consultation' },
+  'consult/stale-revision': { http: 409, zh: '会诊已被更新，请刷新', en: 'The consultation has moved on, reload' },
+  'consult/already-signed': { http: 409, zh: '会诊意见已签署，不能取消', en: 'The opinion is signed, it can no longer be cancelled' },
+  'consult/opinion-invalid': { http: 400, zh: '会诊意见签名无效', en: 'The signature of the opinion is not valid' },
+
+  // transfer
+  'transfer/unknown-study': { http: 404, zh: '对方没有该检查影像', en: 'The owner does not hold this study' },
+  'transfer/unknown-session': { http: 410, zh: '传输会话已失效', en: 'The transfer session is over' },
+  'transfer/bad-request': { http: 403, zh: '传输请求校验失败', en: 'The transfer request is not authentic' },
+  'transfer/digest-mismatch': { http: 502, zh: '影像校验失败，已丢弃并重传', en: 'The received instance differs from the manifest' },
+  'transfer/cancelled': { http: 409, zh: '传输已取消', en: 'The transfer was cancelled' },
+
+  // archive and DICOM
+  'archive/out-of-space': { http: 507, dimse: 0xa700, zh: '存储空间不足', en: 'Out of storage space' },
+  'archive/unreadable': { http: 400, dimse: 0xc000, zh: '无法解析的 DICOM 数据', en: 'The dataset cannot be understood' },
+  'archive/uid-mismatch': { http: 409, dimse: 0xa900, zh: 'DICOM 数据与命令中的 UID 不一致', en: 'The dataset does not match the SOP class or instance of the command' },
+  'archive/bad-uid': { http: 400, dimse: 0xc000, zh: 'UID 不合法', en: 'Not a valid UID' },
+  'archive/sop-class-not-supported': { http: 409, dimse: 0x0122, zh: '不支持的 SOP 类', en: 'SOP class not supported' },
+  'archive/unknown-study': { http: 404, zh: '没有该检查', en: 'No such study' },
+  'archive/unknown-instance': { http: 404, dimse: 0x0112, zh: '没有该影像', en: 'No such instance' },
+  'archive/not-renderable': { http: 406, zh: '该影像无法渲染', en: 'The instance cannot be rendered' },
+  'archive/failed': { http: 500, dimse: 0x0110, zh: '存储失败', en: 'Processing failure' },
+  'dimse/unknown-ae': { http: 403, zh: '未登记的 AE Title', en: 'The AE title is not registered' },
+  'dimse/protocol': { http: 400, zh: 'DICOM 通信协议错误', en: 'DICOM protocol violation' },
+  'dimse/timeout': { http: 504, zh: 'DICOM 通信超时', en: 'DICOM peer timed out' },
+  'dimse/unreachable': { http: 502, zh: '无法连接 DICOM 节点', en: 'The DICOM peer cannot be reached' },
+  'dimse/rejected': { http: 502, zh: 'DICOM 节点拒绝关联', en: 'The DICOM peer rejected the association' },
+  'exam/unknown': { http: 404, zh: '没有该检查', en: 'No such exam' },
+} as const satisfies Record<string, Answer>
+
+export type ProblemCode = keyof typeof answers
+
+export function isProblemCode(text: string): text is ProblemCode {
+  return Object.hasOwn(answers, text)
+}
+
+/** Facts travel with the problem: plain JSON, never a patient's name. */
+export type ProblemFacts = Readonly<Record<string, unknown>>
+
+/** A refusal that ends the request. A bug is an ordinary Error instead. */
+export class Problem extends Error {
+  override readonly name = 'Problem'
+  readonly code: ProblemCode
+  readonly facts: ProblemFacts
+
+  constructor(code: ProblemCode, facts: ProblemFacts = {}, options?: { cause?: unknown }) {
+    super(code, options)
+    this.code = code
+    this.facts = facts
+  }
+
+  get answer(): Answer {
+    return answers[this.code]
+  }
+}
+
+export function isProblem(error: unknown): error is Problem {
+  return error instanceof Problem
+}
+
+/** RFC 9457 problem details. `type` is a stable URN of the code; `title` is Chinese first, `titleEn` beside it. */
+export interface ProblemDetails {
+  readonly type: `urn:lianpian:problem:${string}`
+  readonly code: string
+  readonly title: string
+  readonly titleEn: string
+  readonly status: number
+  readonly detail?: string
+  readonly facts?: ProblemFacts
+}
+
+export function problemDetails(problem: Problem): ProblemDetails {
+  const { http, zh, en } = problem.answer
+  return { type: `urn:lianpian:problem:${problem.code}`, code: problem.code, title: zh, titleEn: en, status: http, facts: problem.facts }
+}
+
+/** What crosses the wire inside our own messages. */
+export interface ProblemNote {
+  readonly code: string
+  readonly facts: ProblemFacts
+}
+
+export function noteOf(error: unknown): ProblemNote {
+  return isProblem(error) ? { code: error.code, facts: error.facts } : { code: 'service/internal', facts: {} }
+}
+
+export function problemFromNote(note: ProblemNote): Problem {
+  return isProblemCode(note.code) ? new Problem(note.code, note.facts) : new Problem('service/internal', { code: note.code })
+}
