@@ -60,7 +60,7 @@ export const AeTitle = z
 export type AeTitle = z.infer<typeof AeTitle>
 
 /** Parses anything from outside; the first issue is named, the value never (it may hold a patient's data). */
-export function parseWith<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+export function parseWith<S extends z.ZodType>(schema: S, value: unknown, what: string): z.infer<S> {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const issues = result.error.issues.slice(0, 5).map((issue) => ({ path: issue.path.map(String).join('.'), message: issue.message }))
