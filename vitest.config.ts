@@ -1,0 +1,32 @@
+import { defineConfig } from 'vitest/config'
+
+const common = { environment: 'node', testTimeout: 20_000, hookTimeout: 60_000 } as const
+
+// Three kinds of tests: beside the code; against real peers; several processes. The last two start servers, so their
+// files run one after another on a machine with two cores.
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          ...common,
+          name: 'unit',
+          include: ['{specs,pki,service-kit,hub,node-agent,viewer,regional-console}/src/**/*.test.ts', 'node-agent/desk/src/**/*.test.ts', 'scripts/**/*.test.ts'],
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: 'interop',
+          include: ['{specs,pki,service-kit,hub,node-agent,viewer,regional-console}/tests/**/*.test.ts', 'node-agent/desk/tests/**/*.test.ts', 'tests/interop/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: { ...common, name: 'scenarios', include: ['tests/scenarios/**/*.test.ts', 'tests/browser/**/*.test.ts'], testTimeout: 240_000, hookTimeout: 240_000, fileParallelism: false },
+      },
+    ],
+  },
+})
