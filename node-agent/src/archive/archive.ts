@@ -1,0 +1,259 @@
+import type { Readable } from 'node:stream'
+import type { EpochMs, HospitalId, ManifestRow, RegionId, SeriesInstanceUid, Sm3Hex, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid } from 'specs'
+import type { Database, Log, Metrics } from 'service-kit'
+import type { FrameIndex } from '../dicom/frame-index.ts'
+import type { StoreOutcome } from './store-outcome.ts'
+
+export type { StoreOutcome } from './store-outcome.ts'
+export type { FrameIndex } from '../dicom/frame-index.ts'
+
+export type ArchiveName = 'in-hospital' | 'regional'
+
+/** Where an instance comes from. `owner` is the hospital the study belongs to: ourselves unless said otherwise; for a transfer, the peer. */
+export interface IncomingSource {
+  readonly kind: 'dimse' | 'stow' | 'transfer' | 'import' | 'own'
+  /** AE title, user name, hospital id: shown and kept with the instance, never a patient's data. */
+  readonly peer: string
+  readonly owner?: HospitalId
+}
+
+/**
+ * `part10: true` is a file with preamble and meta header, `part10: false` a bare dataset as in P-DATA, in the named syntax.
+ * The dataset is kept byte for byte. The meta header is written anew, so that the same dataset gives the same file whichever
+ * way it came; only `transfer` and `own` are kept whole, because their digest has been promised to somebody.
+ */
+export type IncomingForm = { readonly part10: true } | { readonly part10: false; readonly transferSyntaxUid: string }
+
+/** What the sender said it would send. A difference is `archive/uid-mismatch` (UIDs) or `transfer/digest-mismatch` (size, digest). */
+export interface ExpectedInstance {
+  readonly studyInstanceUid?: string
+  readonly sopClassUid?: string
+  readonly sopInstanceUid?: string
+  readonly sm3?: Sm3Hex
+  readonly sizeBytes?: number
+}
+
+/** The answer to "is it safe with you": given only when file and rows are on disk. */
+export interface Receipt {
+  readonly studyInstanceUid: StudyInstanceUid
+  readonly seriesInstanceUid: SeriesInstanceUid
+  readonly sopInstanceUid: SopInstanceUid
+  readonly sopClassUid: SopClassUid
+  readonly transferSyntaxUid: TransferSyntaxUid
+  /** Of the Part 10 file as kept. */
+  readonly sizeBytes: number
+  readonly sm3: Sm3Hex
+  readonly outcome: StoreOutcome
+}
+
+/** One instance on its way in. Exactly one of `commit` and `abort` ends it; `abort` after a failure is harmless. */
+export interface IncomingInstance {
+  /** Awaiting it is the back-pressure. The chunk must not be changed afterwards. @throws {Problem} archive/unreadable, bad-uid, out-of-space; the instance is then already discarded. */
+  write(chunk: Uint8Array): Promise<void>
+  /** Resolves when file and rows are durable. @throws {Problem} archive/*, transfer/digest-mismatch; nothing is kept then. */
+  commit(expected?: ExpectedInstance): Promise<Receipt>
+  abort(): Promise<void>
+}
+
+/**
+ * Matching as in PS3.4 C.2.2.2: DICOM keyword → text exactly as in a C-FIND identifier or QIDO parameter (wildcards, ranges,
+ * lists by backslash or comma for UIDs). Empty text matches everything. Keywords of higher levels may be used at lower ones.
+ * A keyword that is not indexed is ignored; `unmatchedKeywords` tells which those are.
+ */
+export interface MatchQuery {
+  readonly match?: Readonly<Record<string, string>>
+  readonly limit?: number
+  readonly offset?: number
+}
+export type StudyQuery = MatchQuery
+
+export interface PatientRow {
+  readonly regionId: RegionId
+  readonly hospitalId: HospitalId
+  readonly patientId: string
+  readonly issuerOfPatientId: string
+  /** Person names are text as in (0010,0010), decoded: `Wang^XiaoDong=王^小东`. */
+  readonly patientName: string
+  readonly patientBirthDate: string
+  readonly patientSex: string
+  readonly studyCount: number
+}
+
+/** Dates are `YYYYMMDD`, times `HHMMSS[.ffffff]`, both '' when absent; every text is decoded to Unicode. */
+export interface StudyRow {
+  readonly regionId: RegionId
+  readonly hospitalId: HospitalId
+  readonly studyInstanceUid: StudyInstanceUid
+  readonly patientId: string
+  readonly issuerOfPatientId: string
+  readonly patientName: string
+  readonly patientBirthDate: string
+  readonly patientSex: string
+  readonly patientAge: string
+  readonly studyDate: string
+  readonly studyTime: string
+  readonly accessionNumber: string
+  readonly studyId: string
+  readonly studyDescription: string
+  readonly referringPhysicianName: string
+  readonly institutionName: string
+  readonly modalitiesInStudy: readonly string[]
+  readonly bodyPartsExamined: readonly string[]
+  readonly sopClassesInStudy: readonly string[]
+  readonly seriesCount: number
+  readonly instanceCount: number
+  readonly sizeBytes: number
+  /** How many instances were offered again unchanged and dropped (ARC-12). */
+  readonly duplicateCount: number
+  readonly receivedAt: EpochMs
+  readonly updatedAt: EpochMs
+}
+
+export interface SeriesRow {
+  readonly regionId: RegionId
+  readonly hospitalId: HospitalId
+  readonly studyInstanceUid: StudyInstanceUid
+  readonly seriesInstanceUid: SeriesInstanceUid
+  readonly modality: string
+  readonly seriesNumber: string
+  readonly seriesDescription: string
+  readonly seriesDate: string
+  readonly seriesTime: string
+  readonly bodyPartExamined: string
+  readonly laterality: string
+  readonly protocolName: string
+  readonly manufacturer: string
+  readonly manufacturerModelName: string
+  readonly stationName: string
+  readonly performedProcedureStepStartDate: string
+  readonly performedProcedureStepStartTime: string
+  readonly instanceCount: number
+  readonly sizeBytes: number
+  /** Changes whenever an instance of the series does: key of caches. */
+  readonly version: number
+  readonly updatedAt: EpochMs
+}
+
+export interface InstanceRow {
+  readonly regionId: RegionId
+  readonly hospitalId: HospitalId
+  readonly studyInstanceUid: StudyInstanceUid
+  readonly seriesInstanceUid: SeriesInstanceUid
+  readonly sopInstanceUid: SopInstanceUid
+  readonly sopClassUid: SopClassUid
+  readonly transferSyntaxUid: TransferSyntaxUid
+  readonly instanceNumber: string
+  readonly rows: number | null
+  readonly columns: number | null
+  readonly bitsAllocated: number | null
+  readonly numberOfFrames: number | null
+  readonly contentDate: string
+  readonly contentTime: string
+  readonly imageType: string
+  readonly sizeBytes: number
+  /** SM3 of the whole Part 10 file. */
+  readonly sm3: Sm3Hex
+  /** Below the archive's root. */
+  readonly path: string
+  readonly receivedAt: EpochMs
+  readonly sourceKind: IncomingSource['kind']
+  readonly sourcePeer: string
+}
+
+/** A study with the rows below it that match as well: one row per level, as C-FIND and QIDO-RS answer. */
+export type SeriesMatch = SeriesRow & { readonly study: StudyRow }
+export type InstanceMatch = InstanceRow & { readonly series: SeriesRow; readonly study: StudyRow }
+
+/** A stored Part 10 file, open for as many ranged reads as wanted. */
+export interface InstanceFile {
+  readonly row: InstanceRow
+  readonly file: string
+  readonly sizeBytes: number
+  readonly transferSyntaxUid: TransferSyntaxUid
+  readonly frameIndex: FrameIndex
+  /** Bytes [offset, offset+length), shorter only at the end of the file. */
+  read(offset: number, length: number): Promise<Buffer>
+  /** The whole file, or what follows `start` up to and without `end`. */
+  stream(range?: { start?: number; end?: number }): Readable
+}
+
+export interface StoredEvent {
+  readonly receipt: Receipt
+  readonly study: StudyRow
+  readonly source: IncomingSource
+}
+
+/** What a look through rows and files found; empty lists are the good news (ARC-22). */
+export interface ArchiveCheck {
+  readonly checkedInstances: number
+  readonly missing: readonly SopInstanceUid[]
+  readonly wrongSize: readonly SopInstanceUid[]
+  /** Present only when digests were asked for. */
+  readonly wrongDigest: readonly SopInstanceUid[]
+  /** Files below the root without a row. */
+  readonly orphans: readonly string[]
+}
+
+/** Instances replaced by changed content (FED-22); the previous file stays below `replaced/`. */
+export interface ReplacementRow {
+  readonly sopInstanceUid: SopInstanceUid
+  readonly studyInstanceUid: StudyInstanceUid
+  readonly previousSm3: Sm3Hex
+  readonly previousSizeBytes: number
+  readonly newSm3: Sm3Hex
+  readonly keptAs: string
+  readonly replacedAt: EpochMs
+  readonly sourceKind: IncomingSource['kind']
+  readonly sourcePeer: string
+}
+
+/** Keeping instances. A node has two, each with its own database and storage root (FED-33). */
+export interface Archive {
+  readonly name: ArchiveName
+  receive(source: IncomingSource, form: IncomingForm): Promise<IncomingInstance>
+
+  patients(query?: MatchQuery): Promise<PatientRow[]>
+  studies(query?: StudyQuery): Promise<StudyRow[]>
+  series(studyInstanceUid: string | undefined, query?: MatchQuery): Promise<SeriesMatch[]>
+  instances(studyInstanceUid: string | undefined, seriesInstanceUid?: string, query?: MatchQuery): Promise<InstanceMatch[]>
+  study(studyInstanceUid: string): Promise<StudyRow | undefined>
+  instance(sopInstanceUid: string): Promise<InstanceRow | undefined>
+
+  /** @throws {Problem} archive/unknown-instance */
+  open(sopInstanceUid: string): Promise<InstanceFile>
+  /** At most `length` bytes of the file. @throws {Problem} archive/unknown-instance */
+  read(sopInstanceUid: string, offset: number, length: number): Promise<Buffer>
+  /** gzip of a UTF-8 JSON array, one DICOM JSON object per instance (PS3.18 F), in order of Instance Number. @throws {Problem} archive/unknown-study */
+  seriesMetadata(studyInstanceUid: string, seriesInstanceUid: string): Promise<Buffer>
+  /** Rows in order of series and Instance Number. @throws {Problem} archive/unknown-study */
+  manifest(studyInstanceUid: string): Promise<ManifestRow[]>
+  replacements(studyInstanceUid: string): Promise<ReplacementRow[]>
+
+  /** Rows first, then files; a crash between is finished at the next start. Unknown studies are no error. */
+  delete(studyInstanceUid: string): Promise<void>
+  /** Called after the instance is durable, in the order of commits. Returns how to stop listening. */
+  onStored(listener: (event: StoredEvent) => void): () => void
+  totals(): { readonly studies: number; readonly instances: number; readonly sizeBytes: number }
+  freeBytes(): Promise<number>
+  verify(options?: { digests?: boolean }): Promise<ArchiveCheck>
+  close(): Promise<void>
+}
+
+export interface ArchiveOptions {
+  readonly name: ArchiveName
+  readonly db: Database
+  /** Folder of this archive alone; made when missing. */
+  readonly root: string
+  /** Below it every new instance is refused with archive/out-of-space. */
+  readonly minFreeBytes: number
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly regionId: RegionId
+  readonly hospitalId: HospitalId
+  /** Tokens {hospital} {modality} {year} {month} {day} {study} {series} {instance}; must contain {instance} (ARC-07). */
+  readonly pathTemplate?: string
+  /** Larger instances are refused. */
+  readonly maxInstanceBytes?: number
+}
+
+export { openArchive } from './open-archive.ts'

@@ -1,0 +1,33 @@
+import type { Archive, InstanceFile, InstanceRow, SeriesRow, StudyRow } from '../archive/archive.ts'
+
+/** Whoever asks: the signed-in user as the HTTP face hands it to handlers. */
+export interface Viewer {
+  readonly id: string
+  readonly username: string
+  readonly roles: readonly string[]
+}
+
+/**
+ * One study as DICOMweb and WADO-URI read it, wherever it lies: in one of our archives, or at another hospital from which
+ * instances arrive while they are asked for. Rows of a remote study may have '' for what its owner has not told yet.
+ */
+export interface StudyAccess {
+  readonly studyInstanceUid: string
+  study(): Promise<StudyRow>
+  seriesList(): Promise<readonly SeriesRow[]>
+  instanceList(seriesInstanceUid?: string): Promise<readonly InstanceRow[]>
+  /** gzip of the JSON array of the series, see Archive.seriesMetadata. */
+  metadata(seriesInstanceUid: string): Promise<Buffer>
+  /** May wait while a remote instance arrives; `signal` ends the waiting. @throws {Problem} archive/unknown-instance */
+  instance(sopInstanceUid: string, signal?: AbortSignal): Promise<InstanceFile>
+}
+
+/** Finds what a user may see; the one place where access is decided for DICOMweb and WADO-URI. */
+export interface StudySource {
+  /** Archives whose studies the user may list. */
+  qido(user: Viewer): Promise<readonly Archive[]> | readonly Archive[]
+  /** @throws {Problem} access/… or archive/unknown-study */
+  forStudy(user: Viewer, studyInstanceUid: string): Promise<StudyAccess>
+  /** Where STOW-RS puts what the user sends. @throws {Problem} access/forbidden */
+  storing(user: Viewer): Promise<Archive> | Archive
+}
