@@ -1,0 +1,119 @@
+import { mkdir, realpath } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { Sequelize } from 'sequelize'
+import sqlite3 from 'sqlite3'
+import { DatabaseError } from './database-error.ts'
+import type { Database, Queries, Transaction } from './database.ts'
+import { migrate } from './migrate.ts'
+import { Mutex } from './mutex.ts'
+import { statements } from './statements.ts'
+import { isInside, TransactionScope } from './transaction-scope.ts'
+
+/** Waited for another process (a backup, for instance) that holds the write lock; inside this process the mutex queues. */
+const BUSY_TIMEOUT_MS = 15_000
+
+/**
+ * SQLite behind the port: one connection that writes, one that reads committed data beside it (WAL). Sequelize would open a file per
+ * transaction and let them collide with SQLITE_BUSY; here every transaction of the process passes one mutex per file.
+ */
+export async function openSqlite(config: { file: string }): Promise<Database> {
+  const file = await canonicalPath(config.file)
+  const writing = connect(file, 'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
+  // The first connection must have switched to WAL before a second one looks at the file.
+  const [mode] = await statements(writing).all<{ journal_mode: string }>('PRAGMA journal_mode')
+  if (mode?.journal_mode !== 'wal') throw new Error(`${file}: this file system cannot hold a SQLite database in WAL mode`)
+  const reading = connect(file, 'PRAGMA query_only = ON; PRAGMA foreign_keys = ON')
+  const writer = statements(writing)
+  const reader = statements(reading)
+  const mutex = mutexOf(file)
+  const running = new Set<TransactionScope>()
+
+  function refuseNesting(): void {
+    if (isInside(running)) throw new Error('db.write and db.run cannot be used inside a transaction: use its tx')
+  }
+
+  async function write<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    refuseNesting()
+    const scope = new TransactionScope(writer)
+    const result = await mutex.run(async () => {
+      await writer.run('BEGIN IMMEDIATE')
+      running.add(scope)
+      try {
+        const value = await scope.run(work)
+        await writer.run('COMMIT')
+        return value
+      } catch (error) {
+        await rollback()
+        throw error
+      } finally {
+        running.delete(scope)
+      }
+    })
+    scope.announce()
+    return result
+  }
+
+  async function rollback(): Promise<void> {
+    try {
+      await writer.run('ROLLBACK')
+    } catch (error) {
+      // After a full disk or an I/O error SQLite has rolled back by itself.
+      if (!(error instanceof DatabaseError && error.message.includes('no transaction is active'))) throw error
+    }
+  }
+
+  const database: Database = {
+    dialect: 'sqlite',
+    write,
+    all: (sql, params) => (isRead(sql) ? reader.all(sql, params) : alone((tx) => tx.all(sql, params))),
+    get: (sql, params) => (isRead(sql) ? reader.get(sql, params) : alone((tx) => tx.get(sql, params))),
+    run: (sql, params) => alone((tx) => tx.run(sql, params)),
+    migrate: (scope, migrations) => migrate({ db: database, exclusively: write }, scope, migrations),
+    async close() {
+      await mutex.run(async () => {
+        await reading.close()
+        await writing.close()
+      })
+    },
+  }
+
+  async function alone<T>(work: (queries: Queries) => Promise<T>): Promise<T> {
+    refuseNesting()
+    return mutex.run(() => work(writer))
+  }
+  return database
+}
+
+const isRead = (sql: string) => /^\s*(?:select|with|values|explain|pragma)\b/i.test(sql)
+
+/** Two names of one file share one mutex. */
+const mutexes = new Map<string, Mutex>()
+function mutexOf(file: string): Mutex {
+  const known = mutexes.get(file) ?? new Mutex()
+  mutexes.set(file, known)
+  return known
+}
+
+async function canonicalPath(file: string): Promise<string> {
+  const folder = dirname(resolve(file))
+  await mkdir(folder, { recursive: true })
+  return join(await realpath(folder), basename(file))
+}
+
+function connect(file: string, pragmas: string): Sequelize {
+  class Connection extends sqlite3.Database {
+    constructor(filename: string, mode: number, opened: (error: Error | null) => void) {
+      super(filename, mode, (error) => {
+        if (error) opened(error)
+        else this.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; ${pragmas}`, opened)
+      })
+    }
+  }
+  return new Sequelize({
+    dialect: 'sqlite',
+    storage: file,
+    logging: false,
+    dialectModule: { ...sqlite3, Database: Connection },
+    retry: { max: 1 },
+  })
+}
