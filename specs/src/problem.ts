@@ -57,6 +57,7 @@ export const answers = {
   'region/no-data-centre': { http: 409, zh: '区域内没有数据中心', en: 'The region has no data centre' },
 
   // consultation
+  'consult/no-processor': { http: 409, zh: '区域内没有可以处理该会诊的医院', en: 'No hospital of the region can take this consultation' },
   'consult/unknown-task': { http: 404, zh: '没有这个会诊', en: 'No such consultation' },
   'consult/exists': { http: 409, zh: '会诊编号已存在', en: 'The consultation exists already' },
   'consult/not-offered-here': { http: 403, zh: '该会诊未分配给本院', en: 'The consultation is not offered to this hospital' },
