@@ -1,4 +1,4 @@
-import { type Account, encodeAccount, encodeOperator, encodeUser, fmtCreds, type User } from '@nats-io/jwt'
+import { encodeAccount, encodeOperator, encodeUser, fmtCreds, type User } from '@nats-io/jwt'
 import { createUser, type KeyPair } from '@nats-io/nkeys'
 import { nodePermissions, type HospitalId, type RegionId } from 'specs'
 import type { NatsKeys } from './keys.ts'
@@ -14,29 +14,29 @@ const answerWithinNs = 120 * 1_000_000_000
 export const operatorClaims = (keys: NatsKeys): Promise<string> =>
   encodeOperator('lianpian', keys.operator, { system_account: keys.system.getPublicKey() })
 
-/** JetStream stays off here: the server refuses to start with streams in its system account. */
-export const systemClaims = (keys: NatsKeys): Promise<string> => encodeAccount('system', keys.system, {}, { signer: keys.operator })
+const connectionLimits = {
+  subs: unlimited,
+  data: unlimited,
+  payload: unlimited,
+  imports: unlimited,
+  exports: unlimited,
+  wildcards: true,
+  conn: unlimited,
+  leaf: unlimited,
+} as const
+const jetStreamLimits = { mem_storage: unlimited, disk_storage: unlimited, streams: unlimited, consumer: unlimited } as const
 
-export function regionClaims(keys: NatsKeys, revocations: Revocations): Promise<string> {
-  const account: Partial<Account> = {
-    limits: {
-      subs: unlimited,
-      data: unlimited,
-      payload: unlimited,
-      imports: unlimited,
-      exports: unlimited,
-      wildcards: true,
-      conn: unlimited,
-      leaf: unlimited,
-      mem_storage: unlimited,
-      disk_storage: unlimited,
-      streams: unlimited,
-      consumer: unlimited,
-    },
-    revocations: { ...revocations },
-  }
-  return encodeAccount('region', keys.region, account, { signer: keys.operator })
-}
+/** JetStream stays off here: the server does not allow streams in its system account. */
+export const systemClaims = (keys: NatsKeys): Promise<string> =>
+  encodeAccount('system', keys.system, { limits: connectionLimits }, { signer: keys.operator })
+
+export const regionClaims = (keys: NatsKeys, revocations: Revocations): Promise<string> =>
+  encodeAccount(
+    'region',
+    keys.region,
+    { limits: { ...connectionLimits, ...jetStreamLimits }, revocations: { ...revocations } },
+    { signer: keys.operator },
+  )
 
 export interface IssuedUser {
   /** Public nkey, by which the user can be revoked. */
