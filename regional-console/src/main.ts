@@ -1,0 +1,33 @@
+import 'element-plus/dist/index.css'
+import './page.css'
+import { createApp, ref } from 'vue'
+import { createI18n } from 'vue-i18n'
+import { createRouter, createWebHistory } from 'vue-router'
+import App from './App.vue'
+import { createApiClient, type ApiClient } from './api/client.ts'
+import { consoleKey } from './api/console.ts'
+import { createLiveEvents } from './api/live.ts'
+import { en, zhCN } from './language/messages.ts'
+import { createSession, type Session } from './session/session.ts'
+
+const i18n = createI18n({ legacy: false, locale: localStorage.getItem('lianpian-language') ?? 'zh-CN', fallbackLocale: 'zh-CN', messages: { 'zh-CN': zhCN, en } })
+const router = createRouter({
+  history: createWebHistory('/console/'),
+  routes: [
+    { path: '/', component: () => import('./monitor/OverviewPage.vue'), meta: { title: 'menu.overview' } },
+    { path: '/tasks/:taskId?', component: () => import('./consult/TasksPage.vue'), meta: { title: 'menu.tasks' } },
+    { path: '/hospitals', component: () => import('./hospital/HospitalsPage.vue'), meta: { title: 'menu.hospitals' } },
+    { path: '/refusals', component: () => import('./refusal/RefusalsPage.vue'), meta: { title: 'menu.refusals' } },
+    { path: '/:rest(.*)*', redirect: '/' },
+  ],
+})
+
+// Session and client need each other: a 401 ends the session, signing in uses the client.
+const sessionHolder = ref<Session>()
+const api: ApiClient = createApiClient(() => sessionHolder.value?.ended())
+const session = createSession(() => api)
+sessionHolder.value = session
+const live = createLiveEvents()
+void session.look()
+
+createApp(App).use(i18n).use(router).provide(consoleKey, { api, live, session }).mount('#app')
