@@ -34,6 +34,7 @@ export const answers = {
   'certificate/expired': { http: 403, zh: '证书不在有效期内', en: 'The certificate is outside its validity' },
   'certificate/revoked': { http: 403, zh: '证书已被吊销', en: 'The certificate has been revoked' },
   'certificate/untrusted': { http: 403, zh: '证书不属于本区域', en: 'The certificate does not chain to the trusted root' },
+  'certificate/wrong-passphrase': { http: 403, zh: '私钥口令缺失或错误', en: 'The passphrase of the private key is missing or wrong' },
   'envelope/malformed': { http: 400, zh: '签名信封格式错误', en: 'Not a sealed envelope' },
   'envelope/bad-signature': { http: 403, zh: '签名信封验签失败', en: 'The signature of the envelope is wrong' },
   'envelope/wrong-audience': { http: 403, zh: '签名信封不是发给本方的', en: 'The envelope is addressed to somebody else' },
@@ -41,6 +42,12 @@ export const answers = {
   'envelope/replayed': { http: 409, zh: '签名信封被重放', en: 'The envelope has been seen before' },
   'envelope/undecryptable': { http: 403, zh: '签名信封无法解密', en: 'The envelope cannot be decrypted' },
   'envelope/wrong-sender': { http: 403, zh: '信封发送方与通道不符', en: 'The sender is not whom the channel belongs to' },
+
+  // messages between hub and nodes
+  'message/unknown-kind': { http: 400, zh: '无法识别的消息类型', en: 'Messages of this kind are not understood here' },
+  'message/sequence-conflict': { http: 409, zh: '消息序号冲突', en: 'Another message has come under this number before' },
+  'message/lost': { http: 410, zh: '部分消息已无法补发', en: 'Some messages can no longer be resent by their sender' },
+  'message/not-failed': { http: 409, zh: '该消息无需重试', en: 'There is nothing to retry in this message' },
 
   // membership of a region
   'region/unknown-hospital': { http: 404, zh: '未知的医院', en: 'Unknown hospital' },

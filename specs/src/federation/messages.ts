@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { EpochMs, HospitalId, RegionId } from '../identifiers.ts'
+import { EpochMs, HospitalId, MessageId, RegionId } from '../identifiers.ts'
 
 /**
  * What is inside an envelope between a node and the hub. `seq` counts per pair of parties and direction, from 1,
@@ -8,10 +8,21 @@ import { EpochMs, HospitalId, RegionId } from '../identifiers.ts'
 export const Posting = z.object({ seq: z.number().int().positive(), kind: z.string().max(64), body: z.unknown() })
 export type Posting = z.infer<typeof Posting>
 
-/** Both ends tell what they hold; each resends what the other lacks. Asked on every (re)connect and as heartbeat. */
-export const SyncRequest = z.object({
+/** What one end holds of the traffic with the other; the same in both directions. */
+const position = {
   receivedUpTo: z.number().int().nonnegative(),
   sentUpTo: z.number().int().nonnegative(),
+  /** Id of the message `receivedUpTo`: shows a sender restored from a backup that it numbers anew what was numbered before. */
+  receivedId: MessageId.optional(),
+  /** The oldest message the sender can still resend. */
+  heldFrom: z.number().int().positive().optional(),
+  /** What follows `receivedUpTo` will not come by itself (a gap was seen, or the connection is new): resend it now. */
+  missing: z.boolean().optional(),
+}
+
+/** Both ends tell what they hold; each resends what the other lacks. Asked on every (re)connect and as heartbeat. */
+export const SyncRequest = z.object({
+  ...position,
   version: z.string().max(32),
   /** Operating facts shown in the console; never patient data. */
   status: z.object({
@@ -25,7 +36,7 @@ export const SyncRequest = z.object({
   }),
 })
 export type SyncRequest = z.infer<typeof SyncRequest>
-export const SyncReply = z.object({ receivedUpTo: z.number().int().nonnegative(), sentUpTo: z.number().int().nonnegative(), now: EpochMs })
+export const SyncReply = z.object({ ...position, now: EpochMs })
 export type SyncReply = z.infer<typeof SyncReply>
 
 export const HospitalKind = z.enum(['submitter', 'processor', 'data-centre'])
@@ -82,5 +93,17 @@ export const kinds = {
 export const ProblemReport = z.object({ at: EpochMs, code: z.string().max(64), facts: z.record(z.string(), z.unknown()) })
 export type ProblemReport = z.infer<typeof ProblemReport>
 
-/** Services that answer core requests. */
+/** Sealed body of a core request. The service is repeated inside, so that a request cannot be moved to another service. */
+export const CallRequest = z.object({ service: z.string().max(64), body: z.unknown() })
+export type CallRequest = z.infer<typeof CallRequest>
+/** Sealed answer; `inReplyTo` is the id of the envelope it answers, so that an old answer cannot serve a new request. */
+export const CallReply = z.discriminatedUnion('outcome', [
+  z.object({ outcome: z.literal('answer'), inReplyTo: MessageId, body: z.unknown() }),
+  z.object({ outcome: z.literal('problem'), inReplyTo: MessageId, problem: z.object({ code: z.string().max(64), facts: z.record(z.string(), z.unknown()) }) }),
+])
+export type CallReply = z.infer<typeof CallReply>
+/** NATS header of an answer that cannot be sealed: the request was not a genuine envelope, or the service speaks bytes. Holds a problem code. */
+export const PROBLEM_HEADER = 'Lianpian-Problem'
+
+/** Services that answer core requests. The hub asks a node's `sync` to make it ask the hub's. */
 export const services = { sync: 'sync', transferOpen: 'transfer.open', transferPiece: 'transfer.piece', transferMetadata: 'transfer.metadata', examRead: 'exam.read' } as const

@@ -1,4 +1,4 @@
-import type { HospitalId, RegionId } from '../identifiers.ts'
+import type { HospitalId, PartyId, RegionId } from '../identifiers.ts'
 
 /**
  * NATS subjects. The receiver comes first, so a node needs leave to hear its own branch and no more; the second party
@@ -11,8 +11,11 @@ export const subjects = {
   toNode: (region: RegionId, to: HospitalId) => `region.${region}.${to}.msg`,
   /** Core request/reply, node → hub: sealed request to a named service of the hub. */
   hubRequest: (region: RegionId, from: HospitalId, service: string) => `region.${region}.hub.${from}.req.${service}`,
-  /** Core request/reply, node → node: sealed or session-keyed request to a service of `owner`. */
-  nodeRequest: (region: RegionId, owner: HospitalId, from: HospitalId, service: string) => `region.${region}.${owner}.req.${from}.${service}`,
+  /** Core request/reply, node → node (or hub → node): sealed or session-keyed request to a service of `owner`. */
+  nodeRequest: (region: RegionId, owner: HospitalId, from: PartyId, service: string) => `region.${region}.${owner}.req.${from}.${service}`,
+  /** What the hub and a node listen to for all their services. */
+  requestsToHub: (region: RegionId) => `region.${region}.hub.*.req.>`,
+  requestsToNode: (region: RegionId, owner: HospitalId) => `region.${region}.${owner}.req.>`,
   allToHub: (region: RegionId) => `region.${region}.hub.*.msg`,
   allToNodes: (region: RegionId) => `region.${region}.*.msg`,
 } as const
@@ -39,9 +42,12 @@ export function nodePermissions(region: RegionId, hospital: HospitalId) {
       `$JS.API.CONSUMER.INFO.${stream}.${consumer}`,
       `$JS.ACK.${stream}.${consumer}.>`,
     ],
-    subscribe: [`region.${region}.${hospital}.>`, `_INBOX.${hospital}.>`],
+    subscribe: [`region.${region}.${hospital}.>`, `${inboxPrefix(hospital)}.>`],
     /** Answers to requests that arrived at the node (one reply subject each, for a while). */
     allowResponses: true,
-    inboxPrefix: `_INBOX.${hospital}`,
+    inboxPrefix: inboxPrefix(hospital),
   }
 }
+
+/** Where a party's answers arrive. An answer is sent nowhere else, or a request could make its receiver publish at a subject of the asker's choice. */
+export const inboxPrefix = (party: PartyId) => `_INBOX.${party}`
