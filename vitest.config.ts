@@ -11,14 +11,14 @@ export default defineConfig({
         test: {
           ...common,
           name: 'unit',
-          include: ['{specs,pki,service-kit,hub,node-agent,viewer,regional-console}/src/**/*.test.ts', 'node-agent/desk/src/**/*.test.ts', 'scripts/**/*.test.ts'],
+          include: ['{specs,pki,service-kit,hub,node-agent,viewer,regional-console,page-kit}/src/**/*.test.ts', 'node-agent/desk/src/**/*.test.ts', 'scripts/**/*.test.ts'],
         },
       },
       {
         test: {
           ...common,
           name: 'interop',
-          include: ['{specs,pki,service-kit,hub,node-agent,viewer,regional-console}/tests/**/*.test.ts', 'node-agent/desk/tests/**/*.test.ts', 'tests/interop/**/*.test.ts'],
+          include: ['{specs,pki,service-kit,hub,node-agent,viewer,regional-console,page-kit}/tests/**/*.test.ts', 'node-agent/desk/tests/**/*.test.ts', 'tests/interop/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
           fileParallelism: false,

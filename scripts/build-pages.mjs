@@ -17,7 +17,7 @@ function* sources(folder) {
 
 function fingerprint(page) {
   const hash = createHash('sha256')
-  for (const folder of [join(root, page), join(root, 'specs', 'src')]) for (const file of sources(folder)) hash.update(file.slice(root.length)).update(readFileSync(file))
+  for (const folder of [join(root, page), join(root, 'specs', 'src'), join(root, 'page-kit', 'src')]) for (const file of sources(folder)) hash.update(file.slice(root.length)).update(readFileSync(file))
   return hash.update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
 }
 

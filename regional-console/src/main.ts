@@ -1,14 +1,11 @@
 import 'element-plus/dist/index.css'
-import './page.css'
+import 'page-kit/page.css'
 import { createApp, ref } from 'vue'
 import { createI18n } from 'vue-i18n'
 import { createRouter, createWebHistory } from 'vue-router'
 import App from './App.vue'
-import { createApiClient, type ApiClient } from './api/client.ts'
-import { consoleKey } from './api/console.ts'
-import { createLiveEvents } from './api/live.ts'
 import { en, zhCN } from './language/messages.ts'
-import { createSession, type Session } from './session/session.ts'
+import { type ApiClient, createApiClient, createLiveEvents, createSession, pageKey, type Session } from 'page-kit'
 
 const i18n = createI18n({ legacy: false, locale: localStorage.getItem('lianpian-language') ?? 'zh-CN', fallbackLocale: 'zh-CN', messages: { 'zh-CN': zhCN, en } })
 const router = createRouter({
@@ -30,4 +27,4 @@ sessionHolder.value = session
 const live = createLiveEvents()
 void session.look()
 
-createApp(App).use(i18n).use(router).provide(consoleKey, { api, live, session }).mount('#app')
+createApp(App).use(i18n).use(router).provide(pageKey, { api, live, session }).mount('#app')

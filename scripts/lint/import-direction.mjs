@@ -3,8 +3,8 @@ import { relative, resolve, sep, dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
-const workspaces = ['node-agent/desk', 'specs', 'pki', 'service-kit', 'hub', 'node-agent', 'viewer', 'regional-console']
-const names = { desk: 'node-agent/desk', specs: 'specs', pki: 'pki', 'service-kit': 'service-kit', hub: 'hub', 'node-agent': 'node-agent', viewer: 'viewer', 'regional-console': 'regional-console' }
+const workspaces = ['node-agent/desk', 'specs', 'pki', 'service-kit', 'hub', 'node-agent', 'viewer', 'regional-console', 'page-kit']
+const names = { desk: 'node-agent/desk', specs: 'specs', pki: 'pki', 'service-kit': 'service-kit', hub: 'hub', 'node-agent': 'node-agent', viewer: 'viewer', 'regional-console': 'regional-console', 'page-kit': 'page-kit' }
 
 /** What the sources of a workspace may import of ours. Tests, scripts and benches may import everything. */
 const allowed = {
@@ -13,9 +13,10 @@ const allowed = {
   'service-kit': ['specs', 'pki'],
   hub: ['service-kit', 'pki', 'specs'],
   'node-agent': ['service-kit', 'pki', 'specs'],
-  'node-agent/desk': ['specs'],
-  viewer: ['specs'],
-  'regional-console': ['specs'],
+  'page-kit': ['specs'],
+  'node-agent/desk': ['page-kit', 'specs'],
+  viewer: ['page-kit', 'specs'],
+  'regional-console': ['page-kit', 'specs'],
 }
 
 /** @param {string} path absolute or repository-relative */

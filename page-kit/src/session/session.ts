@@ -1,0 +1,37 @@
+import { readonly, ref } from 'vue'
+import type { ApiClient } from '../api/client.ts'
+
+export interface SignedInUser {
+  id: string
+  username: string
+  name: string
+  title?: string
+  roles: readonly string[]
+}
+
+/** Who is signed in: `undefined` while nobody knows yet, `null` when nobody is. */
+export function createSession(api: () => ApiClient) {
+  const user = ref<SignedInUser | null>()
+
+  async function look() {
+    try {
+      const { user: found } = await api().get<{ user: SignedInUser }>('/api/sessions/current')
+      user.value = found
+    } catch {
+      // Whatever the reason, the sign-in page is the place to tell it.
+      user.value = null
+    }
+  }
+  async function signIn(username: string, password: string) {
+    const { user: found } = await api().send<{ user: SignedInUser }>('POST', '/api/sessions', { username, password })
+    user.value = found
+  }
+  async function signOut() {
+    await api().send('DELETE', '/api/sessions/current')
+    user.value = null
+  }
+  const hasRole = (...roles: string[]) => user.value?.roles.some((role) => roles.includes(role)) ?? false
+  return { user: readonly(user), look, signIn, signOut, hasRole, ended: () => (user.value = null) }
+}
+
+export type Session = ReturnType<typeof createSession>
