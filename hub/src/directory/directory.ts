@@ -1,0 +1,46 @@
+import type { Queries, Transaction } from 'service-kit'
+import { kinds, type Directory, type DirectoryEntry, type HospitalId, type RegionId } from 'specs'
+import type { Hospital } from '../hospital/hospital.ts'
+import { allHospitals } from '../hospital/store.ts'
+
+/** Sends a message in the transaction that made it necessary; the hub's link provides it. */
+export interface Outbox {
+  post(tx: Transaction, to: HospitalId, kind: string, body: unknown): Promise<unknown>
+}
+
+export interface RegionName {
+  readonly regionId: RegionId
+  readonly regionName: string
+}
+
+/** The region as its members shall know it, at the version that the database holds. */
+export async function readDirectory(queries: Queries, region: RegionName): Promise<Directory> {
+  const hospitals = await allHospitals(queries)
+  return { version: await directoryVersion(queries), ...region, hospitals: hospitals.map(entryOf), crl: await currentCrl(queries) }
+}
+
+/** 0 before the first hospital. Changes whenever anything in the directory does, so caches compare it. */
+export async function directoryVersion(queries: Queries): Promise<number> {
+  const row = await queries.get<{ value: number }>("SELECT value FROM region_counter WHERE name = 'directory'")
+  return row?.value ?? 0
+}
+
+export async function currentCrl(queries: Queries): Promise<string> {
+  const row = await queries.get<{ pem: string }>('SELECT pem FROM revocation_list ORDER BY number DESC LIMIT 1')
+  if (!row) throw new Error('the region has no certificate revocation list: the authority was not opened')
+  return row.pem
+}
+
+/** Makes the next version and posts it, whole, to every joined hospital, in the transaction of the change. */
+export async function publishDirectory(tx: Transaction, region: RegionName, outbox: Outbox): Promise<Directory> {
+  await tx.run("UPDATE region_counter SET value = value + 1 WHERE name = 'directory'")
+  const directory = await readDirectory(tx, region)
+  for (const { id, certificate } of directory.hospitals) {
+    if (certificate !== '') await outbox.post(tx, id, kinds.directory, directory)
+  }
+  return directory
+}
+
+function entryOf({ config, certificate, revokedAt }: Hospital): DirectoryEntry {
+  return { ...config, certificate: certificate?.pem ?? '', revoked: revokedAt !== undefined }
+}
