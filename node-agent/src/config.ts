@@ -1,0 +1,76 @@
+import { DatabaseConfig } from 'service-kit'
+import { AeTitle, HospitalId, NodeRole, PIECE_BYTES } from 'specs'
+import { z } from 'zod'
+
+const host = z.string().min(1).max(255)
+const port = z.number().int().min(0).max(65_535)
+const GB = 1_000_000_000
+
+/**
+ * Settings of one node agent; config.example.jsonc explains each. Nothing here names a platform: joining a region
+ * happens at run time and is kept in the database, so a node works from its first minute (edge first).
+ */
+export const NodeConfig = z.strictObject({
+  hospital: z.strictObject({ id: HospitalId, name: z.string().trim().min(1).max(60) }),
+  /** Everything the node keeps: databases, both archives, keys, unfinished transfers. Relative to the configuration file. */
+  dataFolder: z.string().min(1).default('./data'),
+  http: z.strictObject({ host: host.default('127.0.0.1'), port: port.default(8420), trustProxy: z.boolean().default(false) }).prefault({}),
+  dimse: z
+    .strictObject({
+      host: host.default('0.0.0.0'),
+      port: port.default(11_420),
+      aeTitle: AeTitle.prefault('LIANPIAN'),
+      allowAnyAe: z.boolean().default(false),
+      maxAssociations: z.number().int().min(1).max(1_000).default(32),
+    })
+    .prefault({}),
+  database: z
+    .discriminatedUnion('dialect', [
+      z.strictObject({ dialect: z.literal('sqlite') }),
+      z.strictObject({ dialect: z.literal('postgres'), url: z.string(), schemaPrefix: z.string().regex(/^[a-z_][a-z0-9_]{0,40}$/), poolSize: z.number().int().min(2).max(100).default(10) }),
+    ])
+    .default({ dialect: 'sqlite' }),
+  region: z
+    .strictObject({
+      heartbeatMs: z.number().int().min(200).max(600_000).default(5_000),
+      /** A refused or unanswered platform is asked again after this long at most. */
+      requestTimeoutMs: z.number().int().min(500).max(120_000).default(10_000),
+    })
+    .prefault({}),
+  consult: z
+    .strictObject({
+      /** Days until a grant given with a consultation ends by itself. */
+      grantDays: z.number().int().min(1).max(365).default(30),
+      /** How long a page waits for the region's answer before it shows "queued". */
+      answerWaitMs: z.number().int().min(0).max(30_000).default(3_000),
+    })
+    .prefault({}),
+  transfer: z
+    .strictObject({
+      piecesInFlight: z.number().int().min(1).max(64).default(6),
+      pieceBytes: z.number().int().min(16_384).max(PIECE_BYTES).default(PIECE_BYTES / 2),
+      /** Studies fetched at the same time; the others wait their turn. */
+      studiesAtOnce: z.number().int().min(1).max(16).default(2),
+      pieceTimeoutMs: z.number().int().min(500).max(120_000).default(15_000),
+      retryWaitMs: z.number().int().min(50).max(60_000).default(1_000),
+      maxRetryWaitMs: z.number().int().min(100).max(3_600_000).default(60_000),
+      /** The regional cache may grow to this size; then the least recently opened finished studies leave. */
+      regionalCacheBytes: z.number().int().min(0).default(200 * GB),
+      /** Unused sessions of others end after this long. */
+      sessionMs: z.number().int().min(1_000).max(24 * 3_600_000).default(3_600_000),
+    })
+    .prefault({}),
+  /** Made at the start when missing; for demonstrations. */
+  accounts: z
+    .array(z.strictObject({ username: z.string().min(1).max(64), password: z.string().min(1).max(200), name: z.string().min(1).max(60), title: z.string().max(40).default(''), roles: z.array(NodeRole).min(1) }))
+    .default([]),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+})
+export type NodeConfig = z.output<typeof NodeConfig>
+
+/** The database of one part of the node: its own file, or its own schema (two archives share nothing, rule 7). */
+export function databaseOf(config: NodeConfig, dataFolder: string, part: 'node' | 'archive-in-hospital' | 'archive-regional'): DatabaseConfig {
+  const { database } = config
+  if (database.dialect === 'sqlite') return { dialect: 'sqlite', file: `${dataFolder}/${part}.sqlite` }
+  return { dialect: 'postgres', url: database.url, schema: `${database.schemaPrefix}_${part.replaceAll('-', '_')}`, poolSize: database.poolSize }
+}

@@ -1,0 +1,79 @@
+import type { Database, Log } from 'service-kit'
+import type { EpochMs, StudyInstanceUid } from 'specs'
+import type { Archive, StudyRow } from '../archive/archive.ts'
+import { findExamOfStudy, recordStudy } from './store.ts'
+
+/** Instances of one study arrive by the hundred; the exam follows this often. */
+const SETTLE_MS = 150
+
+/**
+ * Keeps the exam table in step with the in-hospital archive. An exam is derived, so nothing is lost with the process:
+ * at the start everything the archive holds is compared again.
+ */
+export class ExamIntake {
+  readonly #db: Database
+  readonly #archive: Archive
+  readonly #log: Log
+  readonly #now: () => EpochMs
+  readonly #onChange: (examId: string) => void
+  readonly #waiting = new Map<StudyInstanceUid, StudyRow>()
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #running: Promise<void> = Promise.resolve()
+  #stopListening: () => void = () => undefined
+
+  constructor(options: { db: Database; archive: Archive; log: Log; onChange: (examId: string) => void; now?: () => EpochMs }) {
+    this.#db = options.db
+    this.#archive = options.archive
+    this.#log = options.log
+    this.#onChange = options.onChange
+    this.#now = options.now ?? Date.now
+  }
+
+  /** Compares the whole archive once, page by page, then listens. */
+  async start(): Promise<void> {
+    this.#stopListening = this.#archive.onStored(({ study }) => this.#noteStored(study))
+    const limit = 500
+    for (let offset = 0; ; offset += limit) {
+      const page = await this.#archive.studies({ limit, offset })
+      for (const study of page) {
+        const exam = await findExamOfStudy(this.#db, study.studyInstanceUid)
+        if (exam?.instanceCount !== study.instanceCount || exam.sizeBytes !== study.sizeBytes) this.#waiting.set(study.studyInstanceUid, study)
+      }
+      if (page.length < limit) break
+    }
+    await this.flush()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopListening()
+    await this.flush()
+  }
+
+  /** Enters what waits now. */
+  flush(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#running = this.#running.then(() => this.#recordWaiting())
+    return this.#running
+  }
+
+  #noteStored(study: StudyRow): void {
+    this.#waiting.set(study.studyInstanceUid, study)
+    this.#timer ??= setTimeout(() => void this.flush(), SETTLE_MS)
+  }
+
+  async #recordWaiting(): Promise<void> {
+    const studies = [...this.#waiting.values()]
+    this.#waiting.clear()
+    for (const study of studies) {
+      try {
+        const examId = await this.#db.write((tx) => recordStudy(tx, study, this.#now()))
+        this.#onChange(examId)
+      } catch (error) {
+        // The images are safe in the archive; the exam is made at the next instance or the next start.
+        this.#log.error({ err: error, studyInstanceUid: study.studyInstanceUid }, 'exam not entered')
+        this.#waiting.set(study.studyInstanceUid, this.#waiting.get(study.studyInstanceUid) ?? study)
+      }
+    }
+  }
+}

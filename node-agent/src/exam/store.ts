@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto'
+import type { Migration, Queries, Transaction } from 'service-kit'
+import type { EpochMs, ExamChange, StudyInstanceUid } from 'specs'
+import type { StudyRow } from '../archive/archive.ts'
+import { decideExam, factsOfStudy, type Exam } from './exam.ts'
+
+export const examMigrations: readonly Migration[] = [
+  {
+    name: '0001-exam',
+    up: [
+      `CREATE TABLE exam (exam_id TEXT PRIMARY KEY, accession_number TEXT NOT NULL, patient_id TEXT NOT NULL, patient_name TEXT NOT NULL,
+        patient_sex TEXT NOT NULL, patient_birth_date TEXT NOT NULL, patient_age TEXT NOT NULL, modality TEXT NOT NULL, body_part TEXT NOT NULL,
+        description TEXT NOT NULL, study_date TEXT NOT NULL, study_time TEXT NOT NULL, study_instance_uid TEXT UNIQUE, series_count INTEGER NOT NULL,
+        instance_count INTEGER NOT NULL, size_bytes BIGINT NOT NULL, clinical_history TEXT NOT NULL, report_findings TEXT NOT NULL,
+        report_impression TEXT NOT NULL, received_at BIGINT NOT NULL, updated_at BIGINT NOT NULL)`,
+      `CREATE INDEX exam_received ON exam (received_at, exam_id)`,
+      `CREATE INDEX exam_accession ON exam (accession_number)`,
+    ],
+  },
+]
+
+const columns = `exam_id AS "examId", accession_number AS "accessionNumber", patient_id AS "patientId", patient_name AS "patientName",
+  patient_sex AS "patientSex", patient_birth_date AS "patientBirthDate", patient_age AS "patientAge", modality, body_part AS "bodyPart", description,
+  study_date AS "studyDate", study_time AS "studyTime", study_instance_uid AS "studyInstanceUid", series_count AS "seriesCount",
+  instance_count AS "instanceCount", size_bytes AS "sizeBytes", clinical_history AS "clinicalHistory", report_findings AS "reportFindings",
+  report_impression AS "reportImpression", received_at AS "receivedAt", updated_at AS "updatedAt"`
+
+/** `after` continues behind the last row of the previous page. Dates are ISO and inclusive. */
+export interface ExamFilter {
+  readonly text?: string | undefined
+  readonly modality?: string | undefined
+  readonly dateFrom?: string | undefined
+  readonly dateTo?: string | undefined
+  readonly limit: number
+  readonly after?: { readonly receivedAt: EpochMs; readonly examId: string } | undefined
+}
+
+/** Newest first. */
+export async function listExams(db: Queries, filter: ExamFilter): Promise<{ rows: Exam[]; total: number }> {
+  const params: (string | number)[] = []
+  const bind = (value: string | number) => `$${params.push(value)}`
+  const wanted: string[] = []
+  if (filter.text) {
+    const like = bind(`%${filter.text.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`)
+    const searched = ['patient_name', 'patient_id', 'accession_number', 'description', 'body_part']
+    wanted.push(`(${searched.map((column) => `LOWER(${column}) LIKE ${like} ESCAPE '\\'`).join(' OR ')})`)
+  }
+  if (filter.modality) wanted.push(`modality = ${bind(filter.modality)}`)
+  if (filter.dateFrom) wanted.push(`study_date >= ${bind(filter.dateFrom)}`)
+  if (filter.dateTo) wanted.push(`study_date <> '' AND study_date <= ${bind(filter.dateTo)}`)
+  const where = (conditions: readonly string[]) => (conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`)
+  const counted = await db.get<{ total: number }>(`SELECT COUNT(*) AS "total" FROM exam ${where(wanted)}`, [...params])
+  if (filter.after) {
+    const at = bind(filter.after.receivedAt)
+    wanted.push(`(received_at < ${at} OR (received_at = ${at} AND exam_id > ${bind(filter.after.examId)}))`)
+  }
+  const rows = await db.all<Exam>(`SELECT ${columns} FROM exam ${where(wanted)} ORDER BY received_at DESC, exam_id LIMIT ${bind(filter.limit)}`, params)
+  return { rows, total: counted?.total ?? 0 }
+}
+
+export function findExam(db: Queries, examId: string): Promise<Exam | undefined> {
+  return db.get<Exam>(`SELECT ${columns} FROM exam WHERE exam_id = $1`, [examId])
+}
+
+export function findExamOfStudy(db: Queries, studyInstanceUid: StudyInstanceUid): Promise<Exam | undefined> {
+  return db.get<Exam>(`SELECT ${columns} FROM exam WHERE study_instance_uid = $1`, [studyInstanceUid])
+}
+
+function findExamByAccession(db: Queries, accessionNumber: string): Promise<Exam | undefined> {
+  return db.get<Exam>(`SELECT ${columns} FROM exam WHERE accession_number = $1 AND accession_number <> '' ORDER BY received_at LIMIT 1`, [accessionNumber])
+}
+
+/** Texts a person changes; what is absent stays. Returns whether the exam exists. */
+export async function changeExam(tx: Transaction, examId: string, change: ExamChange, now: EpochMs): Promise<boolean> {
+  const changed = await tx.run(
+    `UPDATE exam SET clinical_history = COALESCE($2, clinical_history), report_findings = COALESCE($3, report_findings),
+      report_impression = COALESCE($4, report_impression), body_part = COALESCE($5, body_part), updated_at = $6 WHERE exam_id = $1`,
+    [examId, change.clinicalHistory ?? null, change.reportFindings ?? null, change.reportImpression ?? null, change.bodyPart ?? null, now],
+  )
+  return changed === 1
+}
+
+/** Enters what arrived: links images to the exam they belong to, or makes one. Doing it again changes nothing. Returns the exam's id. */
+export async function recordStudy(tx: Transaction, study: StudyRow, now: EpochMs): Promise<string> {
+  const [byStudy, byAccession] = [await findExamOfStudy(tx, study.studyInstanceUid), await findExamByAccession(tx, study.accessionNumber)]
+  const match = decideExam(study, byStudy, byAccession)
+  const counts = [study.seriesCount, study.instanceCount, study.sizeBytes] as const
+  if (match.kind !== 'new') {
+    // The facts were entered with the first images; the RIS may have corrected them since, so only counts follow.
+    await tx.run('UPDATE exam SET study_instance_uid = $2, series_count = $3, instance_count = $4, size_bytes = $5 WHERE exam_id = $1', [match.examId, study.studyInstanceUid, ...counts])
+    if (match.kind === 'linked') await completeFacts(tx, match.examId, study)
+    return match.examId
+  }
+  const facts = factsOfStudy(study)
+  const examId = randomUUID()
+  await tx.run(
+    `INSERT INTO exam (exam_id, accession_number, patient_id, patient_name, patient_sex, patient_birth_date, patient_age, modality, body_part, description,
+      study_date, study_time, study_instance_uid, series_count, instance_count, size_bytes, clinical_history, report_findings, report_impression, received_at, updated_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, '', '', '', $17, $18)`,
+    [examId, facts.accessionNumber, facts.patientId, facts.patientName, facts.patientSex, facts.patientBirthDate, facts.patientAge, facts.modality,
+      facts.bodyPart, facts.description, facts.studyDate, facts.studyTime, study.studyInstanceUid, ...counts, study.receivedAt, now], // prettier-ignore
+  )
+  return examId
+}
+
+/** A scout or a structured report may arrive first; what the exam still lacks is taken from later images. */
+async function completeFacts(tx: Transaction, examId: string, study: StudyRow): Promise<void> {
+  const { modality, bodyPart, description } = factsOfStudy(study)
+  await tx.run(
+    `UPDATE exam SET modality = CASE WHEN modality IN ('', 'KO', 'SR', 'PR', 'SEG') THEN $2 ELSE modality END,
+      body_part = CASE WHEN body_part = '' THEN $3 ELSE body_part END, description = CASE WHEN description = '' THEN $4 ELSE description END WHERE exam_id = $1`,
+    [examId, modality, bodyPart, description],
+  )
+}
