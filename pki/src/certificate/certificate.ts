@@ -1,0 +1,90 @@
+import { Buffer } from 'node:buffer'
+import { type EpochMs, PartyId, Problem, type RegionId, type Sm3Hex } from 'specs'
+import { decodePem, encodePem } from '../der/pem.ts'
+import { type DerReader, malformed, Tag } from '../der/reader.ts'
+import { readSmallInteger, readTime, readUnsigned } from '../der/values.ts'
+import { readPublicKeyInfo } from '../sm2/key-encoding.ts'
+import { Sm2PublicKey } from '../sm2/keys.ts'
+import { sm3Hex } from '../sm3/sm3.ts'
+import { type Extensions, readCertificateExtensions } from './extensions.ts'
+import { readName, type ReadName } from './name.ts'
+import { enterTbs, readSigned, readSignatureAlgorithm, type SignedStructure } from './signed.ts'
+
+/** An X.509 certificate of a party or a CA (GM/T 0015, GB/T 20518). Parsed is not yet trusted: see TrustStore. */
+export interface Certificate extends Extensions {
+  readonly pem: string
+  /** Lower-case hex without leading zero octets. */
+  readonly serial: string
+  readonly subject: ReadName
+  readonly issuer: ReadName
+  readonly notBefore: EpochMs
+  readonly notAfter: EpochMs
+  readonly publicKey: Sm2PublicKey
+  /** SM3 of the whole DER. */
+  readonly fingerprintSm3: Sm3Hex
+  /** Who may speak with this key: the CN. @throws {Problem} certificate/invalid when it names none, as that of a CA. */
+  readonly party: PartyId
+  readonly signed: SignedStructure
+}
+
+/** GM/T 0015 5.2.4.2: at most 20 octets. */
+const SERIAL_MAX_BYTES = 20
+
+export function readSerial(reader: DerReader): string {
+  return Buffer.from(readUnsigned(reader, 'serial number', SERIAL_MAX_BYTES)).toString('hex')
+}
+
+/** @throws {Problem} certificate/invalid for anything but one strictly encoded v3 certificate with an SM2 key. */
+export function parseCertificate(pem: string): Certificate {
+  const bytes = decodePem('CERTIFICATE', pem)
+  const signed = readSigned(bytes, 'certificate')
+  const tbs = enterTbs(signed, 'certificate')
+  const version = tbs.enter(Tag.contextConstructed(0), 'version')
+  if (readSmallInteger(version, 'version') !== 2) throw malformed('version')
+  version.finish('version')
+  const serial = readSerial(tbs)
+  readSignatureAlgorithm(tbs)
+  const issuer = readName(tbs, 'issuer')
+  const { notBefore, notAfter } = readValidity(tbs)
+  const subject = readName(tbs, 'subject')
+  const publicKey = new Sm2PublicKey(readPublicKeyInfo(tbs))
+  const wrapper = tbs.enter(Tag.contextConstructed(3), 'extensions')
+  const extensions = readCertificateExtensions(wrapper)
+  wrapper.finish('extensions')
+  tbs.finish('certificate')
+  return {
+    ...extensions,
+    pem: encodePem('CERTIFICATE', bytes),
+    serial,
+    subject,
+    issuer,
+    notBefore,
+    notAfter,
+    publicKey,
+    fingerprintSm3: sm3Hex(bytes),
+    signed,
+    get party() {
+      return partyOf(subject.cn)
+    },
+  }
+}
+
+function readValidity(tbs: DerReader): { notBefore: EpochMs; notAfter: EpochMs } {
+  const validity = tbs.enter(Tag.sequence, 'validity')
+  const notBefore = readTime(validity, 'notBefore')
+  const notAfter = readTime(validity, 'notAfter')
+  validity.finish('validity')
+  if (notAfter < notBefore) throw malformed('validity')
+  return { notBefore, notAfter }
+}
+
+export function partyOf(commonName: string): PartyId {
+  const party = PartyId.safeParse(commonName)
+  if (!party.success) throw new Problem('certificate/invalid', { reason: 'the common name is not a party of a region' })
+  return party.data
+}
+
+/** The region a certificate belongs to, '' for a root. */
+export function regionOf(certificate: Certificate): RegionId | '' {
+  return certificate.subject.ou as RegionId | ''
+}

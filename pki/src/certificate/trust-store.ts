@@ -1,0 +1,138 @@
+import { type EpochMs, Problem, type RegionId } from 'specs'
+import { BoundedMap } from './bounded-map.ts'
+import { type Certificate, parseCertificate } from './certificate.ts'
+import { parseCrl, type RevocationList } from './revocation-list.ts'
+import { isSignedBy } from './signed.ts'
+
+/** Leaf, region CA, and the root if somebody sends it along. */
+const CHAIN_MAX = 4
+const CACHED_CHAINS = 1_000
+
+const untrusted = (reason: string, certificate?: Certificate): Problem =>
+  new Problem('certificate/untrusted', { reason, ...(certificate && { subject: certificate.subject.cn, serial: certificate.serial }) })
+
+/** Options of a judgement about the past. */
+export interface ChainOptions {
+  /** A certificate revoked after `at` counts as good. Only for an `at` the caller recorded itself, never for one a sender states. */
+  readonly historical?: boolean
+}
+
+/**
+ * Who is believed: everybody whose chain ends at one pinned root, belongs to our region, is within its validity and is
+ * not revoked. Signatures and constraints are checked once per chain and remembered; validity and revocation are
+ * checked again on every call, so that a new revocation list works at once.
+ */
+export class TrustStore {
+  readonly root: Certificate
+  readonly #regionId: RegionId | undefined
+  readonly #chains = new BoundedMap<string, readonly Certificate[]>(CACHED_CHAINS)
+  readonly #authorities = new Map<string, Certificate>()
+  /** Newest list of each authority, by its key. */
+  readonly #lists = new Map<string, RevocationList>()
+  /** A list that arrived before its authority was known: believed by nobody until its signature can be checked. */
+  #waiting: RevocationList | undefined
+
+  /** @throws {Problem} certificate/invalid or certificate/untrusted when root or list are not what they should be. */
+  constructor(trust: { rootPem: string; crlPem?: string; regionId?: RegionId }) {
+    this.root = parseCertificate(trust.rootPem)
+    this.#regionId = trust.regionId
+    if (!this.root.isCa || !isSignedBy(this.root.signed, this.root.publicKey)) throw untrusted('not a self-signed root', this.root)
+    this.#authorities.set(this.root.subjectKeyId, this.root)
+    if (trust.crlPem !== undefined && trust.crlPem !== '') this.setCrl(trust.crlPem)
+  }
+
+  /**
+   * Takes a newer revocation list. An older one is refused, otherwise a replay would bring a revoked party back.
+   * Before the first chain of its authority has been seen the list waits, and that chain must then confirm it.
+   *
+   * @throws {Problem} certificate/invalid (malformed, older), certificate/untrusted (not signed by the authority).
+   */
+  setCrl(crlPem: string): void {
+    const list = parseCrl(crlPem)
+    const authority = this.#authorities.get(list.authorityKeyId)
+    if (authority) this.#accept(list, authority)
+    else this.#waiting = list
+  }
+
+  /** Newest believed list of the region's authority, for status pages: number and until when it is meant to be used. */
+  crlStatus(now: EpochMs): { number: number; nextUpdate: EpochMs; overdue: boolean } | undefined {
+    const lists = [...this.#lists.values()]
+    const newest = lists.find((list) => list.authorityKeyId !== this.root.subjectKeyId) ?? lists[0] ?? this.#waiting
+    return newest && { number: newest.number, nextUpdate: newest.nextUpdate, overdue: newest.nextUpdate < now }
+  }
+
+  /**
+   * @param chainPem leaf first; the root may be left out. @param at epoch ms.
+   * @returns the leaf, whose `party` is the sender.
+   * @throws {Problem} certificate/invalid, untrusted, revoked, expired.
+   */
+  verifyChain(chainPem: readonly string[], at: EpochMs, options: ChainOptions = {}): Certificate {
+    const key = chainPem.join('')
+    let chain = this.#chains.get(key)
+    if (!chain) {
+      chain = this.#verifyLinks(chainPem)
+      this.#chains.set(key, chain)
+    }
+    for (const certificate of chain) this.#checkNow(certificate, at, options)
+    return chain[0]!
+  }
+
+  /** Everything that cannot change: signatures, constraints, region. @returns the chain, leaf first, root last. */
+  #verifyLinks(chainPem: readonly string[]): readonly Certificate[] {
+    if (chainPem.length === 0 || chainPem.length > CHAIN_MAX) throw untrusted('chain length')
+    const sent = chainPem.map(parseCertificate)
+    const chain = sent.at(-1)!.fingerprintSm3 === this.root.fingerprintSm3 ? sent : [...sent, this.root]
+    const leaf = chain[0]!
+    if (chain.length < 2 || leaf.isCa) throw untrusted('a certificate authority cannot speak for a party', leaf)
+    chain.slice(1).forEach((issuer, below) => this.#verifyLink(chain[below]!, issuer, below))
+    if (!leaf.keyUsage.has('digitalSignature')) throw untrusted('key usage', leaf)
+    this.#checkRegion(leaf, chain[1]!)
+    for (const authority of chain.slice(1)) this.#remember(authority)
+    return chain
+  }
+
+  /** RFC 5280 6.1: names chain, the issuer may issue, the path is not too long, the signature is the issuer's. */
+  #verifyLink(subject: Certificate, issuer: Certificate, authoritiesBelow: number): void {
+    if (subject.issuer.derHex !== issuer.subject.derHex) throw untrusted('issuer name', subject)
+    // Also what revocation goes by, so it may not be missing.
+    if (subject.authorityKeyId === '' || subject.authorityKeyId !== issuer.subjectKeyId) throw untrusted('issuer key', subject)
+    if (!issuer.isCa || !issuer.keyUsage.has('keyCertSign')) throw untrusted('issuer is not a certificate authority', issuer)
+    if (issuer.pathLen !== undefined && authoritiesBelow > issuer.pathLen) throw untrusted('path length', issuer)
+    if (!isSignedBy(subject.signed, issuer.publicKey)) throw untrusted('signature', subject)
+  }
+
+  /** A region's authority speaks for its own region only, and only our region is ours. */
+  #checkRegion(leaf: Certificate, issuer: Certificate): void {
+    const regionId = leaf.subject.ou
+    if (issuer.subject.ou !== '' && issuer.subject.ou !== regionId) throw untrusted('issued by the authority of another region', leaf)
+    if (this.#regionId === undefined) return
+    if (regionId !== this.#regionId || issuer.subject.ou !== this.#regionId) throw untrusted('other region', leaf)
+  }
+
+  #remember(authority: Certificate): void {
+    this.#authorities.set(authority.subjectKeyId, authority)
+    if (this.#waiting?.authorityKeyId === authority.subjectKeyId) this.#accept(this.#waiting, authority)
+  }
+
+  #accept(list: RevocationList, authority: Certificate): void {
+    if (list.issuer.derHex !== authority.subject.derHex || !authority.keyUsage.has('cRLSign')) throw untrusted('CRL issuer', authority)
+    if (!isSignedBy(list.signed, authority.publicKey)) throw untrusted('CRL signature', authority)
+    const held = this.#lists.get(list.authorityKeyId)
+    if (held && held.number > list.number)
+      throw new Problem('certificate/invalid', { reason: 'older CRL', number: list.number, held: held.number })
+    this.#lists.set(list.authorityKeyId, list)
+    if (this.#waiting?.authorityKeyId === list.authorityKeyId) this.#waiting = undefined
+  }
+
+  #checkNow(certificate: Certificate, at: EpochMs, options: ChainOptions): void {
+    const revokedAt = this.#lists.get(certificate.authorityKeyId)?.revoked.get(certificate.serial)
+    // A clock that is behind must not keep a revoked party alive, so for the present the date does not matter.
+    if (revokedAt !== undefined && !(options.historical && at < revokedAt)) {
+      throw new Problem('certificate/revoked', { subject: certificate.subject.cn, serial: certificate.serial, revokedAt })
+    }
+    const { notBefore, notAfter } = certificate
+    if (at < notBefore || at > notAfter) {
+      throw new Problem('certificate/expired', { subject: certificate.subject.cn, serial: certificate.serial, notBefore, notAfter, at })
+    }
+  }
+}
