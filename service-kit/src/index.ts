@@ -1,2 +1,5 @@
+export * from './account/index.ts'
 export * from './database/index.ts'
+export * from './http/index.ts'
 export * from './log/index.ts'
+export * from './metrics/index.ts'

@@ -1,0 +1,193 @@
+import { randomUUID } from 'node:crypto'
+import type { Request } from 'express'
+import { parseWith, Problem } from 'specs'
+import { z } from 'zod'
+import type { Database } from '../database/index.ts'
+import type { HttpFace } from '../http/index.ts'
+import type { Authenticator, SignedIn, User } from '../http/user.ts'
+import type { Log } from '../log/index.ts'
+import { hashPassword, isPassword } from './password.ts'
+import { addSessionRoutes } from './routes.ts'
+import { SessionTokens, newKey } from './session-token.ts'
+import { SignInGuard, signInLimits, type SignInLimits } from './sign-in-guard.ts'
+import {
+  accountByUsername,
+  accountOfSession,
+  changeAccount,
+  deleteSession,
+  deleteSessionsOf,
+  insertAccount,
+  insertSession,
+  listAccounts,
+  migrations,
+  sessionKeys,
+  type AccountRow,
+} from './store.ts'
+
+export interface AccountsOptions {
+  readonly db: Database
+  /** Whose staff: in the cookie's name, since cookies are shared by all ports of a host. */
+  readonly party: string
+  /** Roles that exist here. */
+  readonly roles: readonly string[]
+  readonly log: Log
+  /** What POST and GET /api/sessions say besides `token` and `user`. */
+  readonly extra?: () => Record<string, unknown>
+  readonly sessionMs?: number
+  readonly limits?: SignInLimits
+  readonly now?: () => number
+}
+
+/** A shift and a bit; afterwards everybody shows the password again, however busy. */
+const SESSION_MS = 12 * 60 * 60 * 1000
+
+export interface Session {
+  readonly token: string
+  readonly expiresAt: number
+  readonly user: User
+}
+
+/** Local accounts of one service and their sessions. */
+export class Accounts implements Authenticator {
+  readonly cookieName: string
+  readonly #options: AccountsOptions
+  readonly #tokens: SessionTokens
+  readonly #guard: SignInGuard
+  readonly #newAccount: ReturnType<typeof newAccountSchema>
+  /** Checked instead of a stored password when there is no such user, so that both take the same time. */
+  readonly #nobodysPassword: string
+  readonly #endListeners: ((sessionId: string) => void)[] = []
+
+  constructor(options: AccountsOptions, tokens: SessionTokens, nobodysPassword: string) {
+    this.#options = options
+    this.#tokens = tokens
+    this.#guard = new SignInGuard(options.limits ?? signInLimits)
+    this.#newAccount = newAccountSchema(options.roles)
+    this.#nobodysPassword = nobodysPassword
+    this.cookieName = `lianpian_${options.party}`
+  }
+
+  #now(): number {
+    return (this.#options.now ?? Date.now)()
+  }
+
+  /** @throws {Problem} access/wrong-credentials for a wrong name, a wrong password and a disabled account alike; request/too-many. */
+  async signIn(username: string, password: string, address: string): Promise<Session> {
+    const attempt = await this.#guard.attempt(username, address)
+    const account = await accountByUsername(this.#options.db, username)
+    const right = await isPassword(password, account?.password ?? this.#nobodysPassword)
+    if (account === undefined || !right || account.disabled) {
+      this.#options.log.warn({ address, accountId: account?.id, disabled: account?.disabled }, 'sign-in refused')
+      throw new Problem('access/wrong-credentials')
+    }
+    await attempt.succeeded()
+    const now = this.#now()
+    const session = { id: randomUUID(), accountId: account.id, expiresAt: now + (this.#options.sessionMs ?? SESSION_MS), address }
+    await this.#options.db.write((tx) => insertSession(tx, session, now))
+    this.#options.log.info({ address, accountId: account.id }, 'signed in')
+    return { token: await this.#tokens.sign(session, now), expiresAt: session.expiresAt, user: userOf(account) }
+  }
+
+  async signOut(sessionId: string): Promise<void> {
+    await deleteSession(this.#options.db, sessionId)
+    this.#ended([sessionId])
+  }
+
+  async signedIn(request: Request): Promise<SignedIn | undefined> {
+    const shown = this.#tokenOf(request)
+    if (shown === undefined) return undefined
+    const now = this.#now()
+    const sessionId = await this.#tokens.sessionId(shown.token, now)
+    const account = await accountOfSession(this.#options.db, sessionId, now)
+    if (account === undefined) throw new Problem('access/not-signed-in', { reason: 'session ended' })
+    return { user: userOf(account), sessionId, by: shown.by }
+  }
+
+  onSessionEnd(listener: (sessionId: string) => void): void {
+    this.#endListeners.push(listener)
+  }
+
+  /** @throws {Problem} request/invalid, request/conflict when the user name is taken. @returns The id of the account. */
+  async create(account: NewAccount): Promise<string> {
+    const parsed = parseWith(this.#newAccount, account, 'account')
+    return insertAccount(this.#options.db, { ...parsed, password: await hashPassword(parsed.password) }, this.#now())
+  }
+
+  /** Makes the account when it is missing and leaves it alone otherwise: its owner may have changed the password. */
+  async ensure(account: NewAccount): Promise<void> {
+    if (await accountByUsername(this.#options.db, account.username)) return
+    await this.create(account)
+  }
+
+  async list(): Promise<(User & { disabled: boolean })[]> {
+    return (await listAccounts(this.#options.db)).map((account) => ({ ...userOf(account), disabled: account.disabled }))
+  }
+
+  /** Ends all sessions of the account. */
+  async setPassword(accountId: string, password: string): Promise<void> {
+    const parsed = parseWith(Password, password, 'password')
+    await this.#change(accountId, { password: await hashPassword(parsed) })
+  }
+
+  /** A disabled account cannot sign in, and its sessions end at once. */
+  async setDisabled(accountId: string, disabled: boolean): Promise<void> {
+    await this.#change(accountId, { disabled })
+  }
+
+  async #change(accountId: string, change: { password: string } | { disabled: boolean }): Promise<void> {
+    const ended = await this.#options.db.write(async (tx) => {
+      await changeAccount(tx, accountId, change, this.#now())
+      return deleteSessionsOf(tx, accountId)
+    })
+    this.#ended(ended)
+  }
+
+  #ended(sessionIds: readonly string[]): void {
+    for (const sessionId of sessionIds) for (const listener of this.#endListeners) listener(sessionId)
+  }
+
+  /** A token in the header is meant for this request, so it is taken before the browser's cookie. */
+  #tokenOf(request: Request): { token: string; by: SignedIn['by'] } | undefined {
+    const authorization = request.get('authorization')
+    if (authorization !== undefined) {
+      const [, token] = /^Bearer +([\w.~+/=-]{1,4000})$/i.exec(authorization) ?? []
+      if (token === undefined) throw new Problem('access/not-signed-in', { reason: 'not a Bearer token' })
+      return { token, by: 'bearer' }
+    }
+    const cookie = cookieOf(request.get('cookie') ?? '', this.cookieName)
+    return cookie === undefined ? undefined : { token: cookie, by: 'cookie' }
+  }
+
+  addRoutes(face: HttpFace): void {
+    addSessionRoutes(face, this, this.#options.extra ?? (() => ({})))
+  }
+}
+
+/** RFC 6265 4.2.1; our value needs no decoding. An empty one is what remains after signing out. */
+function cookieOf(header: string, name: string): string | undefined {
+  for (const pair of header.split(';')) {
+    const [key, value] = pair.trim().split('=', 2)
+    if (key === name && value) return value
+  }
+  return undefined
+}
+
+const userOf = ({ id, username, name, title, roles }: AccountRow): User => ({ id, username, name, title, roles })
+
+const Password = z.string().min(8, 'at least 8 characters').max(200)
+const newAccountSchema = (roles: readonly string[]) =>
+  z.object({
+    username: z.string().trim().min(1).max(64),
+    password: Password,
+    name: z.string().trim().min(1).max(60),
+    title: z.string().trim().max(60).default(''),
+    roles: z.array(z.string().refine((role) => roles.includes(role), 'no such role')).min(1),
+  })
+export type NewAccount = z.input<ReturnType<typeof newAccountSchema>>
+
+/** Prepares tables and keys. */
+export async function createAccounts(options: AccountsOptions): Promise<Accounts> {
+  await options.db.migrate('account', migrations)
+  const keys = await sessionKeys(options.db, newKey(randomUUID()), Date.now())
+  return new Accounts(options, new SessionTokens(keys, options.party), await hashPassword(randomUUID()))
+}

@@ -1,0 +1,179 @@
+import type { Server } from 'node:http'
+import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
+import { z } from 'zod'
+import { Problem } from 'specs'
+import type { Accounts } from '../account/index.ts'
+import type { Log } from '../log/index.ts'
+import type { Metrics } from '../metrics/index.ts'
+import { admit } from './admit.ts'
+import { Health, HealthReport, type HealthCheck } from './health.ts'
+import { closeServer, listen, type ListenOptions } from './listen.ts'
+import { LiveEvents } from './live-events.ts'
+import { openApiDocument, type DescribedRoute } from './openapi.ts'
+import { pages } from './pages.ts'
+import { problemAnswers } from './problem-answer.ts'
+import { rateLimit } from './rate-limit.ts'
+import { noteOfResponse, requestLog } from './request-log.ts'
+import { nothingHere, routeHandler, type Method, type RouteHandler, type RouteSpec } from './route.ts'
+import { securityHeaders } from './security-headers.ts'
+import type { Allow, User } from './user.ts'
+
+export interface HttpFaceOptions {
+  readonly name: string
+  readonly version: string
+  readonly log: Log
+  readonly metrics: Metrics
+  /** Adds /api/sessions and /api/events; without it only `anyone` is ever admitted. */
+  readonly accounts?: Accounts
+  /** Reverse proxies in front: their number or addresses, as express takes it. Only then are forwarded addresses believed. */
+  readonly trustProxy?: boolean | number | string
+  /** Of one address, over everything. A viewer that loads a large study asks some thousand times in seconds. */
+  readonly limit?: { readonly requests: number; readonly seconds: number }
+  /** How long running requests may take after close(). */
+  readonly closeDeadlineMs?: number
+}
+
+/** A door whose request and answer are not JSON: DICOMweb, WADO, uploads, streams. The handler reads the body itself. */
+export interface RawSpec<A extends Allow = Allow> {
+  readonly method: Method
+  readonly path: string
+  readonly summary: string
+  readonly allow: A
+  /** Media type of the answer, for the OpenAPI document. */
+  readonly produces?: string
+}
+
+export type RawHandler<A extends Allow> = (
+  request: Request,
+  response: Response,
+  user: A extends 'anyone' ? User | undefined : User,
+) => Promise<void> | void
+
+/** What a service shows over HTTP. Order matters as in express: routes before pages that could swallow them. */
+export class HttpFace {
+  readonly health: Health
+  readonly events = new LiveEvents()
+  readonly #app: Express
+  readonly #options: HttpFaceOptions
+  readonly #routes: DescribedRoute[] = []
+  #server: Server | undefined
+
+  constructor(options: HttpFaceOptions) {
+    const { log, metrics, accounts, trustProxy = false, limit = { requests: 20_000, seconds: 10 } } = options
+    this.#options = options
+    this.health = new Health(options, log)
+    this.#app = express()
+    this.#app.disable('x-powered-by')
+    this.#app.set('trust proxy', trustProxy)
+    this.#app.set('etag', false)
+    this.#app.use(requestLog(log, metrics, trustProxy !== false), securityHeaders(), rateLimit(limit))
+    this.#ownRoutes()
+    if (accounts) {
+      accounts.addRoutes(this)
+      accounts.onSessionEnd((sessionId) => this.events.endSession(sessionId))
+    }
+  }
+
+  /** A door of the JSON API. */
+  route<A extends Allow, P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
+    spec: RouteSpec<A, P, Q, B>,
+    handler: RouteHandler<A, P, Q, B>,
+  ): void {
+    this.#routes.push({ spec })
+    const guards = spec.limit ? [rateLimit(spec.limit)] : []
+    this.#register(spec.method, spec.path, [
+      ...guards,
+      ...routeHandler(spec, handler, { log: this.#options.log, accounts: this.#options.accounts }),
+    ])
+  }
+
+  raw<A extends Allow>(spec: RawSpec<A>, handler: RawHandler<A>): void {
+    this.#routes.push({ spec, produces: spec.produces ?? 'application/octet-stream' })
+    this.#register(spec.method, spec.path, [
+      async (request, response) => {
+        const note = noteOfResponse(response)
+        note.route = spec.path
+        note.quiet = spec.method === 'GET'
+        const signedIn = await admit(request, spec.allow, this.#options.accounts)
+        if (signedIn) note.userId = signedIn.user.id
+        const user = signedIn?.user as Parameters<RawHandler<A>>[2] // admit() has refused whoever is missing
+        await handler(request, response, user)
+      },
+    ])
+  }
+
+  /** Serves a built page application from `distFolder` below `prefix`, for example `/desk`. */
+  pages(prefix: string, distFolder: string): void {
+    this.#app.use(prefix, pages(prefix, distFolder))
+  }
+
+  redirect(from: string, to: string): void {
+    this.#app.get(from, (_request, response) => response.redirect(302, to))
+  }
+
+  /** Adds a line to /health. */
+  check(name: string, check: HealthCheck, options?: { critical?: boolean }): void {
+    this.health.add(name, check, options)
+  }
+
+  /** @throws An Error that names port and setting when the port is taken. */
+  async listen(options: ListenOptions): Promise<{ port: number }> {
+    this.#app.use(nothingHere, problemAnswers(this.#options.log))
+    const { server, port } = await listen(this.#app, options)
+    this.#server = server
+    this.#options.log.info({ host: options.host, port }, 'listening')
+    return { port }
+  }
+
+  async close(): Promise<void> {
+    this.events.close()
+    if (this.#server) await closeServer(this.#server, this.#options.closeDeadlineMs ?? 5_000)
+    this.#server = undefined
+  }
+
+  #register(method: Method, path: string, handlers: RequestHandler[]): void {
+    this.#app.route(path)[verbs[method]](...handlers)
+  }
+
+  #ownRoutes(): void {
+    const { name, version, metrics, accounts } = this.#options
+    this.route(
+      { method: 'GET', path: '/health', summary: 'Whether this process serves', allow: 'anyone', answer: HealthReport },
+      async ({ response }) => {
+        noteOfResponse(response).quiet = true
+        const body = await this.health.report()
+        return { status: body.status === 'failing' ? 503 : 200, body }
+      },
+    )
+    this.route({ method: 'GET', path: '/openapi.json', summary: 'This document', allow: 'anyone' }, () =>
+      openApiDocument({ name, version, cookie: accounts?.cookieName }, this.#routes),
+    )
+    this.raw(
+      { method: 'GET', path: '/metrics', summary: 'Figures for Prometheus, to this machine only', allow: 'anyone', produces: 'text/plain' },
+      async (request, response) => {
+        if (!isLoopback(request)) throw new Problem('access/forbidden')
+        response.type(metrics.registry.contentType).send(await metrics.registry.metrics())
+      },
+    )
+    if (accounts === undefined) return
+    this.raw(
+      { method: 'GET', path: '/api/events', summary: 'Live events (SSE)', allow: 'signed-in', produces: 'text/event-stream' },
+      async (request, response) => {
+        const signedIn = await accounts.signedIn(request)
+        if (signedIn) this.events.open(request, response, signedIn)
+      },
+    )
+  }
+}
+
+const verbs = { GET: 'get', POST: 'post', PUT: 'put', PATCH: 'patch', DELETE: 'delete' } as const
+
+/** A collector runs beside the process; whoever comes through a proxy is from elsewhere. */
+function isLoopback(request: Request): boolean {
+  const address = request.socket.remoteAddress ?? ''
+  return /^(?:127\.|::1$|::ffff:127\.)/.test(address) && request.get('x-forwarded-for') === undefined
+}
+
+export function createHttpFace(options: HttpFaceOptions): HttpFace {
+  return new HttpFace(options)
+}

@@ -1,0 +1,8 @@
+export { createHttpFace, HttpFace, type HttpFaceOptions, type RawHandler, type RawSpec } from './face.ts'
+export type { ListenOptions } from './listen.ts'
+export { LiveEvents, type LiveEventsOptions } from './live-events.ts'
+export type { HealthCheck, HealthReport } from './health.ts'
+export { sendProblem } from './problem-answer.ts'
+export type { Answer as HttpAnswer, Method, RouteContext, RouteHandler, RouteSpec } from './route.ts'
+export type { Allow, User } from './user.ts'
+export { rateLimit } from './rate-limit.ts'
