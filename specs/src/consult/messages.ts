@@ -124,6 +124,10 @@ export const ExamSnapshot = z.object({
 })
 export type ExamSnapshot = z.infer<typeof ExamSnapshot>
 
+/** Sealed request of service `exam.read`; the answer is an ExamSnapshot. */
+export const ExamRead = z.object({ studyInstanceUid: StudyInstanceUid, taskId: TaskId, grant: SignedGrant })
+export type ExamRead = z.infer<typeof ExamRead>
+
 /** Sealed content of `submit`. `taskId` repeats the outer one: content cannot be moved to another task. */
 export const ConsultRequest = z.object({
   kind: z.literal('consult-request'),

@@ -8,9 +8,17 @@ import { SignedGrant } from '../access/grant.ts'
  * signed as part of the sealed reply.
  */
 export const PIECE_BYTES = 1024 * 1024
+/** Rows of a manifest in one reply. */
+export const MANIFEST_ROWS = 1_000
 
 /** Sealed request of service `transfer.open`. */
-export const OpenTransfer = z.object({ studyInstanceUid: StudyInstanceUid, grant: SignedGrant, purpose: z.enum(['push', 'pull', 'prefetch']) })
+export const OpenTransfer = z.object({
+  studyInstanceUid: StudyInstanceUid,
+  grant: SignedGrant,
+  purpose: z.enum(['push', 'pull', 'prefetch']),
+  /** Further rows of a long manifest, of a session opened before; rows from this index on. */
+  more: z.object({ sessionId: z.uuid(), fromRow: z.number().int().positive() }).optional(),
+})
 export type OpenTransfer = z.infer<typeof OpenTransfer>
 
 export const ManifestRow = z.object({
@@ -36,7 +44,9 @@ export const OpenedTransfer = z.object({
   encryptionKey: z.base64(),
   macKey: z.base64(),
   expires: EpochMs,
+  /** At most MANIFEST_ROWS of its rows, so that a reply stays a message; `totalRows` says how many there are. */
   manifest: Manifest,
+  totalRows: z.number().int().positive(),
 })
 export type OpenedTransfer = z.infer<typeof OpenedTransfer>
 
@@ -51,5 +61,11 @@ export const PieceRequest = z.object({
 })
 export type PieceRequest = z.infer<typeof PieceRequest>
 
-export const MetadataRequest = z.object({ sessionId: z.uuid(), counter: z.number().int().positive(), seriesInstanceUid: SeriesInstanceUid })
+/** Asks for bytes of the gzip of a series' DICOM JSON; the answer begins with the whole length (4 bytes, big-endian). */
+export const MetadataRequest = z.object({
+  sessionId: z.uuid(),
+  counter: z.number().int().positive(),
+  seriesInstanceUid: SeriesInstanceUid,
+  offset: z.number().int().nonnegative(),
+})
 export type MetadataRequest = z.infer<typeof MetadataRequest>
