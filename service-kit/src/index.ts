@@ -1,5 +1,7 @@
 export * from './account/index.ts'
+export * from './config/index.ts'
 export * from './database/index.ts'
 export * from './http/index.ts'
 export * from './log/index.ts'
 export * from './metrics/index.ts'
+export * from './process/index.ts'

@@ -8,7 +8,7 @@ import type { Metrics } from '../metrics/index.ts'
 import { admit } from './admit.ts'
 import { Health, HealthReport, type HealthCheck } from './health.ts'
 import { closeServer, listen, type ListenOptions } from './listen.ts'
-import { LiveEvents } from './live-events.ts'
+import { LiveEvents, type LiveEventsOptions } from './live-events.ts'
 import { openApiDocument, type DescribedRoute } from './openapi.ts'
 import { pages } from './pages.ts'
 import { problemAnswers } from './problem-answer.ts'
@@ -29,6 +29,7 @@ export interface HttpFaceOptions {
   readonly trustProxy?: boolean | number | string
   /** Of one address, over everything. A viewer that loads a large study asks some thousand times in seconds. */
   readonly limit?: { readonly requests: number; readonly seconds: number }
+  readonly events?: Partial<LiveEventsOptions>
   /** How long running requests may take after close(). */
   readonly closeDeadlineMs?: number
 }
@@ -52,7 +53,7 @@ export type RawHandler<A extends Allow> = (
 /** What a service shows over HTTP. Order matters as in express: routes before pages that could swallow them. */
 export class HttpFace {
   readonly health: Health
-  readonly events = new LiveEvents()
+  readonly events: LiveEvents
   readonly #app: Express
   readonly #options: HttpFaceOptions
   readonly #routes: DescribedRoute[] = []
@@ -62,6 +63,7 @@ export class HttpFace {
     const { log, metrics, accounts, trustProxy = false, limit = { requests: 20_000, seconds: 10 } } = options
     this.#options = options
     this.health = new Health(options, log)
+    this.events = new LiveEvents(options.events)
     this.#app = express()
     this.#app.disable('x-powered-by')
     this.#app.set('trust proxy', trustProxy)

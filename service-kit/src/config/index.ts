@@ -1,0 +1,1 @@
+export { ConfigError, loadConfig, type LoadConfigOptions } from './load-config.ts'
