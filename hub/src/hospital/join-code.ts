@@ -35,13 +35,17 @@ const digestOf = (code: string): string => sm3Hex(encoder.encode(code.trim()))
 
 /** Replaces any earlier unused code of the hospital. */
 export async function saveCode(tx: Transaction, { code, hospitalId, expires }: JoinCode, now: EpochMs): Promise<void> {
-  await tx.run('DELETE FROM join_code WHERE hospital_id = $1 AND used_at IS NULL', [hospitalId])
+  await withdrawCodes(tx, hospitalId)
   await tx.run('INSERT INTO join_code (digest, hospital_id, created_at, expires) VALUES ($1, $2, $3, $4)', [
     digestOf(code),
     hospitalId,
     now,
     expires,
   ])
+}
+
+export async function withdrawCodes(tx: Transaction, hospitalId: HospitalId): Promise<void> {
+  await tx.run('DELETE FROM join_code WHERE hospital_id = $1 AND used_at IS NULL', [hospitalId])
 }
 
 /** Whose code it is. @throws {Problem} region/wrong-join-code, not saying whether it is wrong, used or expired. */

@@ -1,0 +1,167 @@
+import type { Certificate } from 'pki'
+import type { Database, Log, Transaction } from 'service-kit'
+import {
+  Problem,
+  type EpochMs,
+  type HospitalConfig,
+  type HospitalId,
+  type JoinCode,
+  type JoinRequest,
+  type JoinResponse,
+  type LiveEvent,
+} from 'specs'
+import type { Authority } from '../authority/authority.ts'
+import { renewRevocationList } from '../authority/revocation-list.ts'
+import { publishDirectory, type Outbox, type RegionName } from '../directory/directory.ts'
+import { checkConfig, type Hospital } from './hospital.ts'
+import { hospitalOfCode, makeCode, saveCode, useCode, withdrawCodes } from './join-code.ts'
+import type { KnownParties } from './known-parties.ts'
+import { admit, expel, insertHospital, readHospital, updateHospital } from './store.ts'
+
+/** Who may use the region's NATS server, and where messages wait for them. */
+export interface Transport {
+  /** Credentials in `.creds` format; what the hospital held before stops working. */
+  issueNode(hospitalId: HospitalId): Promise<string>
+  /** Cuts the hospital's connection. */
+  revokeNode(hospitalId: HospitalId): Promise<void>
+  /** The durable consumer of a node, which it may not make itself. */
+  ensureConsumer(hospitalId: HospitalId): Promise<void>
+}
+
+export interface MembershipParts {
+  readonly db: Database
+  readonly region: RegionName
+  readonly authority: Authority
+  readonly parties: KnownParties
+  readonly outbox: Outbox
+  readonly transport: Transport
+  /** As nodes reach it. */
+  readonly natsUrl: string
+  readonly joinCodeValidMs: number
+  readonly announce: (event: LiveEvent) => void
+  readonly log: Log
+  /** Epoch ms. */
+  readonly now: () => EpochMs
+}
+
+/** Who takes part in the region. Every change raises the directory's version and is posted to all, in one transaction. */
+export class Membership {
+  readonly #parts: MembershipParts
+
+  constructor(parts: MembershipParts) {
+    this.#parts = parts
+  }
+
+  /** @throws {Problem} region/hospital-exists (FED-09), request/invalid. */
+  async create(config: HospitalConfig): Promise<Hospital> {
+    checkConfig(config)
+    return this.#change(config.id, (tx, now) => insertHospital(tx, config, now))
+  }
+
+  /** @throws {Problem} region/unknown-hospital, region/hospital-exists, request/invalid. */
+  async change(config: HospitalConfig): Promise<Hospital> {
+    checkConfig(config)
+    return this.#change(config.id, (tx, now) => updateHospital(tx, config, now))
+  }
+
+  /** A new code withdraws the one before. @throws {Problem} region/unknown-hospital */
+  async makeJoinCode(hospitalId: HospitalId): Promise<JoinCode> {
+    const { db, authority, joinCodeValidMs, now } = this.#parts
+    const code = { code: makeCode(authority.root.fingerprintSm3), hospitalId, expires: now() + joinCodeValidMs }
+    await db.write(async (tx) => {
+      await readHospital(tx, hospitalId)
+      await saveCode(tx, code, now())
+    })
+    return code
+  }
+
+  /**
+   * Admits a node that shows a valid code (also again, with a new code and key: then what it held before is revoked).
+   *
+   * @throws {Problem} region/wrong-join-code; certificate/invalid (request not genuine); service/unavailable (NATS is away;
+   *   the code stays good).
+   */
+  async join({ code, csr, agentVersion }: JoinRequest): Promise<JoinResponse> {
+    const { db, region, authority, transport, natsUrl, now, log } = this.#parts
+    const hospitalId = await hospitalOfCode(db, code, now())
+    const { config } = await readHospital(db, hospitalId)
+    const { certificate, chain } = authority.certify(csr, { id: config.id, name: config.name })
+    // Before the code is used up: the one step that may fail for a while and that is harmless to repeat.
+    await transport.ensureConsumer(hospitalId)
+    const directory = await db.write(async (tx) => {
+      await useCode(tx, code, now())
+      const rejoins = (await readHospital(tx, hospitalId)).certificate !== undefined
+      await admit(tx, { hospitalId, pem: certificate.pem, serial: certificate.serial, expires: certificate.notAfter }, agentVersion, now())
+      if (rejoins) await this.#renewCrl(tx)
+      return this.#publish(tx, hospitalId, certificate)
+    })
+    const natsCredentials = await transport.issueNode(hospitalId)
+    log.info({ hospitalId, serial: certificate.serial, agentVersion }, 'hospital joined')
+    return {
+      ...region,
+      hospital: config,
+      certificateChain: chain,
+      rootCertificate: authority.root.pem,
+      hubCertificateChain: [...authority.hub.certificateChain],
+      crl: directory.crl,
+      natsUrl,
+      natsCredentials,
+      directory,
+    }
+  }
+
+  /**
+   * Puts a hospital out: certificate and NATS credentials stop counting, unused codes are withdrawn, everybody is told.
+   * Repeating it is harmless.
+   *
+   * @throws {Problem} region/unknown-hospital; region/not-joined when there is nothing to revoke.
+   */
+  async revoke(hospitalId: HospitalId, reason: string): Promise<Hospital> {
+    const { db, transport, log, now } = this.#parts
+    const done = await db.write(async (tx) => {
+      const before = await readHospital(tx, hospitalId)
+      await withdrawCodes(tx, hospitalId)
+      if (await expel(tx, hospitalId, reason, now())) {
+        await this.#renewCrl(tx)
+        await this.#publish(tx, hospitalId)
+      } else if (before.revokedAt === undefined) {
+        throw new Problem('region/not-joined', { hospitalId })
+      }
+      return readHospital(tx, hospitalId)
+    })
+    await transport.revokeNode(hospitalId)
+    log.warn({ hospitalId, reason }, 'hospital revoked')
+    return done
+  }
+
+  /** Issues the daily revocation list and tells everybody, whether or not anybody was revoked. */
+  async renewRevocationList(): Promise<void> {
+    await this.#parts.db.write(async (tx) => {
+      await this.#renewCrl(tx)
+      await publishDirectory(tx, this.#parts.region, this.#parts.outbox)
+    })
+  }
+
+  async #change(hospitalId: HospitalId, work: (tx: Transaction, now: EpochMs) => Promise<void>): Promise<Hospital> {
+    return this.#parts.db.write(async (tx) => {
+      await work(tx, this.#parts.now())
+      await this.#publish(tx, hospitalId)
+      return readHospital(tx, hospitalId)
+    })
+  }
+
+  async #renewCrl(tx: Transaction): Promise<void> {
+    const crl = await renewRevocationList(tx, this.#parts.authority, this.#parts.now())
+    tx.afterCommit(() => this.#parts.parties.setCrl(crl))
+  }
+
+  /** First what this process knows, then the messages: the link seals them for the certificate that counts from now on. */
+  async #publish(tx: Transaction, hospitalId: HospitalId, certificate?: Certificate) {
+    const { parties, region, outbox, announce } = this.#parts
+    const held = certificate?.pem ?? (await readHospital(tx, hospitalId)).certificate?.pem
+    tx.afterCommit(() => parties.set(hospitalId, held))
+    const directory = await publishDirectory(tx, region, outbox)
+    tx.afterCommit(() => announce({ type: 'hospital', hospitalId }))
+    return directory
+  }
+}
