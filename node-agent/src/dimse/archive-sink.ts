@@ -1,0 +1,18 @@
+import { type Archive } from '../archive/archive.ts'
+import { type StorageSink } from './services.ts'
+
+/** C-STORE into an archive. The command's UIDs go along, so that a data set which says otherwise is refused (0xA900). */
+export function archiveSink(archive: Pick<Archive, 'receive'>): StorageSink {
+  return {
+    async begin({ sopClassUid, sopInstanceUid, transferSyntaxUid, callingAeTitle }) {
+      const incoming = await archive.receive({ kind: 'dimse', peer: callingAeTitle }, { part10: false, transferSyntaxUid })
+      return {
+        write: (chunk) => incoming.write(chunk),
+        commit: async () => {
+          await incoming.commit({ sopClassUid, sopInstanceUid })
+        },
+        abort: () => incoming.abort(),
+      }
+    },
+  }
+}

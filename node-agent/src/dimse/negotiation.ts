@@ -1,0 +1,125 @@
+import { AeTitle, Problem } from 'specs'
+import { EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, isKnownTransferSyntax } from '../dicom/transfer-syntax.ts'
+import {
+  type AnsweredContext,
+  type AssociateAccept,
+  type AssociateRequest,
+  contextResults,
+  DICOM_APPLICATION_CONTEXT,
+  type ProposedContext,
+} from './associate-pdu.ts'
+import { IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME } from '../dicom/file-meta.ts'
+import { type AssociateReject, rejections, rejectionText } from './pdu.ts'
+import { sopClassKind, type SopClassKind, type StoragePolicy } from './sop-classes.ts'
+
+export interface NegotiationPolicy extends StoragePolicy {
+  readonly aeTitle: string
+  /** Whether a caller must name us correctly. */
+  readonly checkCalledAe: boolean
+  readonly maxPduBytes: number
+  readonly minPeerPduBytes: number
+}
+
+/** What the server found out before the decision. */
+export interface Circumstances {
+  readonly callerAllowed: boolean
+  readonly slotFree: boolean
+}
+
+export interface AcceptedContext {
+  readonly id: number
+  readonly abstractSyntaxUid: string
+  readonly kind: SopClassKind
+  readonly transferSyntaxUid: string
+}
+
+export type Negotiation =
+  | {
+      readonly kind: 'accepted'
+      readonly answer: AssociateAccept
+      readonly contexts: ReadonlyMap<number, AcceptedContext>
+      readonly peerMaxPduBytes: number
+    }
+  | { readonly kind: 'rejected'; readonly answer: AssociateReject; readonly problem: Problem }
+
+/** What identifiers of queries may be encoded in; answers use the same. */
+export const querySyntaxUids: readonly string[] = [EXPLICIT_LE, IMPLICIT_LE, EXPLICIT_BE]
+
+/** The valid AE title, or undefined: such a caller cannot be registered with us. */
+export function callingAeTitle(request: AssociateRequest): AeTitle | undefined {
+  const parsed = AeTitle.safeParse(request.callingAeTitle)
+  return parsed.success ? parsed.data : undefined
+}
+
+/** Accepts or rejects an association and each presentation context in it (PS3.8 9.3.3, 9.3.4). */
+export function decideAssociation(
+  request: AssociateRequest,
+  policy: NegotiationPolicy,
+  { callerAllowed, slotFree }: Circumstances,
+): Negotiation {
+  if ((request.protocolVersion & 1) === 0) return rejected('dimse/protocol', rejections.protocolVersionNotSupported)
+  if (request.applicationContext !== DICOM_APPLICATION_CONTEXT) return rejected('dimse/protocol', rejections.applicationContextNotSupported)
+  if (policy.checkCalledAe && request.calledAeTitle !== policy.aeTitle)
+    return rejected('dimse/unknown-ae', rejections.calledAeNotRecognised, { called: request.calledAeTitle })
+  if (!callerAllowed) return rejected('dimse/unknown-ae', rejections.callingAeNotRecognised)
+  const offered = request.user.maxLengthBytes
+  if (offered !== 0 && offered < policy.minPeerPduBytes)
+    return rejected('dimse/protocol', rejections.noReason, { fault: 'maximum PDU length too small', maxPduBytes: offered })
+  if (!slotFree) return rejected('request/too-many', rejections.localLimitExceeded)
+  const contexts = new Map<number, AcceptedContext>()
+  const answers = request.contexts.map((proposed) => answerContext(proposed, policy, contexts))
+  // Our largest own messages are query answers; the cap keeps a peer without limit from making us build one huge PDU.
+  const peerMaxPduBytes = Math.min(offered === 0 ? policy.maxPduBytes : offered, policy.maxPduBytes)
+  return { kind: 'accepted', answer: acceptance(request, answers, contexts, policy), contexts, peerMaxPduBytes }
+}
+
+function rejected(
+  code: 'dimse/protocol' | 'dimse/unknown-ae' | 'request/too-many',
+  reject: (typeof rejections)[keyof typeof rejections],
+  facts: Record<string, unknown> = {},
+): Negotiation {
+  return {
+    kind: 'rejected',
+    answer: { type: 'A-ASSOCIATE-RJ', ...reject },
+    problem: new Problem(code, { answer: rejectionText(reject), ...facts }),
+  }
+}
+
+function answerContext(proposed: ProposedContext, policy: StoragePolicy, accepted: Map<number, AcceptedContext>): AnsweredContext {
+  const { id, abstractSyntaxUid } = proposed
+  const kind = sopClassKind(abstractSyntaxUid, policy)
+  // A rejected context names a syntax that is not significant; the first proposed is what most peers expect there.
+  const insignificant = proposed.transferSyntaxUids[0] ?? IMPLICIT_LE
+  if (kind === undefined) return { id, result: contextResults.abstractSyntaxNotSupported, transferSyntaxUid: insignificant }
+  const allowed = kind === 'storage' || kind === 'private' ? isKnownTransferSyntax : (uid: string) => querySyntaxUids.includes(uid)
+  // Senders put what they hold first, and we keep what is sent: the order is theirs.
+  const transferSyntaxUid = proposed.transferSyntaxUids.find(allowed)
+  if (transferSyntaxUid === undefined) return { id, result: contextResults.transferSyntaxesNotSupported, transferSyntaxUid: insignificant }
+  accepted.set(id, { id, abstractSyntaxUid, kind, transferSyntaxUid })
+  return { id, result: contextResults.accepted, transferSyntaxUid }
+}
+
+function acceptance(
+  request: AssociateRequest,
+  contexts: readonly AnsweredContext[],
+  accepted: ReadonlyMap<number, AcceptedContext>,
+  policy: NegotiationPolicy,
+): AssociateAccept {
+  const acceptedClasses = new Set([...accepted.values()].map((context) => context.abstractSyntaxUid))
+  return {
+    type: 'A-ASSOCIATE-AC',
+    protocolVersion: 1,
+    calledAeTitle: request.calledAeTitle,
+    callingAeTitle: request.callingAeTitle,
+    applicationContext: DICOM_APPLICATION_CONTEXT,
+    contexts,
+    user: {
+      maxLengthBytes: policy.maxPduBytes,
+      implementationClassUid: IMPLEMENTATION_CLASS_UID,
+      implementationVersionName: IMPLEMENTATION_VERSION_NAME,
+      // We are SCP only; leaving the asynchronous operations window out means one operation at a time (PS3.7 D.3.3.3).
+      roles: request.user.roles.filter((role) => acceptedClasses.has(role.sopClassUid)).map((role) => ({ ...role, scp: false })),
+      extendedNegotiation: [],
+    },
+  }
+}

@@ -1,0 +1,293 @@
+import { type Buffer } from 'node:buffer'
+import { type Socket } from 'node:net'
+import { type Log } from 'service-kit'
+import { isProblem, Problem } from 'specs'
+import { type AssociateRequest } from './associate-pdu.ts'
+import { protocolFault } from './byte-reader.ts'
+import { Find, IncomingIdentifier } from './c-find.ts'
+import { type CommandSet, commandFields, hasDataset, isResponse } from './command-set.ts'
+import { ReceivingObject } from './c-store.ts'
+import { type DimseLimits, MAX_ASSOCIATE_BYTES } from './limits.ts'
+import { MessageReader } from './message-reader.ts'
+import { sendCommand } from './message-writer.ts'
+import { type AcceptedContext, callingAeTitle, decideAssociation, type NegotiationPolicy } from './negotiation.ts'
+import { type Fragment } from './pdu-splitter.ts'
+import { type AnswerCharset } from './identifier.ts'
+import { type Answer, answerOf, type QuerySource, responseTo, status, type StorageSink } from './services.ts'
+import { type Ending, UpperLayer, type UpperLayerUser } from './upper-layer.ts'
+import { type DimseFigures } from './figures.ts'
+
+export interface AssociationHost {
+  readonly limits: DimseLimits
+  readonly policy: NegotiationPolicy
+  readonly charset: AnswerCharset
+  readonly storage: StorageSink
+  readonly query: QuerySource
+  readonly log: Log
+  readonly figures: DimseFigures
+  isAllowed(callingAeTitle: string, remoteAddress: string): Promise<boolean>
+  /** Takes a place among the associations; undefined when all are taken. Call the result to give it back. */
+  takeSlot(): (() => void) | undefined
+  refused(callingAeTitle: string, remoteAddress: string, problem: Problem): void
+}
+
+/** What happens with the data set that follows a command. */
+interface DatasetTaker {
+  take(data: Buffer): Promise<void> | undefined
+  complete(): void
+}
+
+/** One association that a peer opened: negotiation, then its messages strictly one after the other. */
+export class ServedAssociation implements UpperLayerUser {
+  readonly #host: AssociationHost
+  readonly #layer: UpperLayer
+  readonly #messages = new MessageReader()
+  #log: Log
+  #sender = { callingAeTitle: '', remoteAddress: '' }
+  #contexts: ReadonlyMap<number, AcceptedContext> = new Map()
+  #peerMaxPduBytes = 0
+  #giveSlotBack: (() => void) | undefined
+  #dataset: DatasetTaker | undefined
+  /** The operation under way; the next message waits for it, but a C-CANCEL does not. */
+  #operation: Promise<void> | undefined
+  #find: Find | undefined
+  #receiving: ReceivingObject | undefined
+
+  constructor(socket: Socket, host: AssociationHost) {
+    this.#host = host
+    this.#sender = { callingAeTitle: '', remoteAddress: socket.remoteAddress ?? '' }
+    this.#log = host.log.child({ remoteAddress: this.#sender.remoteAddress })
+    this.#layer = new UpperLayer(socket, 'acceptor', this, {
+      artimMs: host.limits.artimMs,
+      maxPduBytes: host.limits.maxPduBytes,
+      maxAssociateBytes: MAX_ASSOCIATE_BYTES,
+    })
+  }
+
+  begin(): void {
+    this.#layer.begin()
+  }
+
+  /** The server stops: no new message, no answer. */
+  abort(problem: Problem): void {
+    this.#layer.abort(problem)
+  }
+
+  /** Resolves when nothing of this association is under way any more. */
+  async settled(): Promise<void> {
+    await this.#operation
+  }
+
+  onAssociateRequest(request: AssociateRequest): void {
+    this.#negotiate(request).catch((error: unknown) => {
+      this.#log.error({ err: error }, 'association could not be decided')
+      this.#layer.abort(new Problem('service/internal', {}, { cause: error }))
+    })
+  }
+
+  async #negotiate(request: AssociateRequest): Promise<void> {
+    const { remoteAddress } = this.#sender
+    this.#sender = { callingAeTitle: request.callingAeTitle, remoteAddress }
+    this.#log = this.#log.child({ callingAeTitle: request.callingAeTitle })
+    const aeTitle = callingAeTitle(request)
+    const callerAllowed = aeTitle !== undefined && (await this.#host.isAllowed(aeTitle, remoteAddress))
+    if (this.#layer.state !== 'Sta3') return // gone meanwhile
+    this.#giveSlotBack = this.#host.takeSlot()
+    const negotiation = decideAssociation(request, this.#host.policy, { callerAllowed, slotFree: this.#giveSlotBack !== undefined })
+    if (negotiation.kind === 'rejected') {
+      this.#host.figures.associations.inc({ outcome: 'rejected' })
+      this.#refused(negotiation.problem)
+      return this.#layer.reject(negotiation.answer)
+    }
+    this.#contexts = negotiation.contexts
+    this.#peerMaxPduBytes = negotiation.peerMaxPduBytes
+    this.#host.figures.associations.inc({ outcome: 'accepted' })
+    this.#log.debug(
+      { accepted: negotiation.contexts.size, proposed: request.contexts.length, version: request.user.implementationVersionName },
+      'association accepted',
+    )
+    this.#layer.accept(negotiation.answer)
+    this.#expectNext()
+  }
+
+  onAssociateAccept(): void {
+    throw protocolFault('an acceptor is not accepted')
+  }
+
+  onReleaseRequest(): Promise<void> | undefined {
+    if (!this.#operation) {
+      this.#layer.answerRelease()
+      return
+    }
+    return this.#operation.then(() => this.#layer.answerRelease())
+  }
+
+  onEnded(ending: Ending): void {
+    this.#giveSlotBack?.()
+    this.#find?.cancel()
+    if (ending.how === 'released') this.#log.debug('association released')
+    else if (ending.how === 'aborted' && ending.problem.code !== 'service/unavailable') this.#refused(ending.problem)
+    else this.#log.debug({ code: ending.problem.code, facts: ending.problem.facts }, `association ${ending.how}`)
+    if (this.#receiving) this.#breakOff(this.#receiving)
+  }
+
+  #breakOff(receiving: ReceivingObject): void {
+    this.#receiving = undefined
+    this.#refused(
+      new Problem('archive/unreadable', {
+        reason: 'the data set broke off, nothing of it is kept',
+        sopInstanceUid: receiving.sopInstanceUid,
+      }),
+    )
+    this.#begin(receiving.abandon())
+  }
+
+  #refused(problem: Problem): void {
+    this.#host.refused(this.#sender.callingAeTitle, this.#sender.remoteAddress, problem)
+  }
+
+  onData(fragment: Fragment): Promise<void> | undefined {
+    const context = this.#contexts.get(fragment.contextId)
+    if (!context) throw protocolFault('presentation context not accepted', { contextId: fragment.contextId })
+    this.#host.figures.receivedBytes.inc(fragment.data.length)
+    if (!this.#messages.isInsideMessage)
+      this.#layer.patience.wait('rest of the message', this.#host.limits.stallMs, this.#host.limits.minBytesPerStall)
+    const part = this.#messages.take(fragment)
+    if (part === undefined) return
+    if (part.kind === 'dataset') return this.#takeDataset(part.data, part.last)
+    if (part.command.commandField === commandFields.cCancel) return this.#cancel(part.command)
+    if (!this.#operation) return this.#start(context, part.command)
+    return this.#operation.then(() => this.#start(context, part.command))
+  }
+
+  #takeDataset(data: Buffer, last: boolean): Promise<void> | undefined {
+    const taker = this.#dataset
+    const busy = taker?.take(data)
+    if (!last) return busy
+    this.#dataset = undefined
+    this.#layer.patience.rest()
+    taker?.complete()
+    return
+  }
+
+  #cancel(command: CommandSet): undefined {
+    if (this.#find && this.#find.messageId === command.messageIdBeingRespondedTo) this.#find.cancel()
+    else this.#expectNext() // too late: PS3.7 9.3.2.3 asks for no answer
+  }
+
+  /** It is the peer's turn. */
+  #expectNext(): void {
+    if (this.#layer.isEstablished && !this.#operation) this.#layer.patience.wait('next message', this.#host.limits.idleMs)
+  }
+
+  /** `work` is ours; the peer waits. Never rejects. */
+  #begin(work: Promise<void>): void {
+    this.#layer.patience.rest()
+    const operation: Promise<void> = work
+      .catch((error: unknown) => {
+        if (!this.#layer.isEstablished) return this.#log.debug({ err: error }, 'operation ended after the association')
+        this.#log.error({ err: error }, 'operation failed')
+        this.#layer.abort(isProblem(error) ? error : new Problem('service/internal', {}, { cause: error }))
+      })
+      .then(() => {
+        if (this.#operation !== operation) return
+        this.#operation = undefined
+        this.#expectNext()
+      })
+    this.#operation = operation
+  }
+
+  #start(context: AcceptedContext, command: CommandSet): undefined {
+    if (isResponse(command)) throw protocolFault('response without a request', { commandField: command.commandField })
+    switch (command.commandField) {
+      case commandFields.cEcho:
+        return this.#afterDataset(command, () =>
+          this.#answer(context, command, { status: context.kind === 'verification' ? status.success : status.sopClassNotSupported }),
+        )
+      case commandFields.cStore:
+        return this.#store(context, command)
+      case commandFields.cFind:
+        return this.#query(context, command)
+      default:
+        return this.#afterDataset(command, () =>
+          this.#answer(context, command, { status: status.unrecognizedOperation, errorComment: 'operation not supported' }),
+        )
+    }
+  }
+
+  async #answer(context: AcceptedContext, command: CommandSet, answer: Answer): Promise<void> {
+    if (this.#layer.isEstablished) await sendCommand(this.#layer, context.id, responseTo(command, answer))
+  }
+
+  /** Answers when the message is complete, reading and dropping a data set that nobody wants. */
+  #afterDataset(command: CommandSet, then: () => Promise<void>): undefined {
+    if (!hasDataset(command)) return void this.#begin(then())
+    this.#dataset = { take: () => undefined, complete: () => this.#begin(then()) }
+  }
+
+  #store(context: AcceptedContext, command: CommandSet): undefined {
+    if (!hasDataset(command)) {
+      return void this.#begin(this.#answer(context, command, answerOf(new Problem('archive/unreadable', { reason: 'no data set' }))))
+    }
+    const receiving = new ReceivingObject(command, context, this.#sender, this.#host.storage)
+    this.#receiving = receiving
+    const stored = async () => {
+      const { answer, failure } = await receiving.commit()
+      this.#host.figures.stored.inc({ status: answer.status.toString(16).padStart(4, '0') })
+      if (failure !== undefined) this.#reportFailure(command, answer, failure)
+      await this.#answer(context, command, answer)
+    }
+    this.#dataset = {
+      take: (data) => receiving.take(data),
+      complete: () => {
+        this.#receiving = undefined // from here on a lost peer does not take back what is being committed
+        this.#begin(stored())
+      },
+    }
+  }
+
+  #reportFailure(command: CommandSet, { status: code }: Answer, failure: unknown): void {
+    const facts = {
+      sopClassUid: command.affectedSopClassUid?.slice(0, 64),
+      sopInstanceUid: command.affectedSopInstanceUid?.slice(0, 64),
+      status: code.toString(16),
+    }
+    if (isProblem(failure)) this.#refused(new Problem(failure.code, { ...failure.facts, ...facts }, { cause: failure }))
+    else this.#log.error({ ...facts, err: failure }, 'object not stored')
+  }
+
+  #query(context: AcceptedContext, command: CommandSet): undefined {
+    if (context.kind !== 'query' || !hasDataset(command)) {
+      const answer =
+        context.kind === 'query'
+          ? { status: status.identifierMismatch, errorComment: 'no identifier' }
+          : { status: status.sopClassNotSupported }
+      return this.#afterDataset(command, () => this.#answer(context, command, answer))
+    }
+    const identifier = new IncomingIdentifier(this.#host.limits.maxIdentifierBytes)
+    this.#dataset = {
+      take: (data) => void identifier.take(data),
+      complete: () => this.#begin(this.#runFind(context, command, identifier)),
+    }
+  }
+
+  async #runFind(context: AcceptedContext, command: CommandSet, identifier: IncomingIdentifier): Promise<void> {
+    const settings = { aeTitle: this.#host.policy.aeTitle, charset: this.#host.charset, maxMatches: this.#host.limits.maxMatches }
+    const find = new Find(this.#layer, context, command, settings, this.#peerMaxPduBytes)
+    this.#find = find
+    try {
+      const { answer, matches } = await find.run(identifier.whole(), this.#host.query, this.#sender)
+      this.#log.debug({ matches, status: answer.status.toString(16) }, 'query answered')
+      await this.#answer(context, command, answer)
+    } catch (error) {
+      if (!isProblem(error)) this.#log.error({ err: error }, 'query failed')
+      // 0xCxxx: unable to process (PS3.4 C.4.1.1.4)
+      await this.#answer(context, command, {
+        status: 0xc000,
+        errorComment: isProblem(error) ? error.answer.en.slice(0, 64) : 'internal error',
+      })
+    } finally {
+      this.#find = undefined
+    }
+  }
+}

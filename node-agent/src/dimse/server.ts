@@ -1,0 +1,155 @@
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
+import { type Log, type Metrics } from 'service-kit'
+import { type AeTitle, Problem } from 'specs'
+import { createFigures } from './figures.ts'
+import { type AnswerCharset } from './identifier.ts'
+import { defaultLimits, type DimseLimits } from './limits.ts'
+import { type AssociationHost, ServedAssociation } from './served-association.ts'
+import { type QuerySource, type StorageSink } from './services.ts'
+
+export type { Query, QueryLevel, QuerySource, StorageSink, ObjectWriter, OfferedObject } from './services.ts'
+export type { DimseLimits } from './limits.ts'
+
+/** PEM texts. With `ca`, callers must show a certificate that it issued. */
+export interface DimseTls {
+  readonly key: string
+  readonly cert: string
+  readonly ca?: string
+}
+
+export interface DimseServerOptions {
+  readonly host: string
+  /** 0 takes a free port. */
+  readonly port: number
+  readonly aeTitle: AeTitle
+  readonly tls?: DimseTls
+  readonly limits?: Partial<DimseLimits>
+  /** Whether the called AE title must be ours; off by default, since many devices send what they like. */
+  readonly checkCalledAe?: boolean
+  /** Vendors' own and newer storage classes; accepted by default. */
+  readonly privateSopClasses?: 'accept' | 'refuse'
+  /** Character set of query answers. */
+  readonly charset?: AnswerCharset
+  /** Asked for every association, so that a change of the list works at once (ARC-05). Answer true always to switch the check off. */
+  isAllowed(callingAeTitle: string, remoteAddress: string): Promise<boolean>
+  readonly storage: StorageSink
+  readonly query: QuerySource
+  readonly log: Log
+  readonly metrics: Metrics
+  /** Rejected associations, refused objects, protocol faults: for the list where people see refusals. */
+  onRefusal(refusal: DimseRefusal): void
+}
+
+export interface DimseRefusal {
+  /** As sent, perhaps ''. */
+  readonly callingAeTitle: string
+  readonly remoteAddress: string
+  readonly problem: Problem
+}
+
+export interface DimseServer {
+  readonly port: number
+  readonly openAssociations: number
+  /** Takes no new connection, ends those there are, and waits until what is being committed is committed. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts the DICOM service: C-ECHO, C-STORE and C-FIND as SCP.
+ * @throws {Error} when the port cannot be listened on; names host and port.
+ */
+export async function startDimseServer(options: DimseServerOptions): Promise<DimseServer> {
+  const limits = { ...defaultLimits, ...options.limits }
+  const figures = createFigures(options.metrics)
+  const connections = new Map<Socket, ServedAssociation>()
+  let open = 0
+
+  const host: AssociationHost = {
+    limits,
+    policy: {
+      aeTitle: options.aeTitle,
+      checkCalledAe: options.checkCalledAe ?? false,
+      maxPduBytes: limits.maxPduBytes,
+      minPeerPduBytes: limits.minPeerPduBytes,
+      privateSopClasses: options.privateSopClasses ?? 'accept',
+    },
+    charset: options.charset ?? 'ISO_IR 192',
+    storage: options.storage,
+    query: options.query,
+    log: options.log,
+    figures,
+    isAllowed: options.isAllowed,
+    takeSlot: () => {
+      if (open >= limits.maxAssociations) return undefined
+      figures.open.set(++open)
+      return () => figures.open.set(--open)
+    },
+    refused: (callingAeTitle, remoteAddress, problem) => {
+      figures.refusals.inc({ code: problem.code })
+      options.log.warn({ callingAeTitle, remoteAddress, code: problem.code, facts: problem.facts }, 'refused a DICOM peer')
+      options.onRefusal({ callingAeTitle, remoteAddress, problem })
+    },
+  }
+
+  const serve = (socket: Socket) => {
+    const association = new ServedAssociation(socket, host)
+    connections.set(socket, association)
+    socket.once('close', () => connections.delete(socket))
+    association.begin()
+  }
+  const server = options.tls ? tlsServer(options.tls, limits, serve, host) : createServer(serve)
+  server.maxConnections = limits.maxConnections
+  server.on('drop', (drop) =>
+    host.refused('', drop?.remoteAddress ?? '', new Problem('request/too-many', { connections: limits.maxConnections })),
+  )
+  await listen(server, options)
+  const { port } = server.address() as AddressInfo
+  options.log.info({ host: options.host, port, aeTitle: options.aeTitle, tls: options.tls !== undefined }, 'DICOM service listens')
+
+  return {
+    port,
+    get openAssociations() {
+      return open
+    },
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      const ending = [...connections]
+      for (const [, association] of ending) association.abort(new Problem('service/unavailable', { reason: 'the service stops' }))
+      await Promise.all(ending.map(([, association]) => association.settled()))
+      for (const [socket] of connections) socket.destroy()
+      await closed
+    },
+  }
+}
+
+function tlsServer({ key, cert, ca }: DimseTls, limits: DimseLimits, serve: (socket: Socket) => void, host: AssociationHost): Server {
+  const server = createTlsServer(
+    {
+      key,
+      cert,
+      ...(ca !== undefined && { ca, requestCert: true, rejectUnauthorized: true }),
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: limits.artimMs,
+    },
+    serve,
+  )
+  server.on('tlsClientError', (error, socket) => {
+    host.refused(
+      '',
+      socket.remoteAddress ?? '',
+      new Problem('dimse/protocol', { fault: 'TLS handshake failed', reason: 'code' in error ? error.code : error.name }),
+    )
+    socket.destroy()
+  })
+  return server
+}
+
+function listen(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) =>
+      reject(new Error(`the DICOM service cannot listen on ${host}:${port} (setting dimse.port): ${error.message}`, { cause: error })),
+    )
+    server.listen(port, host, () => resolve())
+  })
+}

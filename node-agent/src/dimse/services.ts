@@ -1,0 +1,81 @@
+import { type Problem } from 'specs'
+import { type CommandSet, commandFields, NO_DATASET } from './command-set.ts'
+
+/** Where C-STORE puts objects. Success is answered only after `commit` has resolved. */
+export interface StorageSink {
+  /** @throws {Problem} whose DIMSE status is the answer; the data set is then read and dropped. */
+  begin(object: OfferedObject): Promise<ObjectWriter>
+}
+
+export interface OfferedObject {
+  /** Valid UIDs, as named by the command; `commit` must refuse a data set that says otherwise (archive/uid-mismatch). */
+  readonly sopClassUid: string
+  readonly sopInstanceUid: string
+  readonly transferSyntaxUid: string
+  readonly callingAeTitle: string
+  readonly remoteAddress: string
+}
+
+export interface ObjectWriter {
+  /** Data set bytes as sent, in order; awaiting it is the back-pressure. */
+  write(chunk: Uint8Array): Promise<void>
+  commit(): Promise<void>
+  /** Drops what was written; also called after a failed `write` or `commit`. */
+  abort(): Promise<void>
+}
+
+export type QueryLevel = 'PATIENT' | 'STUDY' | 'SERIES' | 'IMAGE'
+
+/** Who asks, at which level, with which keys: DICOM keyword → text as in the identifier, decoded; '' matches everything. */
+export interface Query {
+  readonly level: QueryLevel
+  readonly keys: Readonly<Record<string, string>>
+  readonly callingAeTitle: string
+  readonly remoteAddress: string
+}
+
+export interface QuerySource {
+  /** DICOM keyword → text, several values joined by backslash. What is not named is answered empty. */
+  find(query: Query, signal: AbortSignal): AsyncIterable<Readonly<Record<string, string>>>
+  /** Keywords that take part in matching; others are returned at most, and the peer is told so (0xFF01). */
+  isMatched(keyword: string): boolean
+}
+
+/** PS3.7 C and PS3.4 B.2.3, C.4.1.1.4: the statuses that do not come from a Problem. */
+export const status = {
+  success: 0x0000,
+  cancelled: 0xfe00,
+  pending: 0xff00,
+  pendingOptionalKeysUnsupported: 0xff01,
+  identifierMismatch: 0xa900,
+  outOfResources: 0xa700,
+  sopClassNotSupported: 0x0122,
+  unrecognizedOperation: 0x0211,
+  invalidArgument: 0x0115,
+  processingFailure: 0x0110,
+} as const
+
+export interface Answer {
+  readonly status: number
+  readonly errorComment?: string
+  readonly offendingElement?: number
+}
+
+/** The answer that a problem has at the DIMSE edge; its English title goes along, for whoever reads the modality's log. */
+export function answerOf(problem: Problem): Answer {
+  return { status: problem.answer.dimse ?? status.processingFailure, errorComment: problem.answer.en.slice(0, 64) }
+}
+
+/** The response to `request`: PS3.7 9.3, with the UIDs that the request named. */
+export function responseTo(request: CommandSet, { status, errorComment, offendingElement }: Answer, dataSetType = NO_DATASET): CommandSet {
+  return {
+    commandField: request.commandField | commandFields.response,
+    commandDataSetType: dataSetType,
+    status,
+    ...(request.messageId !== undefined && { messageIdBeingRespondedTo: request.messageId }),
+    ...(request.affectedSopClassUid !== undefined && { affectedSopClassUid: request.affectedSopClassUid }),
+    ...(request.affectedSopInstanceUid !== undefined && { affectedSopInstanceUid: request.affectedSopInstanceUid }),
+    ...(errorComment !== undefined && { errorComment }),
+    ...(offendingElement !== undefined && { offendingElement }),
+  }
+}
