@@ -65,6 +65,7 @@ function kindOf(code: string, message: string): DatabaseErrorKind {
     if (message.includes('UNIQUE constraint failed')) return 'unique'
     return message.includes('FOREIGN KEY constraint failed') ? 'foreign-key' : 'other'
   }
+  if (/^Connection terminated|timeout exceeded when trying to connect/.test(message)) return 'unavailable' // pg gives these no code
   return kindOfCode[code] ?? 'other'
 }
 

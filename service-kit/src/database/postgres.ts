@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { Sequelize, Transaction as SequelizeTransaction } from 'sequelize'
-import { DatabaseError } from './database-error.ts'
+import { DatabaseError, databaseError } from './database-error.ts'
 import type { Database, Transaction } from './database.ts'
 import { migrate } from './migrate.ts'
 import { statements } from './statements.ts'
@@ -21,7 +21,7 @@ export async function openPostgres(config: { url: string; schema?: string | unde
   const running = new Set<TransactionScope>()
 
   async function attempt<T>(isolationLevel: SequelizeTransaction.ISOLATION_LEVELS, work: (tx: Transaction) => Promise<T>): Promise<T> {
-    const transaction = await sequelize.transaction({ isolationLevel })
+    const transaction = await begin(isolationLevel)
     const own = statements(sequelize, transaction)
     const scope = new TransactionScope(own)
     running.add(scope)
@@ -31,7 +31,7 @@ export async function openPostgres(config: { url: string; schema?: string | unde
       // A conflict may show only here. Sequelize's own commit would write to the console and throw the connection away.
       await own.run('COMMIT')
     } catch (error) {
-      await transaction.rollback()
+      await rollback(transaction, error)
       throw error
     } finally {
       running.delete(scope)
@@ -39,6 +39,23 @@ export async function openPostgres(config: { url: string; schema?: string | unde
     await transaction.commit() // nothing is left to commit: gives the connection back to the pool
     scope.announce()
     return value
+  }
+
+  async function begin(isolationLevel: SequelizeTransaction.ISOLATION_LEVELS): Promise<SequelizeTransaction> {
+    try {
+      return await sequelize.transaction({ isolationLevel })
+    } catch (error) {
+      throw databaseError(error, 'START TRANSACTION')
+    }
+  }
+
+  /** On a broken line the server rolls back by itself; why the work failed is what the caller must hear. */
+  async function rollback(transaction: SequelizeTransaction, reason: unknown): Promise<void> {
+    try {
+      await transaction.rollback()
+    } catch (error) {
+      if (!(reason instanceof DatabaseError)) throw databaseError(error, 'ROLLBACK')
+    }
   }
 
   function refuseNesting(): void {
@@ -83,15 +100,20 @@ export async function openPostgres(config: { url: string; schema?: string | unde
 const INT8 = 20
 const NUMERIC = 1700
 
-function connect(config: { url: string; schema?: string | undefined; poolSize: number }): Sequelize {
-  const types = {
-    ...pg.types,
-    // COUNT is int8 and SUM over BIGINT is numeric: strings in pg by default, numbers in SQLite.
-    getTypeParser: (oid: number, format?: 'text') => (oid === INT8 || oid === NUMERIC ? Number : pg.types.getTypeParser(oid, format)),
+/** COUNT is int8 and SUM over BIGINT is numeric: text in pg and in Sequelize, numbers in SQLite. */
+class Client extends pg.Client {
+  constructor(config: pg.ClientConfig) {
+    const inherited = config.types ?? pg.types
+    const getTypeParser: typeof pg.types.getTypeParser = (oid, format) =>
+      oid === INT8 || oid === NUMERIC ? Number : inherited.getTypeParser(oid, format)
+    super({ ...config, types: { getTypeParser } })
   }
+}
+
+function connect(config: { url: string; schema?: string | undefined; poolSize: number }): Sequelize {
   return new Sequelize(config.url, {
     dialect: 'postgres',
-    dialectModule: { ...pg, Client: pg.Client, types },
+    dialectModule: { ...pg, Client },
     logging: false,
     pool: { max: config.poolSize, min: 0, acquire: 30_000, idle: 10_000 },
     retry: { max: 1 },

@@ -1,0 +1,50 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { databaseContract } from '../../src/database/database.contract.ts'
+import { openDatabase } from '../../src/index.ts'
+import { startPostgres, type TestPostgres } from '../support/postgres.ts'
+
+let postgres: TestPostgres
+let schemas = 0
+beforeAll(async () => {
+  postgres = await startPostgres()
+})
+afterAll(() => postgres.stop())
+
+databaseContract('PostgreSQL', async () => {
+  const schema = `contract_${++schemas}`
+  return { open: () => openDatabase({ dialect: 'postgres', url: postgres.url, schema }), drop: () => Promise.resolve() }
+})
+
+describe('a PostgreSQL database', () => {
+  it('keeps services apart by schema', async () => {
+    // ARC-09
+    const url = await postgres.newDatabase()
+    const [hub, node] = await Promise.all(['hub', 'node'].map((schema) => openDatabase({ dialect: 'postgres', url, schema })))
+    await hub?.run('CREATE TABLE t (x TEXT)')
+    await node?.run('CREATE TABLE t (x TEXT)')
+    await hub?.run("INSERT INTO t VALUES ('hub')")
+    expect(await node?.all('SELECT x FROM t')).toEqual([])
+    await hub?.close()
+    await node?.close()
+  })
+
+  it('says at the start that it cannot be reached or does not know us', async () => {
+    await expect(openDatabase({ dialect: 'postgres', url: 'postgres://u:p@127.0.0.1:1/x' })).rejects.toMatchObject({ kind: 'unavailable' })
+    const wrong = postgres.url.replace(/lianpian:[^@]+/, 'lianpian:wrong')
+    const refused = await openDatabase({ dialect: 'postgres', url: wrong }).catch((error: unknown) => error)
+    expect(refused).toMatchObject({ code: '28P01' })
+  })
+
+  it('serves again after it was killed and has recovered, with everything that was acknowledged', async () => {
+    // AGT-15
+    const url = await postgres.newDatabase()
+    const db = await openDatabase({ dialect: 'postgres', url })
+    await db.run('CREATE TABLE t (x BIGINT)')
+    for (let i = 0; i < 20; i++) await db.write((tx) => tx.run('INSERT INTO t VALUES ($1)', [i]))
+    await postgres.kill()
+    await expect(db.write((tx) => tx.run('INSERT INTO t VALUES (99)'))).rejects.toMatchObject({ kind: 'unavailable' })
+    await postgres.restart()
+    await expect.poll(() => db.get('SELECT COUNT(*) AS "count" FROM t').catch(() => undefined), { timeout: 10_000 }).toEqual({ count: 20 })
+    await db.close()
+  })
+})
