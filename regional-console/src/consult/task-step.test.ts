@@ -1,18 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { TaskRow, TimelineEvent } from 'specs'
-import { isOpen, stepOf, submittedToday, timelineSteps } from './task-step.ts'
-
-const anEvent = (event: Partial<TimelineEvent>) => ({ revision: 1, type: 'submitted', at: 10, sequencedAt: 12, by: { hospitalId: 'hospital-a', userId: 'u', name: '王医生' }, ...event }) as TimelineEvent
-
-describe('the time line of a consultation', () => {
-  it('shows applying and being sent as two steps with their own times', () => { // CON-01
-    expect(timelineSteps([anEvent({})]).map(({ type, at }) => [type, at])).toEqual([['applied', 10], ['submitted', 12]])
-  })
-  it('tells steps of the agent from steps of a person', () => {
-    const [step] = timelineSteps([anEvent({ type: 'images-arrived', revision: 2, by: { hospitalId: 'hospital-c', userId: 'agent', name: '院侧代理', agent: true } as TimelineEvent['by'] })])
-    expect(step).toMatchObject({ agent: true, hospitalId: 'hospital-c' })
-  })
-})
+import type { TaskRow } from 'specs'
+import { isOpen, stepOf, submittedToday } from './task-step.ts'
 
 describe('where a task stands', () => {
   it('counts along the way and leaves it when cancelled', () => {

@@ -1,4 +1,4 @@
-import type { ConsultState, HospitalRow, TaskRow, TimelineEvent } from 'specs'
+import type { ConsultState, HospitalRow, TaskRow } from 'specs'
 
 /** States in which somebody still has something to do. */
 export const openStates: readonly ConsultState[] = ['submitted', 'accepted', 'started', 'signed', 'returned']
@@ -13,24 +13,6 @@ export function stepOf(state: ConsultState): number {
 
 export function isOpen(task: TaskRow): boolean {
   return openStates.includes(task.state)
-}
-
-export interface TimelineStep {
-  key: string
-  type: string
-  at: number
-  who: string
-  hospitalId: string
-  agent: boolean
-  reason?: string
-}
-
-/** The event list as people read it: applying and being sent by the hub are two steps of one event (CON-01). */
-export function timelineSteps(events: readonly TimelineEvent[]): TimelineStep[] {
-  return events.flatMap((event) => {
-    const step: TimelineStep = { key: `${event.revision}`, type: event.type, at: event.sequencedAt, who: event.by.name, hospitalId: event.by.hospitalId, agent: event.by.agent ?? false, reason: event.reason }
-    return event.type === 'submitted' ? [{ ...step, key: `${event.revision}-applied`, type: 'applied', at: event.at }, step] : [step]
-  })
 }
 
 /** A hospital's name where the registry knows it, otherwise its identifier. */

@@ -1,0 +1,34 @@
+import 'element-plus/dist/index.css'
+import 'page-kit/page.css'
+import { createApp, ref } from 'vue'
+import { createI18n } from 'vue-i18n'
+import { createRouter, createWebHistory } from 'vue-router'
+import { createApiClient, createLiveEvents, createSession, pageKey, type ApiClient, type Session } from 'page-kit'
+import App from './App.vue'
+import { en, zhCN } from './language/messages.ts'
+
+const i18n = createI18n({ legacy: false, locale: localStorage.getItem('lianpian-language') ?? 'zh-CN', fallbackLocale: 'zh-CN', messages: { 'zh-CN': zhCN, en } })
+const router = createRouter({
+  history: createWebHistory('/desk/'),
+  routes: [
+    { path: '/', redirect: '/exams' },
+    { path: '/exams', component: () => import('./exam/ExamsPage.vue') },
+    { path: '/exams/:examId', component: () => import('./exam/ExamPage.vue'), props: true },
+    { path: '/requests', component: () => import('./consult/ConsultsPage.vue'), props: { side: 'submitter' } },
+    { path: '/consults', component: () => import('./consult/ConsultsPage.vue'), props: { side: 'processor' } },
+    { path: '/consults/:taskId', component: () => import('./consult/ConsultPage.vue'), props: true },
+    { path: '/transfers', component: () => import('./transfer/TransfersPage.vue') },
+    { path: '/region', component: () => import('./region/RegionPage.vue') },
+    { path: '/dicom-nodes', component: () => import('./dicom-node/DicomNodesPage.vue') },
+    { path: '/:rest(.*)*', redirect: '/exams' },
+  ],
+})
+
+// Session and client need each other: a 401 ends the session, signing in uses the client.
+const sessionHolder = ref<Session>()
+const api: ApiClient = createApiClient(() => sessionHolder.value?.ended())
+const session = createSession(() => api)
+sessionHolder.value = session
+void session.look()
+
+createApp(App).use(i18n).use(router).provide(pageKey, { api, live: createLiveEvents(), session }).mount('#app')
