@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { EpochMs, GrantId, HospitalId, MessageId, Sm3Hex, SopClassUid, SopInstanceUid, SeriesInstanceUid, StudyInstanceUid, TaskId, UserId } from '../identifiers.ts'
+import { EpochMs, HospitalId, MessageId, Sm3Hex, SopClassUid, SopInstanceUid, SeriesInstanceUid, StudyInstanceUid, TaskId, UserId } from '../identifiers.ts'
 import { FlowMode, TaskType } from '../federation/messages.ts'
 import { SignedGrant } from '../access/grant.ts'
 
@@ -180,4 +180,3 @@ export const Opinion = z.object({
 })
 export type Opinion = z.infer<typeof Opinion>
 
-export type { GrantId }
