@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import type { Request } from 'express'
 import { parseWith, Problem } from 'specs'
 import { z } from 'zod'
 import type { Database } from '../database/index.ts'
 import type { HttpFace } from '../http/index.ts'
-import type { Authenticator, SignedIn, User } from '../http/user.ts'
+import type { Authenticator, Headers, SignedIn, User } from '../http/user.ts'
 import type { Log } from '../log/index.ts'
 import { hashPassword, isPassword } from './password.ts'
 import { addSessionRoutes } from './routes.ts'
@@ -93,7 +92,7 @@ export class Accounts implements Authenticator {
     this.#ended([sessionId])
   }
 
-  async signedIn(request: Request): Promise<SignedIn | undefined> {
+  async signedIn(request: Headers): Promise<SignedIn | undefined> {
     const shown = this.#tokenOf(request)
     if (shown === undefined) return undefined
     const now = this.#now()
@@ -147,7 +146,7 @@ export class Accounts implements Authenticator {
   }
 
   /** A token in the header is meant for this request, so it is taken before the browser's cookie. */
-  #tokenOf(request: Request): { token: string; by: SignedIn['by'] } | undefined {
+  #tokenOf(request: Headers): { token: string; by: SignedIn['by'] } | undefined {
     const authorization = request.get('authorization')
     if (authorization !== undefined) {
       const [, token] = /^Bearer +([\w.~+/=-]{1,4000})$/i.exec(authorization) ?? []

@@ -54,6 +54,7 @@ export type RawHandler<A extends Allow> = (
 export class HttpFace {
   readonly health: Health
   readonly events: LiveEvents
+  readonly log: Log
   readonly #app: Express
   readonly #options: HttpFaceOptions
   readonly #routes: DescribedRoute[] = []
@@ -63,6 +64,7 @@ export class HttpFace {
     const { log, metrics, accounts, trustProxy = false, limit = { requests: 20_000, seconds: 10 } } = options
     this.#options = options
     this.health = new Health(options, log)
+    this.log = log
     this.events = new LiveEvents(options.events)
     this.#app = express()
     this.#app.disable('x-powered-by')

@@ -1,5 +1,3 @@
-import type { Request } from 'express'
-
 /** Who asks, as handlers see it. */
 export interface User {
   readonly id: string
@@ -18,10 +16,15 @@ export interface SignedIn {
   readonly by: 'bearer' | 'cookie'
 }
 
+/** The headers of a request, as express gives them. */
+export interface Headers {
+  get(name: 'authorization' | 'cookie'): string | undefined
+}
+
 /** What the face must know about accounts. */
 export interface Authenticator {
   /** @throws {Problem} access/not-signed-in when a token is shown that is not valid (any more). */
-  signedIn(request: Request): Promise<SignedIn | undefined>
+  signedIn(request: Headers): Promise<SignedIn | undefined>
   /** Tells at once when a session ends or its user is disabled. */
   onSessionEnd(listener: (sessionId: string) => void): void
 }

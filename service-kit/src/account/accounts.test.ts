@@ -1,0 +1,187 @@
+import { SignJWT } from 'jose'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { aService, doctor, postJson, signIn, type TestService } from '../../tests/support/service.ts'
+import { createAccounts } from './index.ts'
+
+describe('local accounts', () => {
+  let service: TestService
+  let url: string
+  let now = Date.now()
+  beforeEach(() => {
+    now = Date.now()
+  })
+  beforeAll(async () => {
+    service = await aService({
+      accounts: {
+        now: () => now,
+        extra: () => ({ hospital: { id: 'hospital-a', name: '云溪县人民医院' } }),
+        limits: { perAccountAndAddress: 3, perAddress: 20, windowSeconds: 60 },
+      },
+      face: { trustProxy: 1 },
+    })
+    url = await service.start()
+  })
+  afterAll(() => service.stop())
+
+  let addresses = 0
+  /** Each test comes from an address of its own, through the proxy. */
+  const aVisitor = () => ({ 'X-Forwarded-For': `10.0.0.${++addresses}` })
+  const attempt = (username: string, password: string, headers: Record<string, string>) =>
+    postJson(`${url}/api/sessions`, { username, password }, headers)
+  const whoAmI = (headers: Record<string, string>) => fetch(`${url}/api/sessions/current`, { headers })
+  const idOf = async (username: string) => (await service.accounts.list()).find((account) => account.username === username)?.id ?? ''
+
+  it('open the API to whoever knows the password, by token and by cookie', async () => {
+    const response = await attempt(' WANG ', doctor.password, aVisitor())
+    expect(response.status).toBe(201)
+    const body = (await response.json()) as { token: string }
+    expect(body).toEqual({
+      hospital: { id: 'hospital-a', name: '云溪县人民医院' },
+      token: expect.any(String),
+      user: { id: expect.any(String), username: 'wang', name: '王医生', title: '主治医师', roles: ['doctor'] },
+    })
+    const cookie = response.headers.get('set-cookie') ?? ''
+    expect(cookie).toMatch(/^lianpian_hospital-a=[^;]+; Max-Age=43(?:199|200); Path=\/; Expires=[^;]+; HttpOnly; SameSite=Strict$/)
+    for (const headers of [{ Authorization: `Bearer ${body.token}` }, { Cookie: `other=1; ${cookie.split(';')[0]}` }] as Record<
+      string,
+      string
+    >[]) {
+      expect(await (await whoAmI(headers)).json()).toMatchObject({ user: { username: 'wang' }, hospital: { id: 'hospital-a' } })
+    }
+  })
+
+  it('send the cookie over TLS only when the visitor came by TLS', async () => {
+    const response = await attempt(doctor.username, doctor.password, { ...aVisitor(), 'X-Forwarded-Proto': 'https' })
+    expect(response.headers.get('set-cookie')).toContain('; Secure')
+    expect(response.headers.get('strict-transport-security')).toContain('max-age')
+  })
+
+  it('answer a wrong name, a wrong password and a disabled account with the same words', async () => {
+    // SEC-11
+    await service.accounts.ensure({ username: 'left', password: 'has left us', name: '离职', roles: ['doctor'] })
+    await service.accounts.setDisabled(await idOf('left'), true)
+    const visitor = aVisitor()
+    const answers = [
+      await attempt('nobody', 'whatever it is', visitor),
+      await attempt('wang', 'wrong', visitor),
+      await attempt('left', 'has left us', visitor),
+    ]
+    const bodies = await Promise.all(answers.map((answer) => answer.json()))
+    expect(answers.map(({ status }) => status)).toEqual([401, 401, 401])
+    expect(bodies[0]).toMatchObject({ code: 'access/wrong-credentials', facts: {} })
+    expect(bodies[1]).toEqual(bodies[0])
+    expect(bodies[2]).toEqual(bodies[0])
+    expect(answers.every(({ headers }) => headers.get('set-cookie') === null)).toBe(true)
+  })
+
+  it('take as long for an unknown name as for a wrong password', async () => {
+    const took = async (username: string) => {
+      const times = []
+      for (let i = 0; i < 2; i++) {
+        const began = performance.now()
+        await attempt(username, 'wrong', aVisitor())
+        times.push(performance.now() - began)
+      }
+      return Math.min(...times)
+    }
+    const [known, unknown] = [await took('wang'), await took('nobody')]
+    expect(unknown).toBeGreaterThan(known / 4)
+  })
+
+  it('slow guessing of one account from one address down, and nobody else', async () => {
+    const guesser = aVisitor()
+    const guesses = await Promise.all(Array.from({ length: 5 }, () => attempt('wang', 'guess', guesser)))
+    expect(guesses.map(({ status }) => status).sort()).toEqual([401, 401, 401, 429, 429])
+    const right = await attempt('wang', doctor.password, guesser)
+    expect(right.status).toBe(429)
+    expect(Number(right.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect((await attempt('wang', doctor.password, aVisitor())).status).toBe(201)
+    expect((await attempt('admin', 'battery staple', guesser)).status).toBe(201)
+  })
+
+  it('forget earlier slips after a right password', async () => {
+    const visitor = aVisitor()
+    for (let round = 0; round < 2; round++) {
+      await Promise.all([attempt('wang', 'slip', visitor), attempt('wang', 'slip', visitor)])
+      expect((await attempt('wang', doctor.password, visitor)).status).toBe(201)
+    }
+  })
+
+  it('end a session by signing out, everywhere', async () => {
+    const { bearer, cookie } = await signIn(url, doctor)
+    expect((await fetch(`${url}/api/sessions/current`, { method: 'DELETE', headers: { Cookie: cookie } })).status).toBe(403) // another site's doing
+    const out = await fetch(`${url}/api/sessions/current`, { method: 'DELETE', headers: bearer })
+    expect(out.status).toBe(204)
+    expect(out.headers.get('set-cookie')).toMatch(/^lianpian_hospital-a=;.*Expires=Thu, 01 Jan 1970/)
+    expect((await whoAmI(bearer)).status).toBe(401)
+    expect((await whoAmI({ Cookie: cookie })).status).toBe(401)
+  })
+
+  it('end sessions after twelve hours, however busy', async () => {
+    const { bearer } = await signIn(url, doctor)
+    now += 12 * 3_600_000 - 5_000
+    expect((await whoAmI(bearer)).status).toBe(200)
+    now += 10_000
+    expect((await whoAmI(bearer)).status).toBe(401)
+  })
+
+  it('end all sessions at once when an account is disabled or gets a new password', async () => {
+    await service.accounts.ensure({ username: 'li', password: 'first password', name: '李', roles: ['doctor'] })
+    const first = await signIn(url, { username: 'li', password: 'first password' })
+    await service.accounts.setPassword(await idOf('li'), 'second password')
+    expect((await whoAmI(first.bearer)).status).toBe(401)
+    const second = await signIn(url, { username: 'li', password: 'second password' })
+    await service.accounts.setDisabled(await idOf('li'), true)
+    expect((await whoAmI(second.bearer)).status).toBe(401)
+    expect((await attempt('li', 'second password', aVisitor())).status).toBe(401)
+  })
+
+  it('refuse a token that is altered, unsigned, of another party or signed with another key', async () => {
+    const { token } = await signIn(url, doctor)
+    const [head = '', body = '', signature = ''] = token.split('.')
+    const claims = JSON.parse(atob(body.replaceAll('-', '+').replaceAll('_', '/'))) as Record<string, unknown>
+    const encode = (value: unknown) => btoa(JSON.stringify(value)).replaceAll('=', '')
+    const forged = await new SignJWT(claims).setProtectedHeader({ alg: 'HS256', kid: 'x' }).sign(new Uint8Array(32))
+    const wrong = [
+      `${head}.${encode({ ...claims, sub: 'admin' })}.${signature}`,
+      `${encode({ alg: 'none' })}.${body}.`,
+      forged,
+      'not-a-token',
+      `${token}x`,
+      token.slice(0, -2),
+    ]
+    for (const each of wrong) expect((await whoAmI({ Authorization: `Bearer ${each}` })).status).toBe(401)
+    expect((await whoAmI({ Authorization: 'Basic d2FuZzp4' })).status).toBe(401)
+    const other = await createAccounts({ db: service.db, party: 'hospital-b', roles: ['doctor'], log: service.face.log })
+    await expect(
+      other.signedIn({ get: (name: string) => (name === 'authorization' ? `Bearer ${token}` : undefined) }),
+    ).rejects.toMatchObject({ code: 'access/not-signed-in' })
+  })
+
+  it('are made once, with a password worth its name and roles that exist', async () => {
+    await service.accounts.ensure({ ...doctor, username: 'Wang', password: 'another password' })
+    expect((await attempt('wang', doctor.password, aVisitor())).status).toBe(201)
+    await expect(service.accounts.create({ ...doctor })).rejects.toMatchObject({ code: 'request/conflict' })
+    await expect(service.accounts.create({ ...doctor, username: 'x', password: 'short' })).rejects.toMatchObject({
+      code: 'request/invalid',
+    })
+    await expect(service.accounts.create({ ...doctor, username: 'x', roles: ['god'] })).rejects.toMatchObject({ code: 'request/invalid' })
+    await expect(service.accounts.setDisabled('nobody', true)).rejects.toMatchObject({ code: 'request/not-found' })
+  })
+
+  it('keep passwords as scrypt only, and neither password nor token in the log', async () => {
+    const { token } = await signIn(url, doctor)
+    const rows = await service.db.all<{ password: string }>('SELECT password FROM account')
+    expect(rows.every(({ password }) => password.startsWith('scrypt$15$8$1$'))).toBe(true)
+    expect(new Set(rows.map(({ password }) => password)).size).toBe(rows.length)
+    const log = JSON.stringify(service.logged)
+    for (const secret of [doctor.password, token, 'wrong']) expect(log).not.toContain(`"${secret}"`)
+  })
+
+  it('survive a restart together with their sessions', async () => {
+    const { token } = await signIn(url, doctor)
+    const again = await createAccounts({ db: service.db, party: 'hospital-a', roles: ['doctor', 'admin'], log: service.face.log })
+    const signedIn = await again.signedIn({ get: (name: string) => (name === 'authorization' ? `Bearer ${token}` : undefined) })
+    expect(signedIn?.user.username).toBe('wang')
+  })
+})
