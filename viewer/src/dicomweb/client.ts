@@ -1,6 +1,7 @@
 import { api as dicomweb } from 'dicomweb-client'
+import { ApiProblem } from 'page-kit'
 import type { Dataset } from './dataset.ts'
-import { ApiProblem, problemFromAnswer } from '../problem/api-problem.ts'
+import { detailsOfAnswer } from '../problem/answer-details.ts'
 
 /** What the viewer asks of a DICOMweb archive; images themselves go through Cornerstone's loader. */
 export interface DicomWeb {
@@ -16,9 +17,9 @@ export function connectDicomWeb(root: string): DicomWeb {
   const client = new dicomweb.DICOMwebClient({ url: new URL(root, location.href).href, singlepart: 'all', verbose: false })
   return {
     root: new URL(root, location.href).href,
-    listSeries: (studyInstanceUid) => answered(client.searchForSeries({ studyInstanceUID: studyInstanceUid, queryParams: { includefield: 'all' } })),
+    listSeries: (studyInstanceUid) => answered(Promise.resolve(client.searchForSeries({ studyInstanceUID: studyInstanceUid, queryParams: { includefield: 'all' } }))),
     seriesMetadata: (studyInstanceUid, seriesInstanceUid) =>
-      answered(client.retrieveSeriesMetadata({ studyInstanceUID: studyInstanceUid, seriesInstanceUID: seriesInstanceUid })),
+      answered(Promise.resolve(client.retrieveSeriesMetadata({ studyInstanceUID: studyInstanceUid, seriesInstanceUID: seriesInstanceUid, request: {} }))),
   }
 }
 
@@ -31,7 +32,7 @@ async function answered(request: Promise<unknown>): Promise<readonly Dataset[]> 
 
 /** dicomweb-client rejects with an Error that carries the answer's status and body. */
 function problemOf(error: unknown): ApiProblem {
-  if (typeof error !== 'object' || error === null) return problemFromAnswer(0, undefined)
-  const status = 'status' in error && typeof error.status === 'number' ? error.status : 0
-  return problemFromAnswer(status, 'response' in error ? error.response : undefined, error)
+  const fields = typeof error === 'object' && error !== null ? error : {}
+  const status = 'status' in fields && typeof fields.status === 'number' ? fields.status : 0
+  return Object.assign(new ApiProblem(detailsOfAnswer(status, 'response' in fields ? fields.response : undefined)), { cause: error })
 }

@@ -7,7 +7,13 @@ export function keyImageOf(frame: ImageFrame): KeyImage {
   return KeyImage.parse({ studyInstanceUid, seriesInstanceUid, sopInstanceUid, sopClassUid, ...(frame.isMultiFrame && { frame: frame.frame }) })
 }
 
-export function isSamePicture(key: Pick<KeyImage, 'sopInstanceUid' | 'frame'>, frame: Pick<ImageFrame, 'sopInstanceUid' | 'frame' | 'isMultiFrame'>): boolean {
+/** Names a picture in a key image or a Key Object Selection. */
+export interface PictureName {
+  readonly sopInstanceUid: string
+  readonly frame?: number | undefined
+}
+
+export function isSamePicture(key: PictureName, frame: Pick<ImageFrame, 'sopInstanceUid' | 'frame' | 'isMultiFrame'>): boolean {
   return key.sopInstanceUid === frame.sopInstanceUid && (!frame.isMultiFrame || (key.frame ?? 1) === frame.frame)
 }
 
@@ -28,7 +34,7 @@ export function withNote(keys: readonly KeyImage[], index: number, note: string)
 }
 
 /** Where a key image is among the loaded pictures. */
-export function findKeyImage(key: Pick<KeyImage, 'sopInstanceUid' | 'frame'>, sets: readonly DisplaySet[]): { set: DisplaySet; index: number } | undefined {
+export function findKeyImage(key: PictureName, sets: readonly DisplaySet[]): { set: DisplaySet; index: number } | undefined {
   for (const set of sets) {
     const index = set.frames.findIndex((frame) => isSamePicture(key, frame))
     if (index >= 0) return { set, index }
@@ -37,7 +43,7 @@ export function findKeyImage(key: Pick<KeyImage, 'sopInstanceUid' | 'frame'>, se
 }
 
 /** The marked pictures of all series as one stack, in the order of the marks; each picture once. */
-export function keyImageSet(keys: readonly Pick<KeyImage, 'sopInstanceUid' | 'frame'>[], sets: readonly DisplaySet[]): DisplaySet | undefined {
+export function keyImageSet(keys: readonly PictureName[], sets: readonly DisplaySet[]): DisplaySet | undefined {
   const frames: ImageFrame[] = []
   for (const key of keys) {
     const found = findKeyImage(key, sets)

@@ -1,0 +1,29 @@
+import type { ApiClient } from 'page-kit'
+import { ConsultDetail, LiveExam, SavedDraft, type ConsultRow, type OpinionDraft } from 'specs'
+
+/** What the viewer asks of the node about one consultation. Answers are parsed: a page may be older than its node. */
+export interface ConsultApi {
+  read(taskId: string): Promise<ConsultDetail>
+  /** Live from the submitting hospital, or our copy when it is out of reach (CON-12). */
+  readExam(taskId: string): Promise<LiveExam>
+  command(taskId: string, command: 'claim' | 'start' | 'read'): Promise<unknown>
+  release(taskId: string, reason: string): Promise<unknown>
+  decline(taskId: string, reason: string): Promise<unknown>
+  sign(taskId: string, opinion: OpinionDraft, draftRevision: number): Promise<unknown>
+  readDraft(taskId: string): Promise<SavedDraft>
+  saveDraft(taskId: string, draft: OpinionDraft, revision: number): Promise<SavedDraft>
+}
+
+export function createConsultApi(api: ApiClient): ConsultApi {
+  const at = (taskId: string, rest = ''): string => `/api/consults/${encodeURIComponent(taskId)}${rest}`
+  return {
+    read: async (taskId) => ConsultDetail.parse(await api.get(at(taskId))),
+    readExam: async (taskId) => LiveExam.parse(await api.get(at(taskId, '/exam'))),
+    command: (taskId, command) => api.send<ConsultRow>('POST', at(taskId, `/${command}`), {}),
+    release: (taskId, reason) => api.send<ConsultRow>('POST', at(taskId, '/release'), { reason }),
+    decline: (taskId, reason) => api.send<ConsultRow>('POST', at(taskId, '/decline'), { reason }),
+    sign: (taskId, opinion, draftRevision) => api.send<ConsultRow>('POST', at(taskId, '/sign'), { draftRevision, opinion }),
+    readDraft: async (taskId) => SavedDraft.parse(await api.get(at(taskId, '/draft'))),
+    saveDraft: async (taskId, draft, revision) => SavedDraft.parse(await api.send('PUT', at(taskId, '/draft'), { ...draft, revision })),
+  }
+}
