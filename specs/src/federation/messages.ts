@@ -99,11 +99,21 @@ export type CallRequest = z.infer<typeof CallRequest>
 /** Sealed answer; `inReplyTo` is the id of the envelope it answers, so that an old answer cannot serve a new request. */
 export const CallReply = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('answer'), inReplyTo: MessageId, body: z.unknown() }),
-  z.object({ outcome: z.literal('problem'), inReplyTo: MessageId, problem: z.object({ code: z.string().max(64), facts: z.record(z.string(), z.unknown()) }) }),
+  z.object({
+    outcome: z.literal('problem'),
+    inReplyTo: MessageId,
+    problem: z.object({ code: z.string().max(64), facts: z.record(z.string(), z.unknown()) }),
+  }),
 ])
 export type CallReply = z.infer<typeof CallReply>
 /** NATS header of an answer that cannot be sealed: the request was not a genuine envelope, or the service speaks bytes. Holds a problem code. */
 export const PROBLEM_HEADER = 'Lianpian-Problem'
 
 /** Services that answer core requests. The hub asks a node's `sync` to make it ask the hub's. */
-export const services = { sync: 'sync', transferOpen: 'transfer.open', transferPiece: 'transfer.piece', transferMetadata: 'transfer.metadata', examRead: 'exam.read' } as const
+export const services = {
+  sync: 'sync',
+  transferOpen: 'transfer.open',
+  transferPiece: 'transfer.piece',
+  transferMetadata: 'transfer.metadata',
+  examRead: 'exam.read',
+} as const
