@@ -1,0 +1,178 @@
+import { Buffer } from 'node:buffer'
+import { randomUUID } from 'node:crypto'
+import type { TrustStore } from 'pki'
+import type { Log, Metrics } from 'service-kit'
+import {
+  HospitalId,
+  isProblem,
+  MANIFEST_ROWS,
+  MetadataRequest,
+  OpenTransfer,
+  PIECE_BYTES,
+  PieceRequest,
+  parseWith,
+  Problem,
+  services,
+  type EpochMs,
+  type ManifestRow,
+  type OpenedTransfer,
+  type PartyId,
+  type TransferRow,
+} from 'specs'
+import type { AccessControl } from '../access/access-control.ts'
+import { isGenuineGrant } from '../access/verify-grant.ts'
+import type { Archive } from '../archive/archive.ts'
+import type { Line } from '../region/line.ts'
+import { clearPart, metadataFrame, noSessionFrame, refusalFrame } from './frames.ts'
+import { OwnerSession } from './owner-session.ts'
+
+export interface TransferOwnerParts {
+  readonly hospitalId: HospitalId
+  readonly line: Line
+  readonly inHospital: Archive
+  readonly regional: Archive
+  readonly access: AccessControl
+  readonly trust: () => TrustStore | undefined
+  readonly log: Log
+  readonly metrics: Metrics
+  /** Sessions nobody uses end after this long. */
+  readonly sessionMs: number
+  readonly now?: () => EpochMs
+}
+
+/** Sessions of one hospital at a time; a receiver that opens ever new ones ends its own oldest. */
+const SESSIONS_PER_ASKER = 32
+
+/** Gives studies to whoever holds a grant: our own, and at a data centre those entrusted to it. */
+export class TransferOwner {
+  readonly #parts: TransferOwnerParts
+  readonly #now: () => EpochMs
+  readonly #sessions = new Map<string, OwnerSession>()
+  /** Manifests of sessions whose rows are asked for page by page. */
+  readonly #manifests = new Map<string, readonly ManifestRow[]>()
+  readonly #sentBytes
+
+  constructor(parts: TransferOwnerParts) {
+    this.#parts = parts
+    this.#now = parts.now ?? Date.now
+    this.#sentBytes = parts.metrics.counter('transfer_sent_bytes_total', 'Image bytes given to other hospitals')
+    parts.line.serve(services.transferOpen, ({ from, body }) => this.#open(from, body))
+    parts.line.serveBytes(services.transferPiece, (frame, from) => this.#answer(frame, from, 'piece'))
+    parts.line.serveBytes(services.transferMetadata, (frame, from) => this.#answer(frame, from, 'metadata'))
+  }
+
+  /** What others fetch from us at present. */
+  outgoing(): TransferRow[] {
+    this.#endIdleSessions()
+    return [...this.#sessions.values()].map((session) => ({
+      transferId: session.sessionId,
+      studyInstanceUid: session.study,
+      owner: session.owner,
+      direction: 'out',
+      purpose: session.purpose,
+      state: session.instancesDone >= session.instancesTotal ? 'complete' : 'running',
+      instancesDone: Math.min(session.instancesDone, session.instancesTotal),
+      instancesTotal: session.instancesTotal,
+      bytesDone: Math.min(session.bytesDone, session.bytesTotal),
+      bytesTotal: session.bytesTotal,
+      startedAt: session.startedAt,
+      updatedAt: session.lastUsedAt,
+      problem: null,
+    }))
+  }
+
+  async #open(from: PartyId, body: unknown): Promise<OpenedTransfer> {
+    const asker = parseWith(HospitalId, from, 'sender')
+    const request = parseWith(OpenTransfer, body, services.transferOpen)
+    const session = request.more ? this.#sessionOf(request.more.sessionId, asker) : await this.#begin(asker, request)
+    await this.#admit(session)
+    const rows = this.#manifests.get(session.sessionId)
+    if (!rows) throw new Problem('transfer/unknown-session')
+    const fromRow = request.more?.fromRow ?? 0
+    if (fromRow >= rows.length) throw new Problem('request/invalid', { what: 'fromRow' })
+    const page = rows.slice(fromRow, fromRow + MANIFEST_ROWS)
+    if (fromRow + page.length >= rows.length) this.#manifests.delete(session.sessionId)
+    return {
+      sessionId: session.sessionId,
+      encryptionKey: Buffer.from(session.keys.encryptionKey).toString('base64'),
+      macKey: Buffer.from(session.keys.macKey).toString('base64'),
+      expires: this.#now() + this.#parts.sessionMs,
+      manifest: { studyInstanceUid: session.study, rows: page, madeAt: session.startedAt },
+      totalRows: rows.length,
+    }
+  }
+
+  async #begin(asker: HospitalId, request: OpenTransfer): Promise<OwnerSession> {
+    const { regional, inHospital, access, trust, hospitalId, log } = this.#parts
+    const { studyInstanceUid: study, grant } = request
+    const { owner } = grant.grant
+    const archive = owner === hospitalId ? inHospital : regional
+    const exam = { owner, study, kept: archive.name }
+    // Before anything is looked up: a stranger learns nothing, not even whether the study exists.
+    await access.admitHospital(asker, 'view', exam, grant, isGenuineGrant(grant, trust(), this.#now()))
+    if (!(await archive.study(study))) throw new Problem('transfer/unknown-study', { studyInstanceUid: study })
+    const rows = await archive.manifest(study)
+    this.#endIdleSessions()
+    const own = [...this.#sessions.values()].filter((session) => session.asker === asker).sort((a, b) => a.lastUsedAt - b.lastUsedAt)
+    for (const session of own.slice(0, Math.max(0, own.length - SESSIONS_PER_ASKER + 1))) this.#end(session)
+    const session = new OwnerSession({ sessionId: randomUUID(), asker, owner, purpose: request.purpose, grant, archive, study, rows, now: this.#now() })
+    this.#sessions.set(session.sessionId, session)
+    this.#manifests.set(session.sessionId, rows)
+    log.info({ asker, studyInstanceUid: study, purpose: request.purpose, instances: rows.length }, 'transfer opened')
+    return session
+  }
+
+  /** Everything up to the counter happens before the first await, so requests are judged in the order they arrived. */
+  async #answer(frame: Uint8Array, from: PartyId, kind: 'piece' | 'metadata'): Promise<Uint8Array> {
+    const request = parseWith(kind === 'piece' ? PieceRequest : MetadataRequest, clearPart(frame), `transfer.${kind}`)
+    const session = this.#sessions.get(request.sessionId)
+    if (!session || session.asker !== from || this.#isIdle(session)) return noSessionFrame()
+    try {
+      session.cipher.openFrame(`${kind}-request`, frame)
+      session.checkCounter(request.counter, this.#now())
+      await this.#admit(session)
+      return 'sopInstanceUid' in request ? await this.#piece(session, request) : await this.#metadata(session, request, frame)
+    } catch (error) {
+      if (!isProblem(error)) this.#parts.log.error({ err: error, studyInstanceUid: session.study }, 'piece not given')
+      return refusalFrame(session.cipher, error)
+    }
+  }
+
+  async #piece(session: OwnerSession, request: PieceRequest): Promise<Uint8Array> {
+    const bytes = await session.read(request.sopInstanceUid, request.offset, request.length)
+    this.#sentBytes.inc(bytes.length)
+    return session.cipher.sealPiece(request, bytes)
+  }
+
+  async #metadata(session: OwnerSession, request: MetadataRequest, frame: Uint8Array): Promise<Uint8Array> {
+    const whole = await session.archive.seriesMetadata(session.study, request.seriesInstanceUid)
+    const length = Buffer.allocUnsafe(4)
+    length.writeUInt32BE(whole.length)
+    const part = whole.subarray(request.offset, request.offset + PIECE_BYTES / 2)
+    return metadataFrame(session.cipher.sealBlob(frame, Buffer.concat([length, part])))
+  }
+
+  /** Withdrawn, expired, taken by another hospital: asked again for every piece. */
+  #admit(session: OwnerSession): Promise<void> {
+    return this.#parts.access.admitHospital(session.asker, 'view', { owner: session.owner, study: session.study, kept: session.archive.name }, session.grant, true)
+  }
+
+  #sessionOf(sessionId: string, asker: HospitalId): OwnerSession {
+    const session = this.#sessions.get(sessionId)
+    if (!session || session.asker !== asker || this.#isIdle(session)) throw new Problem('transfer/unknown-session')
+    return session
+  }
+
+  #isIdle(session: OwnerSession): boolean {
+    return this.#now() - session.lastUsedAt > this.#parts.sessionMs
+  }
+
+  #endIdleSessions(): void {
+    for (const session of this.#sessions.values()) if (this.#isIdle(session)) this.#end(session)
+  }
+
+  #end(session: OwnerSession): void {
+    this.#sessions.delete(session.sessionId)
+    this.#manifests.delete(session.sessionId)
+  }
+}

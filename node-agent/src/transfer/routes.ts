@@ -1,0 +1,30 @@
+import type { Database, HttpFace } from 'service-kit'
+import { answers, isProblemCode, TransferRow, type ProblemNote } from 'specs'
+import { z } from 'zod'
+import type { TransferEngine } from './engine.ts'
+import type { TransferJob } from './job.ts'
+import type { TransferOwner } from './owner.ts'
+import { listJobs } from './store.ts'
+
+export function titleOf(note: ProblemNote): { code: string; title: string } {
+  return { code: note.code, title: isProblemCode(note.code) ? answers[note.code].zh : note.code }
+}
+
+export function rowOf(job: TransferJob): TransferRow {
+  const { regionId: _r, grant: _g, sources: _s, attempts: _a, nextAttemptAt: _n, problem, ...row } = job
+  return { ...row, direction: 'in', problem: problem && titleOf(problem) }
+}
+
+/** Pages of whoever works with images; nothing here shows a patient. */
+export function addTransferRoutes(face: HttpFace, { db, engine, owner }: { db: Database; engine: TransferEngine; owner: TransferOwner }): void {
+  const params = z.object({ id: z.uuid() })
+  face.route({ method: 'GET', path: '/api/transfers', summary: 'Images on their way, newest first', allow: 'signed-in', answer: z.array(TransferRow) }, async () =>
+    [...(await listJobs(db, 200)).map(rowOf), ...owner.outgoing()].sort((a, b) => b.updatedAt - a.updatedAt),
+  )
+  face.route({ method: 'POST', path: '/api/transfers/:id/cancel', summary: 'Stop a transfer', allow: ['expert', 'doctor', 'technician', 'admin'], params }, async (context) => {
+    await engine.cancel(context.params.id)
+  })
+  face.route({ method: 'POST', path: '/api/transfers/:id/retry', summary: 'Try a failed transfer again', allow: ['expert', 'doctor', 'technician', 'admin'], params }, async (context) => {
+    await engine.retry(context.params.id)
+  })
+}
