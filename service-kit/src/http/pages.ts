@@ -1,40 +1,50 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import express, { type RequestHandler, type Response } from 'express'
+import { extname } from 'node:path'
+import type { Request, RequestHandler, Response } from 'express'
+import { Problem } from 'specs'
+import { PageFiles } from './page-files.ts'
 import { noteOfResponse } from './request-log.ts'
+
+const IMMUTABLE = 'public, max-age=31536000, immutable'
 
 /**
  * Serves a built single-page application. Files under `assets/` have their digest in the name and never change; index.html is asked for
  * every time, so that a new version is seen at the next load. Paths of the application itself all answer index.html.
  */
 export function pages(prefix: string, distFolder: string): RequestHandler {
-  const index = join(distFolder, 'index.html')
-  const files = express.static(distFolder, {
-    index: false,
-    redirect: false,
-    dotfiles: 'ignore',
-    setHeaders: (response: Response, file: string) =>
-      response.set('Cache-Control', file.startsWith(join(distFolder, 'assets')) ? IMMUTABLE : 'no-cache'),
-  })
-  return (request, response, next) => {
+  const files = new PageFiles(distFolder)
+  return async (request, response, next) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') return next()
     const note = noteOfResponse(response)
     note.route = `${prefix}/`
     note.quiet = true
-    if (request.originalUrl.split('?')[0] === prefix) return response.redirect(308, `${prefix}/`)
-    if (!existsSync(index)) return notBuilt(response, prefix)
-    files(request, response, (error?: unknown) => {
-      if (error !== undefined) return next(error)
-      if (/\.\w+$/.test(request.path)) return next() // a missing file is 404, not a page
-      response.set('Cache-Control', 'no-cache')
-      response.sendFile(index, (failure?: Error) => {
-        if (failure && !response.headersSent) next(failure)
-      })
-    })
+    const [asked = '', query] = request.originalUrl.split('?', 2)
+    if (asked === prefix) return response.redirect(308, `${prefix}/${query === undefined ? '' : `?${query}`}`)
+    if ((await files.refresh()) === 'missing') return notBuilt(response, prefix)
+    await send(files, pathOf(request), request, response)
   }
 }
 
-const IMMUTABLE = 'public, max-age=31536000, immutable'
+/** @throws {Problem} request/not-found for a file that is not there; a path without an ending belongs to the application. */
+async function send(files: PageFiles, path: string, request: Request, response: Response): Promise<void> {
+  const file = files.has(path) ? path : '/index.html'
+  if (file !== path && extname(path) !== '') throw new Problem('request/not-found')
+  const { encoding, bytes } = await files.body(file, (encodings) => request.acceptsEncodings(encodings))
+  response.set({
+    'Cache-Control': file.startsWith('/assets/') ? IMMUTABLE : 'no-cache',
+    ETag: files.etag(file, encoding),
+    Vary: 'Accept-Encoding',
+  })
+  if (encoding !== 'identity') response.set('Content-Encoding', encoding)
+  response.type(extname(file)).send(bytes)
+}
+
+function pathOf(request: Request): string {
+  try {
+    return decodeURIComponent(request.path)
+  } catch (error) {
+    throw new Problem('request/invalid', { what: 'path' }, { cause: error })
+  }
+}
 
 function notBuilt(response: Response, prefix: string): void {
   response.status(503).set({ 'Cache-Control': 'no-store', 'Retry-After': '30' }).type('html').send(`<!doctype html>
