@@ -112,6 +112,8 @@ interface Issue {
 
 function issue(issuer: IssuingAuthority, what: Issue): string {
   const { certificate, key } = issuer
+  if (what.ca && certificate.pathLen === 0)
+    throw new Problem('certificate/invalid', { reason: 'this authority may not certify another authority' })
   const window = validity(what.days, what.now)
   return writeCertificate(key, {
     issuer: Buffer.from(certificate.subject.derHex, 'hex'),

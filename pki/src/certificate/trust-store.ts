@@ -1,5 +1,5 @@
 import { type EpochMs, Problem, type RegionId } from 'specs'
-import { BoundedMap } from './bounded-map.ts'
+import { BoundedMap } from '../cache/bounded-map.ts'
 import { type Certificate, parseCertificate } from './certificate.ts'
 import { parseCrl, type RevocationList } from './revocation-list.ts'
 import { isSignedBy } from './signed.ts'
@@ -54,11 +54,17 @@ export class TrustStore {
     else this.#waiting = list
   }
 
-  /** Newest believed list of the region's authority, for status pages: number and until when it is meant to be used. */
-  crlStatus(now: EpochMs): { number: number; nextUpdate: EpochMs; overdue: boolean } | undefined {
-    const lists = [...this.#lists.values()]
-    const newest = lists.find((list) => list.authorityKeyId !== this.root.subjectKeyId) ?? lists[0] ?? this.#waiting
-    return newest && { number: newest.number, nextUpdate: newest.nextUpdate, overdue: newest.nextUpdate < now }
+  /**
+   * The list that revocation goes by, for status pages. One past its `nextUpdate` is still applied and parties not on it
+   * are still believed: a hospital that was offline for weeks must be able to come back, and the hub hands it the newest
+   * list first thing. `confirmed` is false until a chain of its authority has been seen.
+   */
+  crlStatus(now: EpochMs): { number: number; nextUpdate: EpochMs; overdue: boolean; confirmed: boolean } | undefined {
+    const believed = [...this.#lists.values()].sort(
+      (a, b) => Number(a.authorityKeyId === this.root.subjectKeyId) - Number(b.authorityKeyId === this.root.subjectKeyId),
+    )
+    const list = believed[0] ?? this.#waiting
+    return list && { number: list.number, nextUpdate: list.nextUpdate, overdue: list.nextUpdate < now, confirmed: list !== this.#waiting }
   }
 
   /**

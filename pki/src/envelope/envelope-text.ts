@@ -6,6 +6,8 @@ export interface ParsedEnvelope {
   readonly header: EnvelopeHeader
   /** As received: what MAC and signature cover. */
   readonly headerBytes: Uint8Array
+  /** 16 bytes, from the header. */
+  readonly iv: Uint8Array
   readonly ciphertext: Uint8Array
   readonly mac: Uint8Array
   readonly signature: Uint8Array
@@ -33,7 +35,10 @@ export function parseEnvelope(text: string | Uint8Array): ParsedEnvelope {
   if (Object.keys(members).length !== 4) throw malformed('unknown member')
   if (mac.length !== 32) throw malformed('mac')
   if (signature.length > SIGNATURE_MAX_BYTES) throw malformed('signature')
-  return { header: parseHeader(headerBytes), headerBytes, ciphertext, mac, signature }
+  const header = parseHeader(headerBytes)
+  const iv = decodeBase64(header.iv)
+  if (iv?.length !== 16) throw malformed('header.iv')
+  return { header, headerBytes, iv, ciphertext, mac, signature }
 }
 
 function parseHeader(bytes: Buffer): EnvelopeHeader {

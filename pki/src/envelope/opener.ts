@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { type EnvelopeHeader, type EnvelopeRecipient, type EpochMs, type MessageId, type PartyId, Problem } from 'specs'
-import { BoundedMap } from '../certificate/bounded-map.ts'
+import { BoundedMap } from '../cache/bounded-map.ts'
 import type { Certificate } from '../certificate/certificate.ts'
 import type { Identity } from '../certificate/identity.ts'
 import type { TrustStore } from '../certificate/trust-store.ts'
@@ -62,7 +62,7 @@ export class Opener {
    * @see GB/T 32918.2-2016 (SM2 signature), GB/T 32905-2016 (SM3)
    */
   open(text: string | Uint8Array, expect: OpenExpectation = {}): OpenedEnvelope {
-    const { header, headerBytes, ciphertext, mac, signature } = parseEnvelope(text)
+    const { header, headerBytes, iv, ciphertext, mac, signature } = parseEnvelope(text)
     const { id, sealedAt } = header
     const at = expect.receivedAt ?? this.#now()
 
@@ -78,7 +78,7 @@ export class Opener {
     const contentKey = this.#contentKey(header)
     if (!sameMac(mac, hmacSm3(contentKey.mac, headerBytes, ciphertext)))
       throw new Problem('envelope/undecryptable', { id, sender, step: 'mac' })
-    const body = sm4CtrDecrypt(contentKey.encryption, decodeIv(header), ciphertext)
+    const body = sm4CtrDecrypt(contentKey.encryption, iv, ciphertext)
     return { id, sender, sealedAt, body, certificate }
   }
 
@@ -106,10 +106,4 @@ export class Opener {
     this.#keks.set(encryptedKek, kek)
     return kek
   }
-}
-
-function decodeIv(header: EnvelopeHeader): Uint8Array {
-  const iv = decodeBase64(header.iv)
-  if (iv?.length !== 16) throw new Problem('envelope/malformed', { what: 'iv' })
-  return iv
 }

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import { ENVELOPE_MAX_BYTES, type EnvelopeHeader, type EnvelopeRecipient, type EpochMs, MessageId, parseWith, Problem } from 'specs'
-import { BoundedMap } from '../certificate/bounded-map.ts'
+import { BoundedMap } from '../cache/bounded-map.ts'
 import type { Certificate } from '../certificate/certificate.ts'
 import type { Identity } from '../certificate/identity.ts'
 import { encodeBase64 } from '../der/base64.ts'
@@ -84,6 +84,8 @@ export class Sealer {
   }
 
   #recipient(certificate: Certificate, contentKey: Uint8Array): EnvelopeRecipient {
+    if (!certificate.keyUsage.has('keyEncipherment'))
+      throw new Problem('certificate/invalid', { reason: 'key usage', serial: certificate.serial })
     const kek = this.#kekFor(certificate)
     return {
       party: certificate.party,

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer'
+import { encodeSignature } from '../sm2/signature-encoding.ts'
 import { nativeCipher, nativeDigest, nativeSignature } from './native.ts'
 import { hmacOver, portableCipher, portableDigest, portableSignature } from './portable.ts'
 import type { CipherProvider, DigestProvider, SignatureProvider, SmProvider } from './provider.ts'
@@ -21,6 +22,20 @@ function answers(expectedHex: string, compute: () => Uint8Array): boolean {
 }
 
 const abc = Buffer.from('abc')
+const example = {
+  point: Buffer.from(
+    '0409f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13',
+    'hex',
+  ),
+  z: Buffer.from('b2e14c5c79c6df5b85f4fe7ed8db7a262b9da7e07ccb0ea9f4747b8ccda8a4f3', 'hex'),
+  message: Buffer.from('message digest'),
+  signature: encodeSignature(
+    Buffer.from(
+      'f5a03b0648d2c4630eeac513e1bb81a15944da3827d5b74143ac7eaceee720b3b1b6aa29df212fd8763182bc0d421ca1bb9038fd1f7f42d4840b69c485bbc1aa',
+      'hex',
+    ),
+  ),
+}
 const key = Buffer.from('0123456789abcdeffedcba9876543210', 'hex')
 
 function chooseDigest(): DigestProvider {
@@ -43,11 +58,12 @@ function chooseCipher(): CipherProvider {
 }
 
 function chooseSignature(): SignatureProvider {
-  const z = new Uint8Array(32)
-  const works = answers('01', () => {
+  // GB/T 32918.5-2017 A.2 must verify: then what our own signature verifies under is SM2 and not ECDSA, which OpenSSL does with some SM2 keys.
+  const works = answers('0101', () => {
+    const standard = nativeSignature.verifier(example.point).verify(example.z, example.message, example.signature)
     const pair = nativeSignature.generate()
-    const signature = nativeSignature.signer(pair.secret, pair.point).sign(z, abc)
-    return Uint8Array.of(portableSignature.verifier(pair.point).verify(z, abc, signature) ? 1 : 0)
+    const signature = nativeSignature.signer(pair.secret, pair.point).sign(example.z, abc)
+    return Uint8Array.of(Number(standard), Number(nativeSignature.verifier(pair.point).verify(example.z, abc, signature)))
   })
   return works ? nativeSignature : portableSignature
 }
