@@ -3,8 +3,10 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ExamRegistration, ExamRow } from 'specs'
-import { sendFiles } from '../../node-agent/src/dimse/scu.ts'
+import { sendInstances } from '../../node-agent/src/dimse/scu.ts'
+import { instanceOfFile } from '../../node-agent/src/dimse/stored-instance.ts'
 import { unpackFixtures } from '../fixtures.mjs'
+import { identityOf } from './dicom-file.ts'
 import type { Region } from './region.ts'
 
 interface DemoStudy {
@@ -85,10 +87,16 @@ async function sendStudy(region: Region, { hospitalId, set, callingAeTitle, exam
   const files = (await readdir(folder)).sort().map((file) => join(folder, file))
   const { dicom } = region.hospital(hospitalId)
   const registrar = await region.signIn(hospitalId, 'admin')
-  const { studyInstanceUid } = await studyOf(files[0])
-  await registrar.send('POST', '/api/exams', { ...exam, studyInstanceUid } satisfies ExamRegistration)
-  const outcome = await sendFiles({ host: dicom.host, port: dicom.port, calledAeTitle: dicom.aeTitle, callingAeTitle }, files)
-  if (outcome.failed.length > 0) throw new Error(`${set}: ${outcome.failed.length} of ${files.length} not accepted: ${JSON.stringify(outcome.failed[0])}`)
+  const identities = await Promise.all(files.map(identityOf))
+  // The study UID of the order is the one the modality will use (worklist); here the files already exist.
+  await registrar.send('POST', '/api/exams', { ...exam, studyInstanceUid: identities[0]?.studyInstanceUid ?? null } satisfies ExamRegistration)
+  const deliveries = await sendInstances(
+    dicom,
+    files.map((file, index) => instanceOfFile(file, identities[index]!)),
+    { callingAeTitle },
+  )
+  const failed = deliveries.find((delivery) => delivery.kind === 'failed')
+  if (failed) throw new Error(`${set}: ${failed.sopInstanceUid} was not accepted`, { cause: failed.problem })
   const deadline = Date.now() + 20_000
   for (;;) {
     const { rows } = await registrar.get<{ rows: ExamRow[] }>(`/api/exams?text=${exam.accessionNumber}`)
