@@ -7,6 +7,7 @@ import type { Authenticator, Headers, SignedIn, User } from '../http/user.ts'
 import type { Log } from '../log/index.ts'
 import { hashPassword, isPassword } from './password.ts'
 import { addSessionRoutes } from './routes.ts'
+import { SessionCache, type KnownSession } from './session-cache.ts'
 import { SessionTokens, newKey } from './session-token.ts'
 import { SignInGuard, signInLimits, type SignInLimits } from './sign-in-guard.ts'
 import {
@@ -52,6 +53,7 @@ export class Accounts implements Authenticator {
   readonly #options: AccountsOptions
   readonly #tokens: SessionTokens
   readonly #guard: SignInGuard
+  readonly #sessions = new SessionCache()
   readonly #newAccount: ReturnType<typeof newAccountSchema>
   /** Checked instead of a stored password when there is no such user, so that both take the same time. */
   readonly #nobodysPassword: string
@@ -96,10 +98,16 @@ export class Accounts implements Authenticator {
     const shown = this.#tokenOf(request)
     if (shown === undefined) return undefined
     const now = this.#now()
-    const sessionId = await this.#tokens.sessionId(shown.token, now)
+    const known =
+      this.#sessions.get(shown.token, now) ?? (await this.#sessions.keep(shown.token, now, () => this.#sessionOf(shown.token, now)))
+    return { ...known, by: shown.by }
+  }
+
+  async #sessionOf(token: string, now: number): Promise<KnownSession> {
+    const sessionId = await this.#tokens.sessionId(token, now)
     const account = await accountOfSession(this.#options.db, sessionId, now)
     if (account === undefined) throw new Problem('access/not-signed-in', { reason: 'session ended' })
-    return { user: userOf(account), sessionId, by: shown.by }
+    return { sessionId, user: userOf(account) }
   }
 
   onSessionEnd(listener: (sessionId: string) => void): void {
@@ -142,6 +150,7 @@ export class Accounts implements Authenticator {
   }
 
   #ended(sessionIds: readonly string[]): void {
+    this.#sessions.forget(sessionIds)
     for (const sessionId of sessionIds) for (const listener of this.#endListeners) listener(sessionId)
   }
 

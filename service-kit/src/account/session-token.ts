@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { randomBytes } from 'node:crypto'
+import { createSecretKey, randomBytes, type KeyObject } from 'node:crypto'
 import { errors, jwtVerify, SignJWT } from 'jose'
 import { Problem } from 'specs'
 import type { KeyRow } from './store.ts'
@@ -8,12 +8,12 @@ export const newKey = (id: string): KeyRow => ({ id, secret: randomBytes(32).toS
 
 /** Says which session its bearer holds; whether the session still lives is asked of the database. JWT (RFC 7519), HS256. */
 export class SessionTokens {
-  readonly #keys: ReadonlyMap<string, Uint8Array>
+  readonly #keys: ReadonlyMap<string, KeyObject>
   readonly #newest: string
   readonly #party: string
 
   constructor(keys: readonly [KeyRow, ...KeyRow[]], party: string) {
-    this.#keys = new Map(keys.map(({ id, secret }) => [id, Uint8Array.from(Buffer.from(secret, 'base64'))]))
+    this.#keys = new Map(keys.map(({ id, secret }) => [id, createSecretKey(Buffer.from(secret, 'base64'))]))
     this.#newest = keys[0].id
     this.#party = party
   }
@@ -48,7 +48,7 @@ export class SessionTokens {
     }
   }
 
-  #keyOf(kid: string): Uint8Array {
+  #keyOf(kid: string): KeyObject {
     const key = this.#keys.get(kid)
     if (key === undefined) throw new errors.JWSInvalid('unknown key')
     return key

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http'
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { Problem } from 'specs'
 import type { Accounts } from '../account/index.ts'
 import type { Log } from '../log/index.ts'
