@@ -1,4 +1,4 @@
-import type { Transaction } from 'service-kit'
+import type { Queries, Transaction } from 'service-kit'
 import type { EpochMs } from 'specs'
 import { revokedCertificates } from '../hospital/store.ts'
 import type { Authority } from './authority.ts'
@@ -17,7 +17,7 @@ export async function renewRevocationList(tx: Transaction, authority: Authority,
 }
 
 /** A day is well inside a list's validity, so nodes that are away for some days come back with one that still counts. */
-export async function isRevocationListDue(tx: Transaction, now: EpochMs): Promise<boolean> {
-  const newest = await tx.get<{ issuedAt: number }>('SELECT issued_at AS "issuedAt" FROM revocation_list ORDER BY number DESC LIMIT 1')
+export async function isRevocationListDue(queries: Queries, now: EpochMs): Promise<boolean> {
+  const newest = await queries.get<{ issuedAt: number }>('SELECT issued_at AS "issuedAt" FROM revocation_list ORDER BY number DESC LIMIT 1')
   return newest === undefined || now - newest.issuedAt >= DAY_MS
 }

@@ -62,7 +62,9 @@ export class ConsultService {
     const parsed = ConsultCommand.safeParse(body)
     const { commandId } = parsed.success ? parsed.data : parseWith(CommandNumber, body, 'consult.command')
     const earlier = await readAnswer(tx, sender, commandId)
-    const answer = earlier ?? (parsed.success ? await this.#answer(tx, sender, parsed.data) : await this.#refuseMalformed(tx, sender, body))
+    const answer =
+      earlier ??
+      (parsed.success ? await this.#answer(tx, sender, parsed.data) : await this.#refuseMalformed(tx, sender, body, parsed.error))
     if (!earlier) await saveAnswer(tx, sender, answer, this.#parts.now())
     await this.#parts.outbox.post(tx, sender, kinds.consultAnswer, answer)
   }
@@ -92,11 +94,10 @@ export class ConsultService {
     }
   }
 
-  async #refuseMalformed(tx: Transaction, sender: HospitalId, body: unknown): Promise<ConsultAnswer> {
+  async #refuseMalformed(tx: Transaction, sender: HospitalId, body: unknown, { issues }: z.ZodError): Promise<ConsultAnswer> {
     const number = parseWith(CommandNumber, body, 'consult.command')
-    const { error } = ConsultCommand.safeParse(body)
-    const issues = error?.issues.slice(0, 5).map(({ path, message }) => ({ path: path.map(String).join('.'), message }))
-    return this.#refuse(tx, sender, number, new Problem('request/invalid', { what: 'consult.command', issues }))
+    const named = issues.slice(0, 5).map(({ path, message }) => ({ path: path.map(String).join('.'), message }))
+    return this.#refuse(tx, sender, number, new Problem('request/invalid', { what: 'consult.command', issues: named }))
   }
 
   async #refuse(

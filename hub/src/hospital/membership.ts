@@ -95,6 +95,8 @@ export class Membership {
       if (rejoins) await this.#renewCrl(tx)
       return this.#publish(tx, hospitalId, certificate)
     })
+    // Once more: the link asks for the joined hospitals at each connection, and one may have been made just before the commit.
+    await transport.ensureConsumer(hospitalId).catch((error: unknown) => log.warn({ err: error, hospitalId }, 'consumer not confirmed'))
     const natsCredentials = await transport.issueNode(hospitalId)
     log.info({ hospitalId, serial: certificate.serial, agentVersion }, 'hospital joined')
     return {

@@ -19,7 +19,7 @@ const GIB = 2 ** 30
 export class Presence {
   readonly #parts: PresenceParts
   /** What the console was last told of each hospital. */
-  #shown = new Map<HospitalId, string>()
+  #shown = new Map<HospitalId, Shown>()
 
   constructor(parts: PresenceParts) {
     this.#parts = parts
@@ -27,7 +27,9 @@ export class Presence {
 
   async heartbeat(hospitalId: HospitalId, request: SyncRequest): Promise<void> {
     const { db, now } = this.#parts
-    await recordHeartbeat(db, hospitalId, request, now())
+    const counts = await recordHeartbeat(db, hospitalId, request, now())
+    // Whoever comes back is shown at once; everything else can wait for the next round.
+    if (counts && this.#shown.get(hospitalId)?.online !== true) await this.look()
   }
 
   /** Tells the console of hospitals that came, went, or whose operating facts changed. Meant to run once per heartbeat. */
@@ -35,16 +37,22 @@ export class Presence {
     const hospitals = await allHospitals(this.#parts.db)
     const seen = new Map(hospitals.map((hospital) => [hospital.config.id, this.#shownOf(hospital)]))
     for (const [hospitalId, shown] of seen) {
-      if (this.#shown.get(hospitalId) !== shown) this.#parts.announce({ type: 'hospital', hospitalId })
+      if (this.#shown.get(hospitalId)?.text !== shown.text) this.#parts.announce({ type: 'hospital', hospitalId })
     }
     this.#shown = seen
   }
 
   /** Free space changes all the time; the console hears of whole GiB. */
-  #shownOf(hospital: Hospital): string {
+  #shownOf(hospital: Hospital): Shown {
     const { now, heartbeatMs } = this.#parts
     const { operating } = hospital
     const facts = operating && { ...operating, freeBytes: Math.floor(operating.freeBytes / GIB) }
-    return JSON.stringify([isOnline(hospital, now(), heartbeatMs), facts])
+    const online = isOnline(hospital, now(), heartbeatMs)
+    return { online, text: JSON.stringify([online, facts]) }
   }
+}
+
+interface Shown {
+  readonly online: boolean
+  readonly text: string
 }

@@ -3,22 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openDatabase, type Database } from 'service-kit'
 import { kinds, type ConsultAnswer, type ConsultEvent, type Directory } from 'specs'
-import { consultMigrations } from '../../src/consult/migrations.ts'
 import { publishDirectory, type Outbox } from '../../src/directory/directory.ts'
-import { hospitalMigrations } from '../../src/hospital/migrations.ts'
 import { admit, insertHospital } from '../../src/hospital/store.ts'
-import { refusalMigrations } from '../../src/refusal/store.ts'
+import { migrateHub } from '../../src/migrations.ts'
 import { aRegistry, regionId } from './builders.ts'
 
 export interface OpenedDatabase {
   readonly db: Database
   readonly drop: () => Promise<void>
-}
-
-export async function migrateHub(db: Database): Promise<void> {
-  await db.migrate('hub-hospital', hospitalMigrations)
-  await db.migrate('hub-consult', consultMigrations)
-  await db.migrate('hub-refusal', refusalMigrations)
 }
 
 /** A new SQLite database of a hub, in its own folder. */

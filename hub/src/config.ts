@@ -1,0 +1,81 @@
+import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { DatabaseConfig, loadConfig } from 'service-kit'
+import { HubRole, RegionId } from 'specs'
+import { z } from 'zod'
+
+/** config.example.jsonc explains every setting; keep the two together. */
+export const HubConfig = z.strictObject({
+  dir: z.string().min(1).default('data'),
+  region: z.strictObject({ id: RegionId, name: z.string().trim().min(1).max(60) }),
+  http: z
+    .strictObject({
+      host: z.string().default('127.0.0.1'),
+      port: z.number().int().min(0).max(65_535).default(8400),
+      trustProxy: z.union([z.boolean(), z.number().int(), z.string()]).default(false),
+    })
+    .prefault({}),
+  nats: z
+    .strictObject({
+      url: z.string().default('nats://127.0.0.1:4400'),
+      publicUrl: z.string().optional(),
+      adminDir: z.string().min(1).optional(),
+      listenHost: z.string().default('127.0.0.1'),
+      storeDir: z.string().min(1).optional(),
+    })
+    .prefault({}),
+  database: DatabaseConfig.optional(),
+  consoleDist: z.string().min(1).optional(),
+  heartbeatMs: z.number().int().min(100).max(600_000).default(5_000),
+  joinCodeValidHours: z
+    .number()
+    .positive()
+    .max(24 * 90)
+    .default(72),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  accounts: z
+    .array(
+      z.strictObject({
+        username: z.string(),
+        password: z.string(),
+        name: z.string(),
+        title: z.string().default(''),
+        roles: z.array(HubRole).min(1),
+      }),
+    )
+    .default([]),
+})
+
+/** With every path absolute and every default filled in. */
+export type HubSettings = ReturnType<typeof settingsOf>
+
+/** @throws {ConfigError} naming file, line and field. Paths are relative to the folder of the file. */
+export function loadHubConfig(file: string | undefined): HubSettings {
+  const config = loadConfig(HubConfig, { file })
+  return settingsOf(config, file === undefined ? '.' : dirname(resolve(file)))
+}
+
+export function settingsOf(config: z.output<typeof HubConfig>, baseFolder: string) {
+  const at = (path: string) => (isAbsolute(path) ? path : resolve(baseFolder, path))
+  const dir = at(config.dir)
+  return {
+    ...config,
+    dir,
+    nats: {
+      ...config.nats,
+      publicUrl: config.nats.publicUrl ?? config.nats.url,
+      adminDir: config.nats.adminDir === undefined ? join(dir, 'nats') : at(config.nats.adminDir),
+      storeDir: config.nats.storeDir === undefined ? join(dir, 'nats-store') : at(config.nats.storeDir),
+    },
+    database: databaseOf(config.database, dir, at),
+    consoleDist: config.consoleDist === undefined ? builtConsole() : at(config.consoleDist),
+  }
+}
+
+function databaseOf(config: DatabaseConfig | undefined, dir: string, at: (path: string) => string): DatabaseConfig {
+  if (config === undefined) return { dialect: 'sqlite', file: join(dir, 'hub.sqlite') }
+  return config.dialect === 'sqlite' ? { ...config, file: at(config.file) } : config
+}
+
+/** Where `npm run build` puts the pages of the regional console. */
+const builtConsole = () => fileURLToPath(new URL('../../regional-console/dist', import.meta.url))

@@ -1,0 +1,188 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { verifyDocument } from 'pki'
+import { createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, type Database, type Log } from 'service-kit'
+import { HospitalId, HubRole, kinds, Problem, type EpochMs, type LiveEvent, type SignedGrant } from 'specs'
+import { openAuthority } from './authority/authority.ts'
+import { isRevocationListDue } from './authority/revocation-list.ts'
+import type { HubSettings } from './config.ts'
+import { consultRoutes } from './consult/routes.ts'
+import { ConsultService } from './consult/service.ts'
+import { KnownParties } from './hospital/known-parties.ts'
+import { Membership } from './hospital/membership.ts'
+import { Presence } from './hospital/presence.ts'
+import { RegistryCache } from './hospital/registry-cache.ts'
+import { hospitalRoutes } from './hospital/routes.ts'
+import { allHospitals } from './hospital/store.ts'
+import { migrateHub } from './migrations.ts'
+import { NatsAdministration } from './nats/index.ts'
+import { takeReport } from './refusal/report.ts'
+import { refusalRoutes } from './refusal/routes.ts'
+import { regionRoutes } from './region-routes.ts'
+import { every } from './rounds.ts'
+
+export interface RunningHub {
+  /** As it listens, also when the configuration said port 0. */
+  readonly port: number
+  readonly stop: () => Promise<void>
+}
+
+const VERSION = '0.1.0'
+const HOUR_MS = 3_600_000
+
+/**
+ * Builds the hub and joins its parts. It serves before nats-server does and whenever that is away; messages wait.
+ *
+ * @throws An Error for the administrator when keys are missing (`init`), the database cannot be opened or the port is taken.
+ */
+export async function startHub(settings: HubSettings, log: Log): Promise<RunningHub> {
+  const regionId = settings.region.id
+  const region = { regionId, regionName: settings.region.name }
+  const now = Date.now
+  const metrics = createMetrics()
+  const authority = await openAuthority({ dir: settings.dir, ...region })
+  const db = await openDatabase(settings.database)
+  await migrateHub(db)
+  const accounts = await createAccounts({ db, party: 'hub', roles: HubRole.options, log })
+  for (const account of settings.accounts) await accounts.ensure(account)
+
+  const face = createHttpFace({ name: 'hub', version: VERSION, log, metrics, accounts, trustProxy: settings.http.trustProxy })
+  const announce = (event: LiveEvent) => face.events.publish(event)
+  const parties = new KnownParties(authority, regionId)
+  const presence = new Presence({ db, heartbeatMs: settings.heartbeatMs, announce, now })
+  const natsAdministration = await NatsAdministration.open({ dir: settings.nats.adminDir, natsUrl: settings.nats.url, log })
+  const link = await createHubLink({
+    db,
+    log,
+    metrics,
+    regionId,
+    natsUrl: settings.nats.url,
+    natsCredentials: await hubCredentials(settings.nats.adminDir),
+    identity: authority.hub,
+    trust: parties.trust,
+    certificateOf: parties.certificateOf,
+    hospitals: () => joinedHospitals(db),
+    onSync: (hospitalId, request) => presence.heartbeat(hospitalId, request),
+    onRefusal: ({ code }) => announce({ type: 'refusal', code }),
+    timing: { heartbeatMs: settings.heartbeatMs },
+  })
+  const membership = new Membership({
+    db,
+    region,
+    authority,
+    parties,
+    outbox: link,
+    transport: {
+      issueNode: async (hospitalId) => (await natsAdministration.issueNode(regionId, hospitalId)).credentials,
+      revokeNode: async (hospitalId) => {
+        const { pushed } = await natsAdministration.revokeNode(hospitalId)
+        if (!pushed) log.warn({ hospitalId }, 'revoked, but nats-server is away: its connection ends when nats-server is back')
+      },
+      ensureConsumer: (hospitalId) => link.ensureNodeConsumer(hospitalId).catch(natsUnavailable),
+    },
+    natsUrl: settings.nats.publicUrl,
+    joinCodeValidMs: settings.joinCodeValidHours * HOUR_MS,
+    announce,
+    log,
+    now,
+  })
+  const consults = new ConsultService({
+    regionId,
+    registry: new RegistryCache(),
+    outbox: link,
+    verifyGrant: grantVerifier(parties, now),
+    announce,
+    now,
+  })
+
+  link.onMessage(kinds.consultCommand, (tx, { from, body }) => consults.handle(tx, HospitalId.parse(from), body))
+  link.onMessage(kinds.problemReport, (tx, { from, body }) => takeReport(tx, HospitalId.parse(from), body, announce))
+
+  regionRoutes(face, {
+    regionId,
+    name: region.regionName,
+    rootCertificate: authority.root.pem,
+    natsUrl: settings.nats.publicUrl,
+    version: VERSION,
+  })
+  hospitalRoutes(face, { membership, list: () => allHospitals(db), heartbeatMs: settings.heartbeatMs, now })
+  consultRoutes(face, db)
+  refusalRoutes(face, db)
+  face.pages('/console', settings.consoleDist)
+  face.redirect('/', '/console/')
+  face.check('database', async () => void (await db.get('SELECT 1 AS one')))
+  face.check('link', () => linkHealth(link.status().state), { critical: false })
+
+  if (await isRevocationListDue(db, now())) await membership.renewRevocationList()
+  await parties.refresh(db)
+  link.start()
+  // Other hub processes on the same database admit and revoke, too; and somebody has to notice who has gone silent.
+  const watch = every(
+    settings.heartbeatMs,
+    'looking after the registry',
+    async () => {
+      await parties.refresh(db)
+      await presence.look()
+    },
+    log,
+  )
+  const renewal = every(
+    HOUR_MS,
+    'renewing the revocation list',
+    async () => {
+      if (await isRevocationListDue(db, now())) await membership.renewRevocationList()
+    },
+    log,
+  )
+
+  async function stop(): Promise<void> {
+    await Promise.all([watch.stop(), renewal.stop()])
+    await face.close()
+    await link.stop()
+    await natsAdministration.close()
+    await db.close()
+  }
+  try {
+    const { port } = await face.listen({ host: settings.http.host, port: settings.http.port, setting: 'http.port' })
+    return { port, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function joinedHospitals(db: Database): Promise<HospitalId[]> {
+  const hospitals = await allHospitals(db)
+  return hospitals.filter(({ certificate }) => certificate !== undefined).map(({ config }) => config.id)
+}
+
+/** Checked here as at every use of the grant, so that a worthless one is refused before anybody waits for images. */
+function grantVerifier(parties: KnownParties, now: () => EpochMs) {
+  return ({ grant, signature, certificateChain }: SignedGrant): void => {
+    const invalid = (reason: string, cause?: unknown) => new Problem('access/grant-invalid', { grantId: grant.grantId, reason }, { cause })
+    let signer
+    try {
+      signer = verifyDocument(parties.trust, grant, { signature, certificateChain }, now())
+    } catch (error) {
+      throw error instanceof Problem ? invalid(error.code, error) : error
+    }
+    if (signer.party !== grant.owner) throw invalid('signer')
+  }
+}
+
+async function hubCredentials(adminDir: string): Promise<string> {
+  try {
+    return await readFile(join(adminDir, 'hub.creds'), 'utf8')
+  } catch (cause) {
+    throw new Error(`${adminDir} holds no NATS credentials of the hub: run "hub/src/cli.ts init" with this configuration first`, { cause })
+  }
+}
+
+function natsUnavailable(cause: unknown): never {
+  throw new Problem('service/unavailable', { what: 'nats' }, { cause })
+}
+
+function linkHealth(state: string): Record<string, unknown> {
+  if (state !== 'connected') throw new Problem('service/unavailable', { what: 'nats', state })
+  return { state }
+}
