@@ -100,6 +100,12 @@ export const answers = {
   'dimse/unreachable': { http: 502, zh: '无法连接 DICOM 节点', en: 'The DICOM peer cannot be reached' },
   'dimse/aborted': { http: 502, zh: 'DICOM 节点中止了关联', en: 'The DICOM peer aborted the association' },
   'dimse/lost': { http: 502, zh: '与 DICOM 节点的连接中断', en: 'The connection to the DICOM peer was lost' },
+  'dimse/not-accepted': { http: 502, zh: 'DICOM 节点不接受该影像的类型或传输语法', en: 'The DICOM peer does not accept the class or transfer syntax' },
+  'dimse/failed-at-peer': { http: 502, zh: 'DICOM 节点返回失败状态', en: 'The DICOM peer answered with a failure status' },
+  'dimse/cancelled': { http: 409, zh: '发送已取消', en: 'Sending was cancelled' },
+  'dimse/unknown-node': { http: 404, zh: '没有该 DICOM 节点', en: 'No such DICOM node' },
+  'dimse/node-exists': { http: 409, zh: '相同 AE Title 和地址的节点已登记', en: 'A node with this AE title and address is registered already' },
+  'dimse/unknown-forward': { http: 404, zh: '没有该转发任务', en: 'No such forwarding job' },
   'dimse/rejected': { http: 502, zh: 'DICOM 节点拒绝关联', en: 'The DICOM peer rejected the association' },
   'exam/unknown': { http: 404, zh: '没有该检查', en: 'No such exam' },
 } as const satisfies Record<string, Answer>

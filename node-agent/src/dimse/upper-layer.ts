@@ -3,7 +3,16 @@ import { type Socket } from 'node:net'
 import { isProblem, Problem } from 'specs'
 import { type AssociateAccept, type AssociateRequest } from './associate-pdu.ts'
 import { protocolFault } from './byte-reader.ts'
-import { type AssociateReject, abortReasons, abortSources, type Abort, encodeDataTransferHeader, encodePdu, type Pdu } from './pdu.ts'
+import {
+  type AssociateReject,
+  abortReasons,
+  abortSources,
+  type Abort,
+  encodeDataTransferHeader,
+  encodePdu,
+  type Pdu,
+  rejectionText,
+} from './pdu.ts'
 import { type Arrival, type Fragment, PduSplitter, type SplitterLimits } from './pdu-splitter.ts'
 import { Patience } from './patience.ts'
 import { type Action, actionFor, type Event, type State, stateAfter } from './state-table.ts'
@@ -189,7 +198,7 @@ export class UpperLayer {
         if (pdu?.type === 'A-ASSOCIATE-RJ')
           this.#end({
             how: 'rejected',
-            problem: new Problem('dimse/rejected', { result: pdu.result, source: pdu.source, reason: pdu.reason }),
+            problem: rejectedWith(pdu),
           })
         this.#socket.destroy()
         return
@@ -202,13 +211,7 @@ export class UpperLayer {
         return
       case 'AE-8':
         this.#say(pdu)
-        return this.#end({
-          how: 'rejected',
-          problem: new Problem(
-            'dimse/rejected',
-            pdu?.type === 'A-ASSOCIATE-RJ' ? { result: pdu.result, source: pdu.source, reason: pdu.reason } : {},
-          ),
-        })
+        return pdu?.type === 'A-ASSOCIATE-RJ' ? this.#end({ how: 'rejected', problem: rejectedWith(pdu) }) : undefined
       case 'DT-1':
       case 'AR-7':
         return fragment ? this.#writeFragment(fragment) : undefined
@@ -223,7 +226,7 @@ export class UpperLayer {
         return this.#user.onReleaseRequest()
       case 'AR-3':
         this.#end({ how: 'released' })
-        this.#socket.end()
+        this.#socket.destroySoon()
         return
       case 'AR-4':
         this.#say({ type: 'A-RELEASE-RP' })
@@ -312,6 +315,11 @@ function providerAbort(problem: Problem | undefined): Abort {
         ? abortReasons.invalidParameter
         : abortReasons.notSpecified
   return { type: 'A-ABORT', source: abortSources.serviceProvider, reason }
+}
+
+function rejectedWith(reject: AssociateReject): Problem {
+  const { result, source, reason } = reject
+  return new Problem('dimse/rejected', { result, source, reason, answer: rejectionText(reject) })
 }
 
 function unexpectedPdu(pdu: Pdu | undefined): Problem {

@@ -118,6 +118,23 @@ export type DicomNode = z.infer<typeof DicomNode>
 export const EchoResult = z.object({ ok: z.boolean(), milliseconds: z.number(), code: z.string().optional(), title: z.string().optional() })
 export type EchoResult = z.infer<typeof EchoResult>
 
+/** GET /api/dicom-forwards: studies that arrived by push, on their way to the nodes with `forwardPushed`. */
+export const ForwardRow = z.object({
+  studyInstanceUid: z.string(),
+  nodeId: z.string(),
+  aeTitle: z.string(),
+  /** `retrying` tries again by itself; `failed` waits for a person. */
+  state: z.enum(['waiting', 'running', 'retrying', 'done', 'failed']),
+  instancesDone: z.number().int(),
+  instancesTotal: z.number().int(),
+  attempts: z.number().int(),
+  nextAttemptAt: EpochMs.nullable(),
+  createdAt: EpochMs,
+  updatedAt: EpochMs,
+  problem: z.object({ code: z.string(), title: z.string(), facts: z.record(z.string(), z.unknown()) }).nullable(),
+})
+export type ForwardRow = z.infer<typeof ForwardRow>
+
 export const LinkStatus = z.object({
   state: z.enum(['not-joined', 'connecting', 'connected', 'disconnected', 'refused']),
   regionId: RegionId.nullable(),
@@ -161,6 +178,7 @@ export const LiveEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('transfer'), studyInstanceUid: z.string(), instancesDone: z.number(), instancesTotal: z.number(), state: z.string() }),
   z.object({ type: z.literal('link'), state: z.string() }),
   z.object({ type: z.literal('refusal'), code: z.string() }),
+  z.object({ type: z.literal('forward'), studyInstanceUid: z.string(), nodeId: z.string(), state: z.string(), instancesDone: z.number(), instancesTotal: z.number() }),
   z.object({ type: z.literal('hospital'), hospitalId: z.string() }),
 ])
 export type LiveEvent = z.infer<typeof LiveEvent>

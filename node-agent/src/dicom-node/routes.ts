@@ -1,0 +1,122 @@
+import type { Database, HttpFace, Log } from 'service-kit'
+import { DicomNode, EchoResult, ForwardRow, Page } from 'specs'
+import { z } from 'zod'
+import { echo } from '../dimse/scu.ts'
+import { type Forwarder } from './forward.ts'
+import { listForwards } from './forward-store.ts'
+import { addNode, changeNode, listNodes, readNode, removeNode } from './store.ts'
+
+export interface DicomNodeRoutes {
+  readonly db: Database
+  readonly forwarder: Forwarder
+  /** Who we are when we call. */
+  readonly callingAeTitle: string
+  readonly log: Log
+  readonly now?: () => number
+}
+
+const Registered = DicomNode.extend({ id: z.string() })
+const NodeId = z.object({ id: z.string().max(64) })
+const ForwardKey = z.object({ studyInstanceUid: z.string().max(64), nodeId: z.string().max(64) })
+const ForwardFilter = z.object({
+  state: ForwardRow.shape.state.optional(),
+  limit: z.coerce.number().int().min(1).max(500).default(100),
+  after: z.coerce.number().int().min(0).optional(),
+})
+
+const administrators = ['admin'] as const
+/** Technicians look after the devices: they may see and test, not change. */
+const caretakers = ['admin', 'technician'] as const
+
+/** The hospital's DICOM nodes (FED-15): list, registration, echo, and what is being forwarded to them. */
+export function addDicomNodeRoutes(face: HttpFace, { db, forwarder, callingAeTitle, log, now = Date.now }: DicomNodeRoutes): void {
+  face.route(
+    { method: 'GET', path: '/api/dicom-nodes', summary: 'DICOM 节点 / DICOM nodes', allow: caretakers, answer: z.array(Registered) },
+    () => listNodes(db),
+  )
+
+  face.route(
+    {
+      method: 'POST',
+      path: '/api/dicom-nodes',
+      summary: 'Register a DICOM node',
+      allow: administrators,
+      body: DicomNode,
+      answer: Registered,
+    },
+    async ({ body, user }) => {
+      const node = await db.write((tx) => addNode(tx, body, now()))
+      log.info({ nodeId: node.id, aeTitle: node.aeTitle, userId: user.id }, 'DICOM node registered')
+      return { status: 201, body: node }
+    },
+  )
+
+  face.route(
+    {
+      method: 'PUT',
+      path: '/api/dicom-nodes/:id',
+      summary: 'Change a DICOM node',
+      allow: administrators,
+      params: NodeId,
+      body: DicomNode,
+      answer: Registered,
+    },
+    async ({ params, body, user }) => {
+      const node = await db.write((tx) => changeNode(tx, params.id, body, now()))
+      log.info({ nodeId: node.id, aeTitle: node.aeTitle, userId: user.id }, 'DICOM node changed')
+      return node
+    },
+  )
+
+  face.route(
+    {
+      method: 'DELETE',
+      path: '/api/dicom-nodes/:id',
+      summary: 'Remove a DICOM node and its forwarding jobs',
+      allow: administrators,
+      params: NodeId,
+    },
+    async ({ params, user }) => {
+      await db.write((tx) => removeNode(tx, params.id))
+      log.info({ nodeId: params.id, userId: user.id }, 'DICOM node removed')
+      return { status: 204 }
+    },
+  )
+
+  face.route(
+    {
+      method: 'POST',
+      path: '/api/dicom-nodes/:id/echo',
+      summary: 'C-ECHO: whether the node answers',
+      allow: caretakers,
+      params: NodeId,
+      answer: EchoResult,
+      limit: { requests: 60, seconds: 60 },
+    },
+    async ({ params }) => echo(await readNode(db, params.id), { callingAeTitle }),
+  )
+
+  face.route(
+    {
+      method: 'GET',
+      path: '/api/dicom-forwards',
+      summary: 'Pushed studies on their way to DICOM nodes',
+      allow: caretakers,
+      query: ForwardFilter,
+      answer: Page(ForwardRow),
+    },
+    ({ query }) => listForwards(db, query),
+  )
+
+  face.route(
+    {
+      method: 'POST',
+      path: '/api/dicom-forwards/:studyInstanceUid/:nodeId/retry',
+      summary: 'Try forwarding again now',
+      allow: caretakers,
+      params: ForwardKey,
+      answer: ForwardRow,
+    },
+    ({ params }) => forwarder.retry(params.studyInstanceUid, params.nodeId),
+  )
+}

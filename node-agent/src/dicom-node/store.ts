@@ -1,0 +1,97 @@
+import { randomUUID } from 'node:crypto'
+import { isUniqueViolation, type Migration, type Queries, type Transaction } from 'service-kit'
+import { type AeTitle, type DicomNode, type EpochMs, Problem } from 'specs'
+
+/** A registered DICOM node; its id is given by us. */
+export type RegisteredNode = DicomNode & { readonly id: string }
+
+export const dicomNodeMigrations: readonly Migration[] = [
+  {
+    name: '0001-dicom-node',
+    up: [
+      `CREATE TABLE dicom_node (node_id TEXT PRIMARY KEY, ae_title TEXT NOT NULL, host TEXT NOT NULL, port INTEGER NOT NULL, description TEXT NOT NULL,
+        allowed INTEGER NOT NULL, forward_pushed INTEGER NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, UNIQUE (ae_title, host, port))`,
+      `CREATE TABLE dicom_forward (study_instance_uid TEXT NOT NULL, node_id TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
+        next_attempt_at BIGINT, instances_total INTEGER NOT NULL, instances_done INTEGER NOT NULL, problem TEXT, created_at BIGINT NOT NULL,
+        updated_at BIGINT NOT NULL, PRIMARY KEY (study_instance_uid, node_id))`,
+      `CREATE INDEX dicom_forward_due ON dicom_forward (state, next_attempt_at)`,
+      // sm3 of the file as sent: changed content is sent again.
+      `CREATE TABLE dicom_forward_done (study_instance_uid TEXT NOT NULL, node_id TEXT NOT NULL, sop_instance_uid TEXT NOT NULL, sm3 TEXT NOT NULL,
+        PRIMARY KEY (study_instance_uid, node_id, sop_instance_uid))`,
+    ],
+  },
+]
+
+interface NodeRow {
+  readonly id: string
+  readonly aeTitle: AeTitle
+  readonly host: string
+  readonly port: number
+  readonly description: string
+  readonly allowed: number
+  readonly forwardPushed: number
+}
+
+const columns = `node_id AS "id", ae_title AS "aeTitle", host, port, description, allowed, forward_pushed AS "forwardPushed"`
+const nodeOf = (row: NodeRow): RegisteredNode => ({ ...row, allowed: row.allowed === 1, forwardPushed: row.forwardPushed === 1 })
+
+export async function listNodes(db: Queries): Promise<RegisteredNode[]> {
+  return (await db.all<NodeRow>(`SELECT ${columns} FROM dicom_node ORDER BY ae_title, host, port`)).map(nodeOf)
+}
+
+/** @throws {Problem} dimse/unknown-node */
+export async function readNode(db: Queries, id: string): Promise<RegisteredNode> {
+  const row = await db.get<NodeRow>(`SELECT ${columns} FROM dicom_node WHERE node_id = $1`, [id])
+  if (!row) throw new Problem('dimse/unknown-node', { id })
+  return nodeOf(row)
+}
+
+/** Whether somebody of this AE title may send to and query us. Asked anew for every association, so a change works at once (ARC-05). */
+export async function isAllowedCaller(db: Queries, aeTitle: string): Promise<boolean> {
+  return (await db.get('SELECT 1 AS "one" FROM dicom_node WHERE ae_title = $1 AND allowed = 1', [aeTitle])) !== undefined
+}
+
+export async function nodesThatTakePushes(db: Queries): Promise<RegisteredNode[]> {
+  return (await db.all<NodeRow>(`SELECT ${columns} FROM dicom_node WHERE forward_pushed = 1`)).map(nodeOf)
+}
+
+/** @throws {Problem} dimse/node-exists */
+export async function addNode(tx: Transaction, node: DicomNode, now: EpochMs): Promise<RegisteredNode> {
+  const id = randomUUID()
+  await unlessTaken(node, () =>
+    tx.run(
+      `INSERT INTO dicom_node (node_id, ae_title, host, port, description, allowed, forward_pushed, created_at, updated_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)`,
+      [id, node.aeTitle, node.host, node.port, node.description, Number(node.allowed), Number(node.forwardPushed), now],
+    ),
+  )
+  return { ...node, id }
+}
+
+/** @throws {Problem} dimse/unknown-node, dimse/node-exists */
+export async function changeNode(tx: Transaction, id: string, node: DicomNode, now: EpochMs): Promise<RegisteredNode> {
+  const changed = await unlessTaken(node, () =>
+    tx.run(
+      `UPDATE dicom_node SET ae_title = $2, host = $3, port = $4, description = $5, allowed = $6, forward_pushed = $7, updated_at = $8 WHERE node_id = $1`,
+      [id, node.aeTitle, node.host, node.port, node.description, Number(node.allowed), Number(node.forwardPushed), now],
+    ),
+  )
+  if (changed === 0) throw new Problem('dimse/unknown-node', { id })
+  return { ...node, id }
+}
+
+/** Takes its forwarding jobs along: there is nowhere left to send them. @throws {Problem} dimse/unknown-node */
+export async function removeNode(tx: Transaction, id: string): Promise<void> {
+  if ((await tx.run('DELETE FROM dicom_node WHERE node_id = $1', [id])) === 0) throw new Problem('dimse/unknown-node', { id })
+  await tx.run('DELETE FROM dicom_forward WHERE node_id = $1', [id])
+  await tx.run('DELETE FROM dicom_forward_done WHERE node_id = $1', [id])
+}
+
+async function unlessTaken<T>({ aeTitle, host, port }: DicomNode, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write()
+  } catch (error) {
+    if (isUniqueViolation(error)) throw new Problem('dimse/node-exists', { aeTitle, host, port }, { cause: error })
+    throw error
+  }
+}
