@@ -171,6 +171,10 @@ export interface InstanceFile {
   readonly sizeBytes: number
   readonly transferSyntaxUid: TransferSyntaxUid
   readonly frameIndex: FrameIndex
+  /** Length of preamble and meta header. */
+  readonly datasetOffset: number
+  /** Where Pixel Data begins; the whole file when there is none, or when it is deflated. */
+  readonly headerBytes: number
   /** Bytes [offset, offset+length), shorter only at the end of the file. */
   read(offset: number, length: number): Promise<Buffer>
   /** The whole file, or what follows `start` up to and without `end`. */
@@ -207,6 +211,18 @@ export interface ReplacementRow {
   readonly sourcePeer: string
 }
 
+/** An instance whose rows could not be written; its file is kept until somebody retries it (FED-23). */
+export interface FailedRegistration {
+  readonly fileId: string
+  readonly failedAt: EpochMs
+  readonly code: string
+  readonly title: string
+  readonly studyInstanceUid: string
+  readonly sopInstanceUid: string
+  readonly sizeBytes: number
+  readonly source: IncomingSource
+}
+
 /** Keeping instances. A node has two, each with its own database and storage root (FED-33). */
 export interface Archive {
   readonly name: ArchiveName
@@ -228,6 +244,10 @@ export interface Archive {
   /** Rows in order of series and Instance Number. @throws {Problem} archive/unknown-study */
   manifest(studyInstanceUid: string): Promise<ManifestRow[]>
   replacements(studyInstanceUid: string): Promise<ReplacementRow[]>
+  /** Newest first. */
+  failedRegistrations(): Promise<FailedRegistration[]>
+  /** @throws {Problem} request/not-found, or why it failed again. */
+  retryFailed(fileId: string): Promise<Receipt>
 
   /** Rows first, then files; a crash between is finished at the next start. Unknown studies are no error. */
   delete(studyInstanceUid: string): Promise<void>
@@ -254,6 +274,10 @@ export interface ArchiveOptions {
   readonly pathTemplate?: string
   /** Larger instances are refused. */
   readonly maxInstanceBytes?: number
+  /** How often a failed registration is tried again by itself (FED-23); 3 unless told. */
+  readonly registrationRetries?: number
+  /** Wait before each of them; 1,000 unless told. */
+  readonly registrationRetryMs?: number
 }
 
 export { openArchive } from './open-archive.ts'

@@ -1,0 +1,24 @@
+import type { InstanceFile } from '../archive/archive.ts'
+import { DatasetScanner } from './dataset-scanner.ts'
+import { JsonBuilder, type JsonDataset } from './dicom-json.ts'
+import { InflatedScan } from './inflated-scan.ts'
+import { transferSyntax } from './transfer-syntax.ts'
+
+const portionBytes = 256 * 1024
+
+/** Where a bulk value is found. An absolute path: it holds behind every host name, and for copies at other hospitals as well. */
+export const bulkDataUri = ({ row }: Pick<InstanceFile, 'row'>, path: string): string =>
+  `/dicom-web/studies/${row.studyInstanceUid}/series/${row.seriesInstanceUid}/instances/${row.sopInstanceUid}/bulkdata/${path}`
+
+/** DICOM JSON of one stored instance, without its pixels. Reads no further than Pixel Data. */
+export async function readMetadata(file: InstanceFile): Promise<JsonDataset> {
+  const syntax = transferSyntax(file.transferSyntaxUid)
+  const builder = new JsonBuilder(syntax, (path) => bulkDataUri(file, path))
+  const scan = syntax.deflated ? new InflatedScan(syntax, builder) : new DatasetScanner(syntax, builder)
+  // A few bytes more than the header, so that the scanner sees Pixel Data begin.
+  const end = Math.min(file.sizeBytes, syntax.deflated ? file.sizeBytes : file.headerBytes + 16)
+  for (let at = file.datasetOffset; at < end; at += portionBytes) await scan.push(await file.read(at, Math.min(portionBytes, end - at)))
+  if (end === file.sizeBytes) await scan.end()
+  // Tells viewers how the frames are encoded before they ask for them (PS3.18 10.4.3.3.2, PS3.3 (0008,3002)).
+  return { ...builder.root, '00083002': { vr: 'UI', Value: [syntax.uid] } }
+}
