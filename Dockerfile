@@ -1,0 +1,30 @@
+# One image for hub and node agents: the same sources, another entry point. Built pages are inside.
+FROM node:22-bookworm-slim AS build
+# sqlite3 compiles itself where no prebuilt binary fits.
+RUN apt-get update && apt-get install -y --no-install-recommends python3 make g++ && rm -rf /var/lib/apt/lists/*
+WORKDIR /lianpian
+COPY package.json package-lock.json .npmrc ./
+COPY specs/package.json specs/
+COPY pki/package.json pki/
+COPY service-kit/package.json service-kit/
+COPY page-kit/package.json page-kit/
+COPY hub/package.json hub/
+COPY node-agent/package.json node-agent/
+COPY node-agent/desk/package.json node-agent/desk/
+COPY viewer/package.json viewer/
+COPY regional-console/package.json regional-console/
+RUN npm ci --no-audit --no-fund
+COPY . .
+RUN node scripts/build-pages.mjs && npm prune --omit=dev --no-audit --no-fund && npm install --no-save --no-audit --no-fund tsx
+
+FROM node:22-bookworm-slim
+ENV NODE_ENV=production
+WORKDIR /lianpian
+COPY --from=build --chown=node:node /lianpian /lianpian
+# Data lives in a volume; the process owns nothing else and is not root.
+RUN mkdir -p /data && chown node:node /data
+USER node
+VOLUME /data
+HEALTHCHECK --interval=10s --timeout=3s --start-period=40s --retries=6 \
+  CMD node -e "fetch('http://127.0.0.1:' + process.env.HEALTH_PORT + '/health').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"
+ENTRYPOINT ["node", "--import", "tsx"]
