@@ -1,4 +1,4 @@
-import { type EpochMs, isProblem, PartyId, type ProblemCode, RegionId } from 'specs'
+import { type EpochMs, isProblem, PartyId, type Problem, type ProblemCode, RegionId } from 'specs'
 import {
   type Authority,
   createCsr,
@@ -47,10 +47,20 @@ export function aRegion(options: { regionId?: string; now?: EpochMs } = {}): Tes
 
 /** The code of the Problem that `work` must end in; anything else fails the test with its own message. */
 export function problemOf(work: () => unknown): ProblemCode {
+  return refusalOf(work).code
+}
+
+/** Code and reason, where one code has several reasons and the test is about one of them. */
+export function reasonOf(work: () => unknown): string {
+  const { code, facts } = refusalOf(work)
+  return `${code}: ${String(facts['reason'])}`
+}
+
+function refusalOf(work: () => unknown): Problem {
   try {
     work()
   } catch (error) {
-    if (isProblem(error)) return error.code
+    if (isProblem(error)) return error
     throw error
   }
   throw new Error('expected a Problem, but it went through')

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { describe, expect, it } from 'vitest'
-import { aRegion, problemOf } from '../../tests/a-region.ts'
+import { aRegion, problemOf, reasonOf } from '../../tests/a-region.ts'
 import { decodePem, encodePem } from '../der/pem.ts'
 import { issueCertificate } from './authority.ts'
 import { TrustStore } from './trust-store.ts'
@@ -19,7 +19,7 @@ describe('believing a chain', () => {
   })
   it('refuses another root, even one of the same name', () => {
     const chain = foreign.party('hospital-a').certificateChain
-    expect(problemOf(() => region.trust().verifyChain(chain, now))).toBe('certificate/untrusted')
+    expect(reasonOf(() => region.trust().verifyChain(chain, now))).toBe('certificate/untrusted: issuer key')
     expect(problemOf(() => region.trust().verifyChain([...chain, foreign.root.certificatePem], now))).toBe('certificate/untrusted')
     expect(problemOf(() => region.trust().verifyChain([hospital.certificateChain[0]!, foreign.ca.certificatePem], now))).toBe(
       'certificate/untrusted',
@@ -36,19 +36,21 @@ describe('believing a chain', () => {
   })
   it('refuses chains that are empty, incomplete, endless, or end in an authority as the speaker', () => {
     const [leaf, ca] = [hospital.certificate.pem, region.ca.certificatePem]
-    for (const chain of [[], [leaf], [ca], [ca, leaf], [leaf, leaf, ca], [leaf, ca, ca, ca, ca], [region.root.certificatePem]]) {
-      expect(problemOf(() => region.trust().verifyChain(chain, now))).toBe('certificate/untrusted')
-    }
+    const reasons = [[], [leaf], [ca], [ca, leaf], [leaf, leaf, ca], [leaf, ca, ca, ca, ca], [region.root.certificatePem]].map((chain) =>
+      reasonOf(() => region.trust().verifyChain(chain, now)).replace('certificate/untrusted: ', ''),
+    )
+    const speaker = 'a certificate authority cannot speak for a party'
+    expect(reasons).toEqual(['chain length', 'issuer name', speaker, speaker, 'issuer name', 'chain length', speaker])
     expect(problemOf(() => region.trust().verifyChain(['not a certificate'], now))).toBe('certificate/invalid')
   })
   it('keeps regions under one root apart', () => {
     const trust = new TrustStore({ rootPem: region.root.certificatePem, regionId: aRegion({ regionId: 'elsewhere' }).regionId })
-    expect(problemOf(() => trust.verifyChain(hospital.certificateChain, now))).toBe('certificate/untrusted')
+    expect(reasonOf(() => trust.verifyChain(hospital.certificateChain, now))).toBe('certificate/untrusted: other region')
     // A certificate straight from the root has no region authority that vouches for the region it claims.
     const { party, certificate } = hospital
     const subject = { party, organisation: '医院', regionId: region.regionId, publicKeyPem: certificate.publicKey.toPem() }
     const direct = issueCertificate(region.root, subject, { days: 1, now })
-    expect(problemOf(() => region.trust().verifyChain([direct], now))).toBe('certificate/untrusted')
+    expect(reasonOf(() => region.trust().verifyChain([direct], now))).toBe('certificate/untrusted: other region')
   })
   it('asks for the validity again each time, for leaf and authority', () => {
     const trust = region.trust()
@@ -92,10 +94,10 @@ describe('revocation', () => {
     const bytes = Uint8Array.from(decodePem('X509 CRL', region.crl([hospital])))
     const at = Buffer.from(bytes).indexOf(Buffer.from(hospital.certificate.serial, 'hex'))
     bytes[at + 3]! ^= 1
-    expect(problemOf(() => trust.setCrl(encodePem('X509 CRL', bytes)))).toBe('certificate/untrusted')
+    expect(reasonOf(() => trust.setCrl(encodePem('X509 CRL', bytes)))).toBe('certificate/untrusted: CRL signature')
     // The same list at the start, before the authority is known, is found out by the first chain.
     const starting = region.trust({ crlPem: encodePem('X509 CRL', bytes) })
-    expect(problemOf(() => starting.verifyChain(hospital.certificateChain, now))).toBe('certificate/untrusted')
+    expect(reasonOf(() => starting.verifyChain(hospital.certificateChain, now))).toBe('certificate/untrusted: CRL signature')
     starting.setCrl(region.crl([], { number: 3 }))
     expect(starting.verifyChain(hospital.certificateChain, now).party).toBe('hospital-a')
   })
