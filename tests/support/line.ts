@@ -11,6 +11,7 @@ export class Line {
   #isCut = false
   bytesOut = 0
   bytesIn = 0
+  #cutAtBytesOut = Number.POSITIVE_INFINITY
 
   private constructor(target: { host: string; port: number }) {
     this.#target = target
@@ -34,7 +35,17 @@ export class Line {
     for (const socket of this.#sockets) socket.destroy()
   }
 
+  /** Cuts in the middle of whatever is on its way, once this many more bytes have left the hospital. */
+  cutAfter(bytes: number): void {
+    this.#cutAtBytesOut = this.bytesOut + bytes
+  }
+
+  get isCut(): boolean {
+    return this.#isCut
+  }
+
   mend(): void {
+    this.#cutAtBytesOut = Number.POSITIVE_INFINITY
     this.#isCut = false
   }
 
@@ -53,7 +64,10 @@ export class Line {
       this.#sockets.add(socket)
       socket.on('close', () => this.#sockets.delete(socket))
     }
-    near.on('data', (chunk) => (this.bytesOut += chunk.length))
+    near.on('data', (chunk) => {
+      this.bytesOut += chunk.length
+      if (this.bytesOut >= this.#cutAtBytesOut) this.cut()
+    })
     far.on('data', (chunk) => (this.bytesIn += chunk.length))
     // Either end going away ends the other; errors are what a cut is made of.
     near.on('error', () => far.destroy())
