@@ -12,8 +12,11 @@ import { isInside, TransactionScope } from './transaction-scope.ts'
 /** Waited for another process (a backup, for instance) that holds the write lock; inside this process the mutex queues. */
 const BUSY_TIMEOUT_MS = 15_000
 
+/** A long search must not keep the short look-ups waiting; more would only fight for the threads of Node. */
+const READERS = 3
+
 /**
- * SQLite behind the port: one connection that writes, one that reads committed data beside it (WAL). Sequelize would open a file per
+ * SQLite behind the port: one connection that writes, a few that read committed data beside it (WAL). Sequelize would open a file per
  * transaction and let them collide with SQLITE_BUSY; here every transaction of the process passes one mutex per file.
  */
 export async function openSqlite(config: { file: string }): Promise<Database> {
@@ -22,11 +25,10 @@ export async function openSqlite(config: { file: string }): Promise<Database> {
   // The first connection must have switched to WAL before a second one looks at the file.
   const [mode] = await statements(writing).all<{ journal_mode: string }>('PRAGMA journal_mode')
   if (mode?.journal_mode !== 'wal') throw new Error(`${file}: this file system cannot hold a SQLite database in WAL mode`)
-  const reading = connect(file, 'PRAGMA query_only = ON; PRAGMA foreign_keys = ON')
+  const reading = Array.from({ length: READERS }, () => connect(file, 'PRAGMA query_only = ON'))
   const writer = statements(writing)
-  const reader = statements(reading)
-  const mutex = mutexOf(file)
-  const running = new Set<TransactionScope>()
+  const reader = leastBusy(reading.map((sequelize) => statements(sequelize)))
+  const { mutex, running } = writerOf(file)
 
   function refuseNesting(): void {
     if (isInside(running)) throw new Error('db.write and db.run cannot be used inside a transaction: use its tx')
@@ -71,7 +73,7 @@ export async function openSqlite(config: { file: string }): Promise<Database> {
     migrate: (scope, migrations) => migrate({ db: database, exclusively: write }, scope, migrations),
     async close() {
       await mutex.run(async () => {
-        await reading.close()
+        for (const each of reading) await each.close()
         await writing.close()
       })
     },
@@ -84,13 +86,36 @@ export async function openSqlite(config: { file: string }): Promise<Database> {
   return database
 }
 
+/** Sends each query to the connection with the fewest waiting. */
+function leastBusy(connections: readonly Queries[]): Pick<Queries, 'all' | 'get'> {
+  const lanes = connections.map((queries) => ({ queries, waiting: 0 }))
+  async function on<T>(use: (queries: Queries) => Promise<T>): Promise<T> {
+    const lane = lanes.reduce((best, each) => (each.waiting < best.waiting ? each : best))
+    lane.waiting++
+    try {
+      return await use(lane.queries)
+    } finally {
+      lane.waiting--
+    }
+  }
+  return {
+    all: (sql, params) => on((queries) => queries.all(sql, params)),
+    get: (sql, params) => on((queries) => queries.get(sql, params)),
+  }
+}
+
 const isRead = (sql: string) => /^\s*(?:select|with|values|explain|pragma)\b/i.test(sql)
 
-/** Two names of one file share one mutex. */
-const mutexes = new Map<string, Mutex>()
-function mutexOf(file: string): Mutex {
-  const known = mutexes.get(file) ?? new Mutex()
-  mutexes.set(file, known)
+interface Writer {
+  readonly mutex: Mutex
+  readonly running: Set<TransactionScope>
+}
+
+/** However often and under whatever name a file is opened, it has one writer at a time. */
+const writers = new Map<string, Writer>()
+function writerOf(file: string): Writer {
+  const known = writers.get(file) ?? { mutex: new Mutex(), running: new Set() }
+  writers.set(file, known)
   return known
 }
 
@@ -107,6 +132,17 @@ function connect(file: string, pragmas: string): Sequelize {
         if (error) opened(error)
         else this.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; ${pragmas}`, opened)
       })
+    }
+
+    /** Sequelize writes out a stack trace for every statement here, used or not: half of its time. Ours comes from statements.ts. */
+    override serialize(callback?: () => void): void {
+      const limit = Error.stackTraceLimit
+      Error.stackTraceLimit = 0
+      try {
+        super.serialize(callback)
+      } finally {
+        Error.stackTraceLimit = limit
+      }
     }
   }
   return new Sequelize({
