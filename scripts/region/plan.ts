@@ -14,6 +14,8 @@ export const RegionPlan = z.strictObject({
   heartbeatMs: z.number().int().default(5_000),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   hubAccounts: z.array(z.strictObject({ username: z.string(), name: z.string(), roles: z.array(HubRole) })),
+  /** AE titles that may reach every hospital from this machine. */
+  dicomPeers: z.array(z.strictObject({ aeTitle: AeTitle, description: z.string().default('') })).default([]),
   hospitals: z.array(
     z.strictObject({
       id: HospitalId,

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { HospitalRow, JoinCode, LinkStatus, RegionFile } from 'specs'
+import type { DicomNode, HospitalRow, JoinCode, LinkStatus, RegionFile } from 'specs'
 import { prepareNats } from '../../hub/src/nats/index.ts'
 import { ensureNatsServer, natsServerVersion, startNatsServer } from '../nats-server.mjs'
 import { ApiUser } from './api.ts'
@@ -51,6 +51,7 @@ export class Region {
     const waiting = [...this.nodes.values()]
     await Promise.all([0, 1].map(async () => { for (let node = waiting.shift(); node; node = waiting.shift()) await node.start() }))
     await this.#join()
+    await this.#registerDicomPeers()
     writeFileSync(join(this.dir, 'region.json'), `${JSON.stringify(this.file, undefined, 2)}\n`, { mode: 0o600 })
   }
 
@@ -183,6 +184,19 @@ export class Region {
       await hospitalAdmin.send<LinkStatus>('PUT', '/api/link', { hubUrl: this.file.hub.url, joinCode: code })
     }
     await this.untilConnected(...this.plan.hospitals.map(({ id }) => id))
+  }
+
+  /** An AE title that nobody registered is refused; these are the ones of this machine. */
+  async #registerDicomPeers(): Promise<void> {
+    for (const hospital of this.plan.hospitals) {
+      const admin = await this.signIn(hospital.id, this.#adminOf(hospital))
+      const known = new Set((await admin.get<DicomNode[]>('/api/dicom-nodes')).map(({ aeTitle }) => aeTitle as string))
+      for (const { aeTitle, description } of this.plan.dicomPeers) {
+        if (known.has(aeTitle)) continue
+        // 104 is the registered DICOM port; tools that only send are never called back.
+        await admin.send('POST', '/api/dicom-nodes', { aeTitle, host: this.plan.host, port: 104, description, allowed: true, forwardPushed: false })
+      }
+    }
   }
 
   /** Waits until the named hospitals are connected to the hub. */
