@@ -1,5 +1,5 @@
 import type { Migration, Queries, SqlValue, Transaction } from 'service-kit'
-import type { ConsultEvent, EpochMs, HospitalId, ProblemNote, TaskId, TimelineEvent } from 'specs'
+import { problemFromNote, type ConsultAnswer, type ConsultEvent, type EpochMs, type HospitalId, type Opinion, type Problem, type ProblemNote, type TaskId, type TimelineEvent } from 'specs'
 import { isListed, type Consult } from './consult.ts'
 
 /** Tables of this node's consultations. `listed` and the filter columns are derived from `body` at every save. */
@@ -14,7 +14,7 @@ export const consultMigrations: readonly Migration[] = [
       `CREATE TABLE consult_study (study_instance_uid TEXT NOT NULL, task_id TEXT NOT NULL, PRIMARY KEY (study_instance_uid, task_id))`,
       `CREATE TABLE consult_event (task_id TEXT NOT NULL, revision INTEGER NOT NULL, body TEXT NOT NULL, sealed TEXT, PRIMARY KEY (task_id, revision))`,
       `CREATE TABLE consult_command (command_id TEXT PRIMARY KEY, task_id TEXT NOT NULL, type TEXT NOT NULL, by_agent INTEGER NOT NULL, state TEXT NOT NULL,
-        problem TEXT, created_at BIGINT NOT NULL, answered_at BIGINT)`,
+        problem TEXT, revision INTEGER, created_at BIGINT NOT NULL, answered_at BIGINT)`,
       // An opinion as it was sealed, with its key object, until that lies in our archive.
       `CREATE TABLE consult_opinion (task_id TEXT PRIMARY KEY, body TEXT NOT NULL, settled INTEGER NOT NULL)`,
       `CREATE TABLE consult_draft (task_id TEXT NOT NULL, user_id TEXT NOT NULL, revision INTEGER NOT NULL, body TEXT NOT NULL, saved_at BIGINT NOT NULL,
@@ -140,22 +140,55 @@ export interface CommandRow {
   readonly type: string
   readonly byAgent: boolean
   readonly state: 'queued' | 'accepted' | 'refused'
+  /** Of the event that an accepted command led to. */
+  readonly revision: number | null
+  readonly problem: Problem | undefined
 }
 
 export async function findCommand(db: Queries, commandId: string): Promise<CommandRow | undefined> {
-  const row = await db.get<Omit<CommandRow, "byAgent"> & { byAgent: number }>(
-    'SELECT command_id AS "commandId", task_id AS "taskId", type, by_agent AS "byAgent", state FROM consult_command WHERE command_id = $1',
+  const row = await db.get<Omit<CommandRow, 'byAgent' | 'problem'> & { byAgent: number; problem: string | null }>(
+    'SELECT command_id AS "commandId", task_id AS "taskId", type, by_agent AS "byAgent", state, revision, problem FROM consult_command WHERE command_id = $1',
     [commandId],
   )
-  return row && { ...row, byAgent: Boolean(row.byAgent) }
+  return row && { ...row, byAgent: Boolean(row.byAgent), problem: row.problem === null ? undefined : problemFromNote(JSON.parse(row.problem) as ProblemNote) }
 }
 
-export async function answerCommand(tx: Transaction, commandId: string, state: 'accepted' | 'refused', problem: ProblemNote | null, now: EpochMs): Promise<void> {
-  await tx.run('UPDATE consult_command SET state = $2, problem = $3, answered_at = $4 WHERE command_id = $1', [commandId, state, problem && JSON.stringify(problem), now])
+/** Returns false when this answer has been noted before. */
+export async function answerCommand(tx: Transaction, answer: ConsultAnswer, now: EpochMs): Promise<boolean> {
+  const [revision, problem] = answer.outcome === 'accepted' ? [answer.revision, null] : [null, JSON.stringify(answer.problem)]
+  const changed = await tx.run(`UPDATE consult_command SET state = $2, revision = $3, problem = $4, answered_at = $5 WHERE command_id = $1 AND state = 'queued'`, [
+    answer.commandId,
+    answer.outcome,
+    revision,
+    problem,
+    now,
+  ])
+  return changed === 1
 }
 
 /** Whether the agent has already said this of the task and was not refused. */
 export async function agentHasSaid(db: Queries, taskId: TaskId, type: string): Promise<boolean> {
   const row = await db.get<{ said: number }>(`SELECT COUNT(*) AS "said" FROM consult_command WHERE task_id = $1 AND type = $2 AND by_agent = 1 AND state <> 'refused'`, [taskId, type])
   return (row?.said ?? 0) > 0
+}
+
+/** An opinion as it was sealed, until it is settled: verified, and its key object kept. A newer one replaces it. */
+export async function keepOpinion(tx: Transaction, taskId: TaskId, opinion: Opinion): Promise<void> {
+  await tx.run(
+    `INSERT INTO consult_opinion (task_id, body, settled) VALUES ($1, $2, 0) ON CONFLICT (task_id) DO UPDATE SET body = excluded.body, settled = 0`,
+    [taskId, JSON.stringify(opinion)],
+  )
+}
+
+export async function unsettledOpinion(db: Queries, taskId: TaskId): Promise<Opinion | undefined> {
+  const row = await db.get<{ body: string }>('SELECT body FROM consult_opinion WHERE task_id = $1 AND settled = 0', [taskId])
+  return row && (JSON.parse(row.body) as Opinion)
+}
+
+export async function tasksWithUnsettledOpinion(db: Queries): Promise<TaskId[]> {
+  return (await db.all<{ taskId: TaskId }>('SELECT task_id AS "taskId" FROM consult_opinion WHERE settled = 0')).map(({ taskId }) => taskId)
+}
+
+export async function markSettled(tx: Transaction, taskId: TaskId): Promise<void> {
+  await tx.run('UPDATE consult_opinion SET settled = 1 WHERE task_id = $1', [taskId])
 }

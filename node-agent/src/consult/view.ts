@@ -1,0 +1,58 @@
+import type { Database, User } from 'service-kit'
+import { answers, isProblemCode, Problem, type ConsultDetail, type ConsultRow, type HospitalId, type ProblemNote } from 'specs'
+import type { AccessControl } from '../access/access-control.ts'
+import type { Region } from '../region/region.ts'
+import type { Consult } from './consult.ts'
+import { findConsult, timelineOf } from './store.ts'
+
+export type ImagesState = ConsultRow['images']
+
+export interface ViewParts {
+  readonly db: Database
+  readonly region: Region
+  readonly access: AccessControl
+  readonly hospitalId: HospitalId
+  /** How much of a study is at this node. */
+  readonly imagesOf: (consult: Consult) => Promise<ImagesState>
+}
+
+const told = (note: ProblemNote | null) => note && { code: note.code, title: isProblemCode(note.code) ? answers[note.code].zh : note.code, facts: { ...note.facts } }
+
+/** The row with what this person may know: whoever may not read the exam sees the masked label and no question. */
+export async function rowOf(parts: ViewParts, user: User, consult: Consult): Promise<ConsultRow> {
+  const isReadable = await mayRead(parts, user, consult)
+  const { taskId, regionId, side, submitter, state, revision, holder, examId, appliedAt, updatedAt, pending, problem } = consult
+  const { grant: _grant, ...facts } = consult.facts
+  return {
+    taskId, regionId, side, submitter, state, revision, holder, facts, appliedAt, updatedAt,
+    submitterName: parts.region.nameOf(submitter),
+    patientName: isReadable ? consult.patientName : facts.patientLabel,
+    question: isReadable ? consult.question : '',
+    examId: side === 'submitter' ? examId : null,
+    images: await parts.imagesOf(consult),
+    pending: pending?.type ?? null,
+    problem: told(problem),
+  } // prettier-ignore
+}
+
+/** @throws {Problem} consult/unknown-task */
+export async function detailOf(parts: ViewParts, user: User, taskId: Consult['taskId']): Promise<ConsultDetail> {
+  const consult = await findConsult(parts.db, taskId)
+  if (!consult) throw new Problem('consult/unknown-task', { taskId })
+  const events = await timelineOf(parts.db, taskId)
+  const isReadable = await mayRead(parts, user, consult)
+  const named = [consult.submitter, ...consult.offeredTo, ...consult.imagesArrivedAt, ...events.map((event) => event.by.hospitalId), ...(consult.holder ? [consult.holder.hospitalId] : [])]
+  return {
+    ...(await rowOf(parts, user, consult)),
+    request: isReadable ? consult.request : null,
+    opinion: isReadable ? consult.opinion : null,
+    opinionValid: consult.opinionValid,
+    keyImageSeriesInstanceUid: consult.keyImageSeriesInstanceUid,
+    events,
+    hospitalNames: Object.fromEntries([...new Set(named)].map((id) => [id, parts.region.nameOf(id)])),
+  }
+}
+
+function mayRead({ access }: ViewParts, user: User, consult: Consult): Promise<boolean> {
+  return access.mayUser(user, 'read', { owner: consult.submitter, study: consult.facts.studyInstanceUids[0], kept: consult.side === 'submitter' ? 'in-hospital' : 'regional' })
+}

@@ -1,0 +1,77 @@
+import type { Database, HttpFace } from 'service-kit'
+import { ExamChange, ExamDetail, ExamRow, Page, Problem, RegionId, StudyInstanceUid, type EpochMs, type HospitalId, type LiveEvent, type TaskId } from 'specs'
+import { z } from 'zod'
+import type { AccessControl } from '../access/access-control.ts'
+import type { Exam } from './exam.ts'
+import { changeExam, findExam, findExamOfStudy, listExams } from './store.ts'
+
+export interface ExamRoutes {
+  readonly db: Database
+  readonly access: AccessControl
+  readonly hospitalId: HospitalId
+  readonly regionId: () => RegionId
+  readonly newestConsults: (examIds: readonly string[]) => Promise<ReadonlyMap<string, { taskId: TaskId; state: string }>>
+  readonly announce: (event: LiveEvent) => void
+  readonly now?: () => EpochMs
+}
+
+const clinicians = ['doctor', 'expert', 'technician'] as const
+const ListQuery = z.object({
+  text: z.string().trim().max(100).optional(),
+  modality: z.string().trim().max(16).optional(),
+  dateFrom: z.iso.date().optional(),
+  dateTo: z.iso.date().optional(),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  after: z.string().regex(/^\d+_[0-9a-f-]{36}$/).optional(),
+})
+
+/** The hospital's own exams. */
+export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
+  const { db, access, hospitalId, announce, now = Date.now } = parts
+  const detailOf = async (exam: Exam | undefined, about: object): Promise<ExamDetail> => {
+    if (!exam) throw new Problem('exam/unknown', { ...about })
+    const [row] = await rowsOf(parts, [exam])
+    const { clinicalHistory, reportFindings, reportImpression, updatedAt } = exam
+    return { ...row!, clinicalHistory, reportFindings, reportImpression, updatedAt }
+  }
+  const own = (study?: StudyInstanceUid) => ({ owner: hospitalId, study, kept: 'in-hospital' }) as const
+
+  face.route({ method: 'GET', path: '/api/exams', summary: 'Exams of this hospital, newest first', allow: clinicians, query: ListQuery, answer: Page(ExamRow) }, async ({ user, query }) => {
+    await access.admitUser(user, 'list', own())
+    const [receivedAt, examId] = query.after?.split('_') ?? []
+    const { rows, total } = await listExams(db, { ...query, after: receivedAt && examId ? { receivedAt: Number(receivedAt), examId } : undefined })
+    const last = rows.length === query.limit ? rows.at(-1) : undefined
+    return { rows: await rowsOf(parts, rows), total, next: last ? `${last.receivedAt}_${last.examId}` : null }
+  })
+  face.route(
+    { method: 'GET', path: '/api/exams/by-study/:studyUid', summary: 'The exam of a study', allow: clinicians, params: z.object({ studyUid: StudyInstanceUid }), answer: ExamDetail },
+    async ({ user, params: { studyUid } }) => {
+      await access.admitUser(user, 'read', own(studyUid))
+      return detailOf(await findExamOfStudy(db, studyUid), { studyInstanceUid: studyUid })
+    },
+  )
+  const params = z.object({ examId: z.string().min(1).max(64) })
+  face.route({ method: 'GET', path: '/api/exams/:examId', summary: 'One exam', allow: clinicians, params, answer: ExamDetail }, async ({ user, params: { examId } }) => {
+    await access.admitUser(user, 'read', own())
+    return detailOf(await findExam(db, examId), { examId })
+  })
+  face.route(
+    { method: 'PATCH', path: '/api/exams/:examId', summary: 'Change history or report', allow: clinicians, params, body: ExamChange, answer: ExamDetail },
+    async ({ user, params: { examId }, body }) => {
+      await access.admitUser(user, 'change', own())
+      const isChanged = await db.write((tx) => changeExam(tx, examId, body, now()))
+      if (isChanged) announce({ type: 'exam', examId })
+      return detailOf(await findExam(db, examId), { examId })
+    },
+  )
+}
+
+async function rowsOf({ hospitalId, regionId, newestConsults }: ExamRoutes, exams: readonly Exam[]): Promise<ExamRow[]> {
+  const consults = await newestConsults(exams.map(({ examId }) => examId))
+  return exams.map(({ clinicalHistory: _h, reportFindings: _f, reportImpression: _i, updatedAt: _u, patientAge: _a, ...exam }) => ({
+    ...exam,
+    hospitalId,
+    regionId: regionId(),
+    consult: consults.get(exam.examId) ?? null,
+  }))
+}

@@ -1,0 +1,69 @@
+import { createCsr, generateSm2KeyPair, loadIdentity, parseCertificate, TrustStore } from 'pki'
+import { HUB, isProblemCode, JoinResponse, parseWith, Problem, RegionInfo, type EpochMs, type HospitalId } from 'specs'
+import { z } from 'zod'
+import type { Membership } from './membership.ts'
+import type { RegionSecrets } from './secrets.ts'
+
+export interface JoinWish {
+  readonly hubUrl: string
+  /** `<secret>-<first 16 hex digits of the root's SM3>`, as the region's administrator read it out. */
+  readonly code: string
+  readonly hospitalId: HospitalId
+  readonly hospitalName: string
+  readonly agentVersion: string
+  readonly now: EpochMs
+  readonly timeoutMs: number
+}
+
+/**
+ * Joins a region: the key pair is made here and never leaves; the platform certifies it. Before the code is shown to
+ * whoever answers at the address, its root must be the one that the code names.
+ *
+ * @throws {Problem} region/wrong-root, region/wrong-join-code, region/hub-unreachable, certificate/…
+ */
+export async function joinRegion(wish: JoinWish): Promise<{ membership: Membership; secrets: RegionSecrets }> {
+  const { hubUrl, code, hospitalId, hospitalName, agentVersion, now, timeoutMs } = wish
+  const info = parseWith(RegionInfo, await askHub(hubUrl, '/api/region', undefined, timeoutMs), 'region')
+  if (!isPinnedRoot(info.rootCertificate, code)) throw new Problem('region/wrong-root', { hubUrl })
+  const { privateKeyPem } = generateSm2KeyPair()
+  const csr = createCsr({ party: hospitalId, organisation: hospitalName, regionId: info.regionId, privateKeyPem })
+  const joined = parseWith(JoinResponse, await askHub(hubUrl, '/api/join', { code, csr, agentVersion }, timeoutMs), 'join response')
+  checkJoined(joined, info, hospitalId, privateKeyPem, now)
+  const { regionId, regionName, hospital, certificateChain, hubCertificateChain, natsUrl, natsCredentials, directory } = joined
+  const membership = { regionId, regionName, hubUrl, hospital, certificateChain, rootCertificate: info.rootCertificate, hubCertificateChain, natsUrl, directory }
+  return { membership, secrets: { privateKeyPem, natsCredentials } }
+}
+
+/** The code ends with the beginning of the root's fingerprint; a code without one pins nothing and is refused. */
+export function isPinnedRoot(rootPem: string, code: string): boolean {
+  const [, pin] = /-([0-9a-f]{16,64})$/.exec(code.trim()) ?? []
+  return pin !== undefined && parseCertificate(rootPem).fingerprintSm3.startsWith(pin)
+}
+
+/** The answer must hold together: our key, our name, this root, and a hub certified by it. */
+function checkJoined(joined: JoinResponse, info: RegionInfo, hospitalId: HospitalId, privateKeyPem: string, now: EpochMs): void {
+  const fingerprintOf = (pem: string) => parseCertificate(pem).fingerprintSm3
+  if (joined.regionId !== info.regionId || fingerprintOf(joined.rootCertificate) !== fingerprintOf(info.rootCertificate)) throw new Problem('region/wrong-root')
+  const trust = new TrustStore({ rootPem: info.rootCertificate, crlPem: joined.crl, regionId: joined.regionId })
+  const own = trust.verifyChain(joined.certificateChain, now)
+  const hub = trust.verifyChain(joined.hubCertificateChain, now)
+  if (own.party !== hospitalId || hub.party !== HUB) throw new Problem('certificate/invalid', { reason: 'party' })
+  loadIdentity({ certificateChain: joined.certificateChain, privateKeyPem })
+}
+
+const ProblemAnswer = z.object({ code: z.string(), facts: z.record(z.string(), z.unknown()).default({}) })
+
+async function askHub(hubUrl: string, path: string, body: unknown, timeoutMs: number): Promise<unknown> {
+  const request = body === undefined ? {} : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
+  const unreachable = (facts: object, cause?: unknown) => new Problem('region/hub-unreachable', { hubUrl, ...facts }, { cause })
+  const response = await fetch(new URL(path, hubUrl), { ...request, redirect: 'error', signal: AbortSignal.timeout(timeoutMs) }).catch((cause: unknown) => {
+    throw unreachable({}, cause)
+  })
+  const answer: unknown = await response.json().catch((cause: unknown) => {
+    throw unreachable({ status: response.status, reason: 'no JSON' }, cause)
+  })
+  if (response.ok) return answer
+  const problem = ProblemAnswer.safeParse(answer)
+  if (problem.success && isProblemCode(problem.data.code)) throw new Problem(problem.data.code, problem.data.facts)
+  throw unreachable({ status: response.status })
+}

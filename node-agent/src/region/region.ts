@@ -1,0 +1,253 @@
+import { loadIdentity, parseCertificate, TrustStore, type Certificate, type Identity } from 'pki'
+import { createNodeLink, type Database, type Link, type Log, type Metrics, type Refusal } from 'service-kit'
+import {
+  answers,
+  Directory,
+  HUB,
+  kinds,
+  parseWith,
+  Problem,
+  type EpochMs,
+  type HospitalConfig,
+  type HospitalId,
+  type LinkStatus,
+  type LiveEvent,
+  type PartyId,
+  type ProblemReport,
+  type RegionId,
+  type SyncRequest,
+} from 'specs'
+import { SwitchableLine } from './line.ts'
+import { joinRegion } from './join.ts'
+import { activate, activeMembership, membershipOfHub, regionMigrations, saveDirectory, saveMembership, type Membership } from './membership.ts'
+import { readSecrets, saveSecrets } from './secrets.ts'
+
+export interface RegionParts {
+  readonly db: Database
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly hospitalId: HospitalId
+  readonly hospitalName: string
+  /** Private keys and credentials. */
+  readonly keyFolder: string
+  readonly heartbeatMs: number
+  readonly requestTimeoutMs: number
+  readonly version: string
+  readonly statusOf: () => Promise<Omit<SyncRequest['status'], 'pendingMessages' | 'refusedMessages' | 'address'>>
+  readonly announce: (event: LiveEvent) => void
+  readonly now?: () => EpochMs
+}
+
+interface Connected {
+  membership: Membership
+  readonly identity: Identity
+  readonly trust: TrustStore
+  readonly hubCertificate: Certificate
+  readonly link: Link
+}
+
+/** The same refusal again and again is told to the region this often at most. */
+const REPORT_EVERY_MS = 10_000
+
+/**
+ * This hospital's place in a region: membership, trust, the register of the others, and the one outbound connection.
+ * Without a membership everything here says so, and the rest of the node goes on (edge first).
+ */
+export class Region {
+  /** Stays the same whichever platform it leads to; parts register their handlers on it once. */
+  readonly line = new SwitchableLine()
+  readonly #parts: RegionParts
+  readonly #now: () => EpochMs
+  readonly #certificates = new Map<string, Certificate>()
+  readonly #onConnected: (() => void)[] = []
+  readonly #reportedAt = new Map<string, EpochMs>()
+  #connected: Connected | undefined
+  /** Joining and switching happen one after the other. */
+  #turn: Promise<unknown> = Promise.resolve()
+
+  private constructor(parts: RegionParts) {
+    this.#parts = parts
+    this.#now = parts.now ?? Date.now
+    this.line.onMessage(kinds.directory, async (tx, { from, body }) => {
+      if (from !== HUB) throw new Problem('access/forbidden')
+      const connected = this.#require()
+      const directory = parseWith(Directory, body, kinds.directory)
+      if (directory.regionId !== connected.membership.regionId) throw new Problem('request/invalid', { what: 'regionId' })
+      // Revocation works even when the list of hospitals is an old one that arrived late.
+      connected.trust.setCrl(directory.crl)
+      if (directory.version < connected.membership.directory.version) return
+      const membership = withDirectory(connected.membership, directory, parts.hospitalId)
+      await saveDirectory(tx, membership)
+      tx.afterCommit(() => {
+        connected.membership = membership
+        parts.announce({ type: 'link', state: connected.link.status().state })
+      })
+    })
+  }
+
+  static async open(parts: RegionParts): Promise<Region> {
+    await parts.db.migrate('region', regionMigrations)
+    return new Region(parts)
+  }
+
+  /** Connects to the region we belong to, if any. Call it when every part has registered its handlers. */
+  async start(): Promise<void> {
+    const membership = await activeMembership(this.#parts.db)
+    if (membership) await this.#connect(membership)
+  }
+
+  async stop(): Promise<void> {
+    await this.#turn.catch(() => undefined) // whoever asked for it has been told
+    await this.#disconnect()
+  }
+
+  /** Called at once when the region can be reached again. */
+  onConnected(listener: () => void): void {
+    this.#onConnected.push(listener)
+  }
+
+  get membership(): Membership | undefined {
+    return this.#connected?.membership
+  }
+
+  get regionId(): RegionId | undefined {
+    return this.membership?.regionId
+  }
+
+  get directory(): Directory | undefined {
+    return this.membership?.directory
+  }
+
+  get hospital(): HospitalConfig | undefined {
+    return this.membership?.hospital
+  }
+
+  get trust(): TrustStore | undefined {
+    return this.#connected?.trust
+  }
+
+  get link(): Link | undefined {
+    return this.#connected?.link
+  }
+
+  /** @throws {Problem} region/not-joined */
+  get identity(): Identity {
+    return this.#require().identity
+  }
+
+  nameOf(party: PartyId): string {
+    if (party === this.#parts.hospitalId) return this.hospital?.name ?? this.#parts.hospitalName
+    return this.directory?.hospitals.find(({ id }) => id === party)?.name ?? party
+  }
+
+  /**
+   * Moves to another platform (AGT-03). A platform that we joined before needs no code.
+   * @throws {Problem} region/not-joined when it is new and there is no code; what joinRegion throws.
+   */
+  moveTo(hubUrl: string, joinCode: string | undefined): Promise<void> {
+    const moved = this.#turn.then(() => this.#moveTo(hubUrl.replace(/\/+$/, ''), joinCode))
+    this.#turn = moved.catch(() => undefined) // `moved` tells the caller
+    return moved
+  }
+
+  async #moveTo(hubUrl: string, joinCode: string | undefined): Promise<void> {
+    const { db, hospitalId, hospitalName, version, requestTimeoutMs, keyFolder, log } = this.#parts
+    const known = await membershipOfHub(db, hubUrl)
+    if (joinCode === undefined && !known) throw new Problem('region/not-joined', { hubUrl })
+    const joined = joinCode === undefined ? undefined : await joinRegion({ hubUrl, code: joinCode, hospitalId, hospitalName, agentVersion: version, now: this.#now(), timeoutMs: requestTimeoutMs })
+    const membership = joined?.membership ?? known
+    if (!membership) throw new Problem('region/not-joined', { hubUrl })
+    await this.#disconnect()
+    if (joined) await saveSecrets(keyFolder, membership.regionId, joined.secrets)
+    await db.write(async (tx) => {
+      if (joined) await saveMembership(tx, membership, this.#now())
+      await activate(tx, membership.regionId)
+    })
+    log.info({ regionId: membership.regionId, hubUrl, joined: joined !== undefined }, 'region chosen')
+    await this.#connect(membership)
+  }
+
+  async #connect(membership: Membership): Promise<void> {
+    const { db, log, metrics, hospitalId, heartbeatMs, version, keyFolder, announce } = this.#parts
+    const secrets = await readSecrets(keyFolder, membership.regionId)
+    const identity = loadIdentity({ certificateChain: membership.certificateChain, privateKeyPem: secrets.privateKeyPem })
+    const trust = new TrustStore({ rootPem: membership.rootCertificate, crlPem: membership.directory.crl, regionId: membership.regionId })
+    const hubCertificate = trust.verifyChain(membership.hubCertificateChain, this.#now())
+    const link = await createNodeLink({
+      db, log, metrics, version, hospitalId, heartbeatMs, identity, trust, hubCertificate,
+      regionId: membership.regionId,
+      natsUrl: membership.natsUrl,
+      natsCredentials: secrets.natsCredentials,
+      certificateOf: (party) => this.#certificateOf(party),
+      statusOf: async () => ({ ...(await this.#parts.statusOf()), ...(await link.counts()), address: this.hospital?.agentAddress ?? '' }),
+      onRefusal: (refusal) => this.#report(refusal),
+    }) // prettier-ignore
+    this.#connected = { membership, identity, trust, hubCertificate, link }
+    this.line.attach(link)
+    link.onStatus(({ state }) => {
+      announce({ type: 'link', state })
+      if (state === 'connected') for (const listener of this.#onConnected) listener()
+    })
+    link.start()
+  }
+
+  async #disconnect(): Promise<void> {
+    this.line.detach()
+    const connected = this.#connected
+    await connected?.link.stop()
+    this.#connected = undefined
+    this.#certificates.clear()
+  }
+
+  /** The directory names leaves; they chain through the same region's authority as ours. */
+  #certificateOf(party: PartyId): Certificate | undefined {
+    const { membership, trust, hubCertificate } = this.#require()
+    if (party === HUB) return hubCertificate
+    const entry = membership.directory.hospitals.find(({ id }) => id === party)
+    if (!entry || entry.revoked || entry.certificate === '') return undefined
+    const known = this.#certificates.get(entry.certificate)
+    if (known) return known
+    const certificate = trust.verifyChain([entry.certificate, ...membership.certificateChain.slice(1)], this.#now())
+    if (certificate.party !== party) throw new Problem('certificate/invalid', { reason: 'party', party })
+    this.#certificates.set(entry.certificate, certificate)
+    return certificate
+  }
+
+  /** Refused envelopes are kept by the link; the region's administrator hears of them too (rule 10). */
+  #report({ at, code, facts, claimedSender, subject }: Refusal): void {
+    const { db, log, announce } = this.#parts
+    announce({ type: 'refusal', code })
+    const key = `${code} ${claimedSender}`
+    if (at - (this.#reportedAt.get(key) ?? 0) < REPORT_EVERY_MS) return
+    this.#reportedAt.set(key, at)
+    const report: ProblemReport = { at, code, facts: { ...facts, claimedSender, subject } }
+    db.write((tx) => this.line.post(tx, HUB, kinds.problemReport, report)).catch((error: unknown) => log.error({ err: error, code }, 'refusal not reported'))
+  }
+
+  async status(): Promise<LinkStatus> {
+    const connected = this.#connected
+    if (!connected) {
+      const nothing = { regionId: null, regionName: null, hubUrl: null, natsUrl: null, since: null, lastSyncAt: null, hospital: null, certificateExpires: null, problem: null }
+      return { state: 'not-joined', ...nothing, pendingMessages: 0, refusedMessages: 0 }
+    }
+    const { membership, link, identity } = connected
+    const { regionId, regionName, hubUrl, natsUrl, hospital } = membership
+    const { state, since, lastSyncAt, problem } = link.status()
+    const certificateExpires = parseCertificate(identity.certificateChain[0] ?? '').notAfter
+    const told = problem && { code: problem, title: answers[problem].zh }
+    return { state, since, lastSyncAt, problem: told, regionId, regionName, hubUrl, natsUrl, hospital, certificateExpires, ...(await link.counts()) }
+  }
+
+  #require(): Connected {
+    if (!this.#connected) throw new Problem('region/not-joined')
+    return this.#connected
+  }
+}
+
+/** What the registry says of us may have changed with it: kinds, task types, flow modes. */
+function withDirectory(membership: Membership, directory: Directory, hospitalId: HospitalId): Membership {
+  const entry = directory.hospitals.find(({ id }) => id === hospitalId)
+  if (!entry) return { ...membership, directory, regionName: directory.regionName }
+  const { certificate: _certificate, revoked: _revoked, ...hospital } = entry
+  return { ...membership, directory, regionName: directory.regionName, hospital }
+}
