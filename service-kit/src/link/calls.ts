@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { headers, type Msg, NoRespondersError, RequestError } from '@nats-io/transport-node'
+import { headers, type Msg, TimeoutError } from '@nats-io/transport-node'
 import type { Certificate, OpenedEnvelope, Opener, ReplayGuard, Sealer } from 'pki'
 import {
   CallReply,
@@ -112,11 +112,10 @@ export class Calls {
     return message
   }
 
-  /** `silent`: nobody said anything; otherwise the server itself knew that nobody listens. */
+  /** `silent`: not even the server said that nobody listens, so the line itself may be dead. */
   #unanswered(to: PartyId, service: string, cause: unknown): Problem {
-    const nobody = cause instanceof NoRespondersError || (cause instanceof RequestError && cause.isNoResponders())
     const code: ProblemCode = to === HUB || this.#parts.session() === undefined ? 'region/hub-unreachable' : 'region/hospital-offline'
-    return new Problem(code, { service, party: to, silent: !nobody }, { cause })
+    return new Problem(code, { service, party: to, silent: cause instanceof TimeoutError }, { cause })
   }
 
   async #openReply(message: Msg, from: PartyId, id: MessageId): Promise<CallReply> {

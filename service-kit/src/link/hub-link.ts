@@ -30,6 +30,7 @@ class HubLinkCore extends LinkCore implements HubLink {
       onTaken: () => {},
       onGap: (from, last) => this.#askForMissing(parseHospitalId(from), last),
       onPublished: () => {},
+      settle: () => Promise.resolve(),
     })
     this.#hub = options
     this.serve(services.sync, ({ from, body }) => this.#answerSync(parseHospitalId(from), parseWith(SyncRequest, body, 'sync')))

@@ -3,7 +3,7 @@ import { Opener, ReplayGuard, Sealer } from 'pki'
 import { type MessageId, type PartyId, Problem } from 'specs'
 import type { Transaction } from '../database/index.ts'
 import { type ByteService, type CallOptions, Calls, parseJson, type Service } from './calls.ts'
-import { type Clock, systemClock } from './clock.ts'
+import { type Clock, pause, systemClock } from './clock.ts'
 import { Inbox, type MessageHandler } from './inbox.ts'
 import { Line, type LineStatus, type Session } from './line.ts'
 import type { Link, LinkOptions, LinkState } from './link.ts'
@@ -25,6 +25,8 @@ export interface Role {
   onGap(from: PartyId, last: number): void
   /** A message was handed to JetStream. */
   onPublished(publisher: Publisher): void
+  /** Waits for what goes on outside the parts shared here, after the connection has ended. */
+  settle(): Promise<void>
 }
 
 /** The parts that node and hub share, joined together. */
@@ -48,6 +50,7 @@ export class LinkCore implements Link {
   readonly #listeners = new Set<(state: LinkState) => void>()
   readonly #published
   readonly #connected
+  #upkeeping: Promise<void> = Promise.resolve()
   #takeBackUpkeep: (() => void) | undefined
 
   constructor(options: LinkOptions, role: Role) {
@@ -237,8 +240,9 @@ export class LinkCore implements Link {
   /** Rows that have done their work do not stay for ever. */
   #upkeep(): void {
     const before = this.clock.now() - this.timing.keepMs
-    void Promise.all([this.outbox.forgetDeliveredBefore(before), this.inbox.forgetDoneBefore(before)]).catch((error: unknown) =>
-      this.#options.log.warn({ err: error }, 'old messages could not be removed'),
+    this.#upkeeping = Promise.all([this.outbox.forgetDeliveredBefore(before), this.inbox.forgetDoneBefore(before)]).then(
+      () => undefined,
+      (error: unknown) => this.#options.log.warn({ err: error }, 'old messages could not be removed'),
     )
     this.#takeBackUpkeep = this.clock.after(3_600_000, () => this.#upkeep())
   }

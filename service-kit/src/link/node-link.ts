@@ -12,7 +12,7 @@ export async function createNodeLink(options: NodeLinkOptions): Promise<Link> {
   await db.migrate('link', linkMigrations)
   const gaps = new GapThrottle()
   const heartbeat = options.heartbeatMs === undefined ? {} : { heartbeatMs: options.heartbeatMs }
-  const core = new LinkCore(
+  const core: LinkCore = new LinkCore(
     {
       ...options,
       timing: { ...options.timing, ...heartbeat },
@@ -37,6 +37,7 @@ export async function createNodeLink(options: NodeLinkOptions): Promise<Link> {
         if (gaps.shouldAsk(from, last, core.clock.now())) sync.ask({ missing: true })
       },
       onPublished: (publisher) => sync.notePublished(publisher.unconfirmed),
+      settle: () => sync.settle(),
     },
   )
   const sync = new NodeSync({ core, log, version: options.version ?? '0', statusOf: options.statusOf })

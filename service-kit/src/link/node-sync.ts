@@ -21,7 +21,7 @@ export class NodeSync {
   /** The session in which both ends have already told each other where they stand. */
   #synced: Session | undefined
   #wanted: { missing: boolean } | undefined
-  #running = false
+  #run: Promise<void> | undefined
   #silent = 0
   #takenSince = 0
   #takeBackHeartbeat: (() => void) | undefined
@@ -45,9 +45,12 @@ export class NodeSync {
   /** Syncs now, or once more when one is under way. */
   ask(wanted: { missing: boolean }): void {
     this.#wanted = { missing: wanted.missing || (this.#wanted?.missing ?? false) }
-    if (this.#running) return
-    this.#running = true
-    void this.#run().finally(() => (this.#running = false))
+    if (this.#session && !this.#session.signal.aborted) this.#run ??= this.#untilSynced()
+  }
+
+  /** Waits for a sync under way; its session must have ended. */
+  async settle(): Promise<void> {
+    await this.#run
   }
 
   noteTaken(): void {
@@ -68,20 +71,25 @@ export class NodeSync {
     })
   }
 
-  async #run(): Promise<void> {
-    const { core, log } = this.#options
+  async #untilSynced(): Promise<void> {
+    const { core } = this.#options
     while (this.#wanted && this.#session && !this.#session.signal.aborted) {
       const session = this.#session
       const { missing } = this.#wanted
       this.#wanted = undefined
       this.#takeBackHeartbeat?.()
-      try {
-        await this.#once(session, missing || this.#synced !== session)
-      } catch (error) {
-        log.debug({ err: error }, 'sync with the hub failed')
-        if (!session.signal.aborted) await this.#noteFailure(session, error)
-      }
+      await this.#attempt(session, missing || this.#synced !== session)
       if (!session.signal.aborted) this.#takeBackHeartbeat = core.clock.after(core.timing.heartbeatMs, () => this.ask({ missing: false }))
+    }
+    this.#run = undefined // in the same step as the look at `wanted`, or a wish in between would be forgotten
+  }
+
+  async #attempt(session: Session, missing: boolean): Promise<void> {
+    try {
+      await this.#once(session, missing)
+    } catch (error) {
+      this.#options.log.debug({ err: error }, 'sync with the hub failed')
+      if (!session.signal.aborted) await this.#noteFailure(session, error)
     }
   }
 

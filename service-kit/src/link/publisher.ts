@@ -34,7 +34,8 @@ export class Publisher {
   #confirmed = 0
   /** Part of the deduplication id of resends; the first publication uses the envelope's id alone. */
   #generation = ''
-  /** When the oldest unconfirmed message was last handed over. */
+  #progressAt = 0
+  /** When unconfirmed messages were handed over, oldest first. */
   #handedOverAt: { seq: number; at: number }[] = []
   #running: Promise<void> | undefined
   #wakened = false
@@ -74,10 +75,13 @@ export class Publisher {
   confirm(session: AbortSignal, upTo: number, { again }: { again: boolean }): void {
     const isOpening = this.#session !== session
     this.#session = session
-    this.#confirmed = upTo
     while (this.#handedOverAt[0] && this.#handedOverAt[0].seq <= upTo) this.#handedOverAt.shift()
+    // While confirmations advance, the peer is merely slow; sending again would only make it slower.
+    const now = this.#clock.now()
+    if (isOpening || upTo > this.#confirmed) this.#progressAt = now
+    this.#confirmed = upTo
     const oldest = this.#handedOverAt[0]
-    const overdue = oldest !== undefined && this.#clock.now() - oldest.at > this.#timing.resendAfterMs
+    const overdue = oldest !== undefined && now - Math.max(oldest.at, this.#progressAt) > this.#timing.resendAfterMs
     const goBack = (again || overdue) && this.#next > upTo + 1
     if (goBack) this.#generation = randomBytes(4).toString('hex')
     if (goBack || isOpening || this.#next <= upTo) {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { databaseContract } from '../../src/database/database.contract.ts'
-import { openDatabase } from '../../src/index.ts'
+import { createAccounts, createLog, openDatabase } from '../../src/index.ts'
 import { startPostgres, type TestPostgres } from '../support/postgres.ts'
 
 let postgres: TestPostgres
@@ -33,6 +33,36 @@ describe('a PostgreSQL database', () => {
     const wrong = postgres.url.replace(/lianpian:[^@]+/, 'lianpian:wrong')
     const refused = await openDatabase({ dialect: 'postgres', url: wrong }).catch((error: unknown) => error)
     expect(refused).toMatchObject({ code: '28P01' })
+  })
+
+  it('holds accounts and sessions that several processes share', async () => {
+    const url = await postgres.newDatabase()
+    const log = createLog({ name: 'test', level: 'silent' })
+    const processes = await Promise.all(
+      [1, 2].map(async () => {
+        const db = await openDatabase({ dialect: 'postgres', url, schema: 'hub' })
+        return { db, accounts: await createAccounts({ db, party: 'hub', roles: ['region-admin'], log }) }
+      }),
+    )
+    const [one, two] = processes
+    const admin = { username: 'admin', password: 'a long password', name: '管理员', roles: ['region-admin'] }
+    await Promise.allSettled([one?.accounts.ensure(admin), two?.accounts.ensure(admin)]) // one of them comes second
+    const session = await one?.accounts.signIn('admin', admin.password, '10.0.0.1')
+    const shown = { get: (name: string) => (name === 'authorization' ? `Bearer ${session?.token}` : undefined) }
+    const seen = await two?.accounts.signedIn(shown)
+    expect(seen?.user).toEqual(session?.user)
+    await one?.accounts.signOut(seen?.sessionId ?? '')
+    await expect
+      .poll(
+        () =>
+          two?.accounts.signedIn(shown).then(
+            () => 'in',
+            () => 'out',
+          ),
+        { timeout: 4_000 },
+      )
+      .toBe('out')
+    for (const { db } of processes) await db.close()
   })
 
   it('serves again after it was killed and has recovered, with everything that was acknowledged', async () => {

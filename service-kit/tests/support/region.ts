@@ -109,8 +109,12 @@ export class TestRegion {
     for (const trust of this.#trusts) trust.setCrl(crl)
   }
 
+  databaseFile(party: PartyId): string {
+    return join(this.#folder, `${party}.sqlite`)
+  }
+
   async #member(party: PartyId): Promise<Member> {
-    const db = await openDatabase({ dialect: 'sqlite', file: join(this.#folder, `${party}.sqlite`) })
+    const db = await openDatabase({ dialect: 'sqlite', file: this.databaseFile(party) })
     return { identity: this.identityOf(party), trust: this.newTrust(), db, metrics: createMetrics(), refused: [] }
   }
 
@@ -163,4 +167,17 @@ export class TestRegion {
     await this.nats.stop()
     await rm(this.#folder, { recursive: true, force: true })
   }
+}
+
+/** Resolves when the other end of the link answers. */
+export function connected(link: Link): Promise<void> {
+  return new Promise((resolve) => {
+    const stopListening = link.onStatus(({ state }) => settle(state))
+    const settle = (state: string) => {
+      if (state !== 'connected') return
+      stopListening()
+      resolve()
+    }
+    settle(link.status().state)
+  })
 }
