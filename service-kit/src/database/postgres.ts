@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { Sequelize, Transaction as SequelizeTransaction } from 'sequelize'
-import { DatabaseError, databaseError } from './database-error.ts'
-import type { Database, Transaction } from './database.ts'
+import { DatabaseError, databaseError, isUniqueViolation } from './database-error.ts'
+import type { Database, Queries, Transaction } from './database.ts'
 import { migrate } from './migrate.ts'
 import { statements } from './statements.ts'
 import { isInside, TransactionScope } from './transaction-scope.ts'
@@ -16,7 +16,7 @@ const MIGRATION_LOCK = 0x6c69616e
 export async function openPostgres(config: { url: string; schema?: string | undefined; poolSize: number }): Promise<Database> {
   const sequelize = connect(config)
   const queries = statements(sequelize)
-  if (config.schema !== undefined) await queries.run(`CREATE SCHEMA IF NOT EXISTS ${config.schema}`)
+  if (config.schema !== undefined) await ensureSchema(queries, config.schema)
   else await queries.get('SELECT 1 AS one') // a wrong address or password is told at the start
   const running = new Set<TransactionScope>()
 
@@ -95,6 +95,15 @@ export async function openPostgres(config: { url: string; schema?: string | unde
     })
   }
   return database
+}
+
+/** IF NOT EXISTS is no promise when two processes start together: the second may see the row of the first as a duplicate. */
+async function ensureSchema(queries: Queries, schema: string): Promise<void> {
+  try {
+    await queries.run(`CREATE SCHEMA IF NOT EXISTS ${schema}`)
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error
+  }
 }
 
 const INT8 = 20

@@ -217,6 +217,49 @@ describe('the HTTP face of a service', () => {
   })
 })
 
+describe('an answer that has begun', () => {
+  it('is broken off when its source fails, so that nobody takes the half for the whole', async () => {
+    const service = await aService()
+    service.face.raw({ method: 'GET', path: '/half', summary: 'Half', allow: 'anyone' }, async (_request, response) => {
+      response.set('Content-Length', '1000').write('half')
+      await delay(20)
+      throw new Error('disk broke')
+    })
+    const url = await service.start()
+    const response = await fetch(`${url}/half`)
+    expect(response.status).toBe(200)
+    await expect(response.text()).rejects.toThrow('terminated')
+    expect(service.logged).toContainEqual(expect.objectContaining({ msg: 'request failed', path: '/half' }))
+    expect((await fetch(`${url}/health`)).status).toBe(200)
+    await service.stop()
+  })
+})
+
+describe('closing the face', () => {
+  it('lets a running request finish, cuts one that hangs, and ends the live streams', async () => {
+    const service = await aService({ face: { closeDeadlineMs: 300 } })
+    service.face.route({ method: 'GET', path: '/api/soon', summary: 'Soon', allow: 'anyone' }, async () => {
+      await delay(100)
+      return { done: true }
+    })
+    service.face.route({ method: 'GET', path: '/api/never', summary: 'Never', allow: 'anyone' }, () => new Promise(() => {}))
+    const url = await service.start()
+    const { bearer } = await signIn(url, doctor)
+    const live = await fetch(`${url}/api/events`, { headers: bearer })
+    const soon = fetch(`${url}/api/soon`).then((response) => response.json())
+    const never = fetch(`${url}/api/never`).catch((error: unknown) => error)
+    await delay(30)
+    const began = performance.now()
+    await service.face.close()
+    expect(performance.now() - began).toBeLessThan(2_000)
+    expect(await soon).toEqual({ done: true })
+    expect(await never).toBeInstanceOf(TypeError)
+    expect(await live.text()).toContain('retry: 2000')
+    await expect(fetch(`${url}/health`)).rejects.toThrow('fetch failed')
+    await service.stop()
+  })
+})
+
 describe('taking a port', () => {
   it('names the port and the setting when another program holds it', async () => {
     const other = createServer().listen(0, '127.0.0.1')

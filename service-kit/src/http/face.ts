@@ -25,7 +25,7 @@ export interface HttpFaceOptions {
   readonly metrics: Metrics
   /** Adds /api/sessions and /api/events; without it only `anyone` is ever admitted. */
   readonly accounts?: Accounts
-  /** Reverse proxies in front: their number or addresses, as express takes it. Only then are forwarded addresses believed. */
+  /** Reverse proxies in front: one (`true`), their number or addresses, as express takes it. Only then are forwarded addresses believed. */
   readonly trustProxy?: boolean | number | string
   /** Of one address, over everything. A viewer that loads a large study asks some thousand times in seconds. */
   readonly limit?: { readonly requests: number; readonly seconds: number }
@@ -68,7 +68,8 @@ export class HttpFace {
     this.events = new LiveEvents(options.events)
     this.#app = express()
     this.#app.disable('x-powered-by')
-    this.#app.set('trust proxy', trustProxy)
+    // `true` would believe the first address of a list that the visitor may have begun.
+    this.#app.set('trust proxy', trustProxy === true ? 1 : trustProxy)
     this.#app.set('etag', false)
     this.#app.use(requestLog(log, metrics, trustProxy !== false), securityHeaders(), rateLimit(limit))
     this.#ownRoutes()
