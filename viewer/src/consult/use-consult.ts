@@ -1,4 +1,4 @@
-import { computed, onScopeDispose, readonly, shallowRef } from 'vue'
+import { computed, onScopeDispose, readonly, shallowReadonly, shallowRef } from 'vue'
 import type { LiveEvents } from 'page-kit'
 import type { ConsultDetail, LiveExam, OpinionDraft } from 'specs'
 import { abilitiesOf, mustMarkRead, mustStart, type Reader } from './abilities.ts'
@@ -64,9 +64,9 @@ export function useConsult(taskId: string, reader: () => Reader, api: ConsultApi
   void refreshExam()
 
   return {
-    task: readonly(task),
-    exam: readonly(exam),
-    problem: readonly(problem),
+    task: shallowReadonly(task),
+    exam: shallowReadonly(exam),
+    problem: shallowReadonly(problem),
     busy: readonly(busy),
     abilities: computed(() => task.value && abilitiesOf(task.value, reader())),
     refresh,

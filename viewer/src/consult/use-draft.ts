@@ -1,4 +1,4 @@
-import { onScopeDispose, readonly, ref, shallowRef } from 'vue'
+import { onScopeDispose, readonly, shallowReadonly, ref, shallowRef } from 'vue'
 import type { KeyImage, OpinionDraft, SavedDraft } from 'specs'
 import { toggleKeyImage, withNote } from '../key-image/key-images.ts'
 import type { ImageFrame } from '../series/image-frame.ts'
@@ -9,7 +9,7 @@ const empty: OpinionDraft = { findings: '', opinion: '', advice: '', keyImages: 
 
 /** The opinion being written, with its key images, kept on the server. */
 export function useDraft(taskId: string, api: ConsultApi) {
-  const draft = ref<OpinionDraft>(empty)
+  const draft = shallowRef<OpinionDraft>(empty)
   const state = shallowRef<SaveState>({ kind: 'saved', at: null })
   const loaded = ref(false)
   const problem = shallowRef<unknown>()
@@ -45,10 +45,10 @@ export function useDraft(taskId: string, api: ConsultApi) {
   })
 
   return {
-    draft: readonly(draft),
-    state: readonly(state),
+    draft: shallowReadonly(draft),
+    state: shallowReadonly(state),
     loaded: readonly(loaded),
-    problem: readonly(problem),
+    problem: shallowReadonly(problem),
     load,
     change,
     toggleKeyImage: (frame: ImageFrame) => change({ keyImages: [...toggleKeyImage(draft.value.keyImages, frame)] }),
