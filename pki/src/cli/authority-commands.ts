@@ -1,4 +1,4 @@
-import { EpochMs, HUB, parseWith, PartyId, Problem, RegionId } from 'specs'
+import { type EpochMs, HUB, parseWith, PartyId, Problem, RegionId } from 'specs'
 import { createIntermediateCa, createRootCa, issueCertificate } from '../certificate/authority.ts'
 import { parseCertificate } from '../certificate/certificate.ts'
 import { createCsr } from '../certificate/request.ts'

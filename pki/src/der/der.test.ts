@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { problemOf } from '../../tests/a-region.ts'
 import { decodeBase64, encodeBase64 } from './base64.ts'
 import { decodePem, encodePem, splitPem } from './pem.ts'
-import { DerReader, readWhole, Tag } from './reader.ts'
+import { type DerReader, readWhole, Tag } from './reader.ts'
 import { readBoolean, readNamedBits, readOid, readSmallInteger, readText, readTime, readUnsigned } from './values.ts'
 import * as der from './writer.ts'
 

@@ -1,4 +1,4 @@
-import { DerReader, malformed, readWhole, Tag } from '../der/reader.ts'
+import { type DerReader, malformed, readWhole, Tag } from '../der/reader.ts'
 import { oids } from '../der/oids.ts'
 import { readBitStringOctets, readOid, readSmallInteger } from '../der/values.ts'
 import * as der from '../der/writer.ts'
