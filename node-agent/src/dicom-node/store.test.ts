@@ -1,0 +1,61 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { type Database, openDatabase } from 'service-kit'
+import { DicomNode } from 'specs'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { addNode, changeNode, dicomNodeMigrations, isAllowedCaller, listNodes, readNode, removeNode } from './store.ts'
+
+let folder: string
+let db: Database
+const node = (changes: Partial<DicomNode> = {}) => DicomNode.parse({ aeTitle: 'WS01', host: '10.0.0.8', port: 104, ...changes })
+
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'lianpian-nodes-'))
+  db = await openDatabase({ dialect: 'sqlite', file: path.join(folder, 'node.sqlite') })
+  await db.migrate('dicom-node', dicomNodeMigrations)
+})
+afterEach(async () => {
+  await db.close()
+  await rm(folder, { recursive: true })
+})
+
+describe('registered DICOM nodes', () => {
+  // FED-15
+  it('are kept with IP, port and AE title', async () => {
+    const added = await db.write((tx) => addNode(tx, node({ description: '阅片工作站' }), 1))
+    expect(await listNodes(db)).toEqual([added])
+    expect(await readNode(db, added.id)).toMatchObject({
+      aeTitle: 'WS01',
+      host: '10.0.0.8',
+      port: 104,
+      description: '阅片工作站',
+      allowed: true,
+      forwardPushed: false,
+    })
+  })
+
+  it('may send to us as long as they are allowed, from the next association on', async () => {
+    // ARC-05
+    const { id } = await db.write((tx) => addNode(tx, node(), 1))
+    expect(await isAllowedCaller(db, 'WS01')).toBe(true)
+    expect(await isAllowedCaller(db, 'STRANGER')).toBe(false)
+    await db.write((tx) => changeNode(tx, id, node({ allowed: false }), 2))
+    expect(await isAllowedCaller(db, 'WS01')).toBe(false)
+  })
+
+  it('are registered once per AE title and address', async () => {
+    await db.write((tx) => addNode(tx, node(), 1))
+    await expect(db.write((tx) => addNode(tx, node(), 2))).rejects.toMatchObject({ code: 'dimse/node-exists' })
+    await db.write((tx) => addNode(tx, node({ port: 11112 }), 3))
+    expect(await listNodes(db)).toHaveLength(2)
+  })
+
+  it('are told to be unknown when they are gone', async () => {
+    const { id } = await db.write((tx) => addNode(tx, node(), 1))
+    await db.write((tx) => removeNode(tx, id))
+    await expect(readNode(db, id)).rejects.toMatchObject({ code: 'dimse/unknown-node' })
+    await expect(db.write((tx) => removeNode(tx, id))).rejects.toMatchObject({ code: 'dimse/unknown-node' })
+    await expect(db.write((tx) => changeNode(tx, id, node(), 4))).rejects.toMatchObject({ code: 'dimse/unknown-node' })
+  })
+})
