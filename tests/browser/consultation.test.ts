@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Browser, Page } from 'playwright-core'
+import { sendDemoStudies } from '../../scripts/region/demo-data.ts'
+import { collectErrors, launchBrowser, openPerson, picture, signInOnPage } from '../support/browser.ts'
+import { startTestRegion } from '../support/region.ts'
+
+/** Steps 2 to 5 of the story by clicking, in Chromium: a doctor of A, an expert of C, the regional console in between. */
+describe('a consultation as people do it with a mouse', () => {
+  let region: Awaited<ReturnType<typeof startTestRegion>>
+  let browser: Browser
+  let doctor: Page
+  let expert: Page
+  let watcher: Page
+  const errors: string[] = []
+
+  const passwordOf = (hospitalId: string) => region.hospital(hospitalId).accounts[0]!.password
+  async function person(url: string, username: string, password: string): Promise<Page> {
+    const { page, errors: own } = await openPerson(browser)
+    await signInOnPage(page, url, username, password)
+    pages.push(own)
+    return page
+  }
+  const pages: string[][] = []
+
+  beforeAll(async () => {
+    region = await startTestRegion()
+    await sendDemoStudies(region, () => {})
+    browser = await launchBrowser()
+    doctor = await person(`${region.hospital('hospital-a').url}/desk/`, 'wang', passwordOf('hospital-a'))
+    expert = await person(`${region.hospital('hospital-c').url}/desk/consults`, 'chen', passwordOf('hospital-c'))
+    watcher = await person(region.file.hub.consoleUrl, 'region', region.file.hub.accounts[0]!.password)
+  })
+  afterAll(async () => {
+    await browser?.close()
+    await region?.close()
+  })
+
+  it('finds the study, writes the question and submits by push', async () => { // CON-02, CON-09
+    const row = doctor.getByTestId('exam-table').locator('tr', { hasText: '张建国' })
+    await row.waitFor()
+    await picture(doctor, 'desk-exams')
+    await row.getByRole('button', { name: '会诊' }).click()
+    await doctor.getByTestId('consult-question').fill('右肺结节性质？是否需要增强检查或穿刺？')
+    await doctor.getByTestId('target-select').click()
+    await doctor.locator('.el-select-dropdown__item', { hasText: '澄江省立医院' }).locator('visible=true').click()
+    await picture(doctor, 'desk-consult-form')
+    await doctor.getByTestId('consult-submit').click()
+    await doctor.getByTestId('consult-panel').locator('[data-state="submitted"]').first().waitFor()
+  })
+
+  it('moves on the regional console without reload', async () => { // CON-18
+    await watcher.getByTestId('task-table').locator('tr', { hasText: '澄江省立医院' }).first().waitFor()
+    await picture(watcher, 'console-overview')
+  })
+
+  it('appears at the expert, who takes it and opens the images', async () => { // CON-11, VWR-01
+    const row = expert.getByTestId('consult-table').locator('tr', { hasText: '张建国' })
+    await row.waitFor()
+    await picture(expert, 'desk-consults')
+    await row.click()
+    await expert.getByTestId('claim').click()
+    await expert.getByTestId('read-case').waitFor()
+    await picture(expert, 'desk-case')
+    const [viewer] = await Promise.all([expert.context().waitForEvent('page'), expert.getByTestId('read-case').click()])
+    errors.push(...collectErrors(viewer))
+    await viewer.getByTestId('viewport-0').waitFor({ timeout: 60_000 })
+    await viewer.waitForFunction(() => /\/\s*75/.test(document.querySelector('[data-testid="position"]')?.textContent ?? ''), undefined, { timeout: 90_000 })
+    viewerPage = viewer
+  })
+  let viewerPage: Page
+
+  it('scrolls one image per notch, sets the lung window, and marks two key images', async () => { // VWR-08
+    const position = async () => Number(/(\d+)\s*\/\s*75/.exec((await viewerPage.getByTestId('position').textContent()) ?? '')?.[1])
+    const first = await position()
+    await viewerPage.getByTestId('viewport-0').hover()
+    await viewerPage.mouse.wheel(0, 100)
+    await viewerPage.waitForFunction((before) => Number(/(\d+)\s*\/\s*75/.exec(document.querySelector('[data-testid="position"]')?.textContent ?? '')?.[1]) === before + 1, first)
+    await viewerPage.getByTestId('preset-lung').click()
+    await viewerPage.getByTestId('mark-key-image').click()
+    for (let step = 0; step < 5; step++) await viewerPage.keyboard.press('ArrowDown')
+    await viewerPage.waitForFunction((before) => Number(/(\d+)\s*\/\s*75/.exec(document.querySelector('[data-testid="position"]')?.textContent ?? '')?.[1]) === before + 6, first)
+    await viewerPage.getByTestId('mark-key-image').click()
+    await picture(viewerPage, 'viewer-reading')
+  })
+
+  it('writes the opinion and signs it', async () => { // CON-01
+    await viewerPage.getByTestId('opinion-findings').fill('右肺上叶实性结节，可见分叶、毛刺及胸膜牵拉。')
+    await viewerPage.getByTestId('opinion-text').fill('考虑周围型肺癌可能性大，建议胸部增强CT，必要时穿刺活检。')
+    await viewerPage.getByTestId('opinion-sign').click()
+    const confirm = viewerPage.getByTestId('opinion-sign-confirm')
+    if (await confirm.waitFor({ timeout: 3_000 }).then(() => true, () => false)) await confirm.click()
+    await viewerPage.getByTestId('signed-banner').waitFor()
+  })
+
+  it('brings opinion and two key images back to the exam without reload', async () => { // CON-01, CON-18
+    await doctor.getByTestId('opinion').waitFor()
+    expect(await doctor.getByTestId('opinion').textContent()).toContain('周围型肺癌')
+    await doctor.getByTestId('opinion-valid').filter({ hasText: '签名有效' }).waitFor()
+    await doctor.waitForFunction(() => {
+      const images = [...document.querySelectorAll<HTMLImageElement>('[data-testid="key-images"] img')]
+      return images.length === 2 && images.every((image) => image.complete && image.naturalWidth > 0)
+    })
+    await doctor.getByTestId('timeline').locator('[data-step="read"]').waitFor()
+    await picture(doctor, 'desk-opinion')
+    await watcher.getByTestId('menu-tasks').click()
+    await watcher.getByTestId('task-table').locator('[data-state="read"]').first().waitFor()
+    await watcher.getByTestId('task-table').locator('tbody tr').first().click()
+    await watcher.getByTestId('timeline').waitFor()
+    await picture(watcher, 'console-task')
+  })
+
+  it('shows every other page without an error on its console', async () => {
+    const admin = await person(`${region.hospital('hospital-c').url}/desk/region`, 'admin', passwordOf('hospital-c'))
+    await admin.getByTestId('link').waitFor()
+    await picture(admin, 'desk-region')
+    await admin.getByTestId('menu-dicomNodes').click()
+    await admin.getByTestId('node-table').waitFor()
+    await picture(admin, 'desk-dicom-nodes')
+    await admin.getByTestId('menu-transfers').click()
+    await admin.getByTestId('transfer-table').waitFor()
+    await picture(admin, 'desk-transfers')
+    await watcher.keyboard.press('Escape')
+    await watcher.getByTestId('menu-hospitals').click()
+    await watcher.getByTestId('hospital-table').waitFor()
+    await picture(watcher, 'console-hospitals')
+    await watcher.getByTestId('menu-refusals').click()
+    await picture(watcher, 'console-refusals')
+    expect([...errors, ...pages.flat()]).toEqual([])
+  })
+
+  it('fits a phone', async () => {
+    const { page } = await openPerson(browser, { phone: true })
+    await signInOnPage(page, `${region.hospital('hospital-c').url}/desk/consults`, 'chen', passwordOf('hospital-c'))
+    await page.getByText('全部', { exact: true }).first().click()
+    await page.getByTestId('consult-table').waitFor()
+    await picture(page, 'desk-consults-phone')
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+    expect(overflow).toBeLessThanOrEqual(0)
+  })
+})
