@@ -5,7 +5,8 @@ import { ensurePackages, requireNode, root, run, runNode } from './run.mjs'
 
 export const checks = [
   { name: 'types: servers', call: () => runNode(['node_modules/typescript/bin/tsc', '-p', '.']) },
-  ...['viewer', 'regional-console', 'node-agent/desk'].map((page) => ({
+  { name: 'types: browser tests', call: () => runNode(['node_modules/typescript/bin/tsc', '-p', 'tests/tsconfig.browser.json']) },
+  ...['viewer', 'regional-console', 'node-agent/desk', 'page-kit'].map((page) => ({
     name: `types: ${page}`,
     call: () => runNode(['node_modules/vue-tsc/bin/vue-tsc.js', '--noEmit', '-p', page]),
   })),
