@@ -123,7 +123,11 @@ export class Accounts implements Authenticator {
   /** Makes the account when it is missing and leaves it alone otherwise: its owner may have changed the password. */
   async ensure(account: NewAccount): Promise<void> {
     if (await accountByUsername(this.#options.db, account.username)) return
-    await this.create(account)
+    try {
+      await this.create(account)
+    } catch (error) {
+      if (!(error instanceof Problem && error.code === 'request/conflict')) throw error // another process was quicker
+    }
   }
 
   async list(): Promise<(User & { disabled: boolean })[]> {

@@ -46,7 +46,7 @@ describe('a PostgreSQL database', () => {
     )
     const [one, two] = processes
     const admin = { username: 'admin', password: 'a long password', name: '管理员', roles: ['region-admin'] }
-    await Promise.allSettled([one?.accounts.ensure(admin), two?.accounts.ensure(admin)]) // one of them comes second
+    await Promise.all([one?.accounts.ensure(admin), two?.accounts.ensure(admin)])
     const session = await one?.accounts.signIn('admin', admin.password, '10.0.0.1')
     const shown = { get: (name: string) => (name === 'authorization' ? `Bearer ${session?.token}` : undefined) }
     const seen = await two?.accounts.signedIn(shown)
