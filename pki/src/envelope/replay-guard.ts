@@ -4,8 +4,8 @@ const CAPACITY = 200_000
 
 /**
  * Remembers the ids of opened envelopes for as long as they would still pass as fresh. For requests and replies, which
- * no inbox table keeps. It lives in memory: after a restart, what was sealed before the start is refused as expired
- * only if the caller's opener says so, so the window (`maxAgeMs`) should be short.
+ * no inbox table keeps. It lives in memory, so after a restart an envelope younger than `maxAgeMs` could be shown once
+ * more: keep that window at seconds, and let what must never happen twice go through the inbox.
  */
 export class ReplayGuard {
   readonly #seen = new Map<MessageId, EpochMs>()
