@@ -31,6 +31,10 @@ export function createLiveEvents(open: () => EventSource = () => new EventSource
     }
     source.onmessage = hear
     for (const type of types) source.addEventListener(type, hear)
+    // The server no longer has what happened since our last event: read everything again.
+    source.addEventListener('resync', () => {
+      for (const listener of listeners) listener({ type: 'reconnected' })
+    })
   }
 
   function stop() {
