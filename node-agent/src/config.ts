@@ -1,5 +1,7 @@
-import { DatabaseConfig } from 'service-kit'
-import { AeTitle, HospitalId, NodeRole, PIECE_BYTES } from 'specs'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { loadConfig, type DatabaseConfig } from 'service-kit'
+import { AeTitle, HospitalId, NodeRole, PIECE_BYTES, RegionId } from 'specs'
 import { z } from 'zod'
 
 const host = z.string().min(1).max(255)
@@ -30,10 +32,23 @@ export const NodeConfig = z.strictObject({
       z.strictObject({ dialect: z.literal('postgres'), url: z.string(), schemaPrefix: z.string().regex(/^[a-z_][a-z0-9_]{0,40}$/), poolSize: z.number().int().min(2).max(100).default(10) }),
     ])
     .default({ dialect: 'sqlite' }),
+  archive: z
+    .strictObject({
+      /** Below it new instances are refused with "out of resources". */
+      minFreeBytes: z.number().int().min(0).default(GB),
+      /** Tokens {hospital} {modality} {year} {month} {day} {study} {series} {instance}. */
+      pathTemplate: z.string().max(200).optional(),
+      /** How often a failed registration is tried again by itself, and the wait before each (FED-23). */
+      registrationRetries: z.number().int().min(0).max(100).default(3),
+      registrationRetryMs: z.number().int().min(0).max(600_000).default(1_000),
+    })
+    .prefault({}),
   region: z
     .strictObject({
+      /** Written to images received before this hospital has joined a region (FED-20); afterwards the region's own identifier counts. */
+      id: RegionId.prefault('unassigned'),
       heartbeatMs: z.number().int().min(200).max(600_000).default(5_000),
-      /** A refused or unanswered platform is asked again after this long at most. */
+      /** How long joining waits for each answer of the platform. */
       requestTimeoutMs: z.number().int().min(500).max(120_000).default(10_000),
     })
     .prefault({}),
@@ -64,13 +79,33 @@ export const NodeConfig = z.strictObject({
   accounts: z
     .array(z.strictObject({ username: z.string().min(1).max(64), password: z.string().min(1).max(200), name: z.string().min(1).max(60), title: z.string().max(40).default(''), roles: z.array(NodeRole).min(1) }))
     .default([]),
+  /** Built pages; where `npm run build` puts them unless told. */
+  pages: z.strictObject({ desk: z.string().min(1).optional(), viewer: z.string().min(1).optional() }).prefault({}),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 })
 export type NodeConfig = z.output<typeof NodeConfig>
 
+/** With every path absolute. */
+export type NodeSettings = ReturnType<typeof settingsOf>
+
+/** @throws {ConfigError} naming file, line and field. Paths are relative to the folder of the file. */
+export function loadNodeConfig(file: string | undefined): NodeSettings {
+  return settingsOf(loadConfig(NodeConfig, { file }), file === undefined ? '.' : dirname(resolve(file)))
+}
+
+export function settingsOf(config: NodeConfig, baseFolder: string) {
+  const at = (path: string) => (isAbsolute(path) ? path : resolve(baseFolder, path))
+  const built = (path: string) => fileURLToPath(new URL(`../../${path}/dist`, import.meta.url))
+  const { desk, viewer } = config.pages
+  return {
+    ...config,
+    dataFolder: at(config.dataFolder),
+    pages: { desk: desk === undefined ? built('node-agent/desk') : at(desk), viewer: viewer === undefined ? built('viewer') : at(viewer) },
+  }
+}
+
 /** The database of one part of the node: its own file, or its own schema (two archives share nothing, rule 7). */
-export function databaseOf(config: NodeConfig, dataFolder: string, part: 'node' | 'archive-in-hospital' | 'archive-regional'): DatabaseConfig {
-  const { database } = config
-  if (database.dialect === 'sqlite') return { dialect: 'sqlite', file: `${dataFolder}/${part}.sqlite` }
+export function databaseOf({ database, dataFolder }: Pick<NodeSettings, 'database' | 'dataFolder'>, part: 'node' | 'archive-in-hospital' | 'archive-regional'): DatabaseConfig {
+  if (database.dialect === 'sqlite') return { dialect: 'sqlite', file: join(dataFolder, `${part}.sqlite`) }
   return { dialect: 'postgres', url: database.url, schema: `${database.schemaPrefix}_${part.replaceAll('-', '_')}`, poolSize: database.poolSize }
 }

@@ -1,4 +1,4 @@
-import type { Database, Log, User } from 'service-kit'
+import type { Database, Log } from 'service-kit'
 import { NodeRole, Problem, type EpochMs, type HospitalId, type HospitalKind, type SignedGrant, type StudyInstanceUid } from 'specs'
 import { decideAccess, type AccessDecision, type AccessRequest, type Asker, type Doing, type Purpose } from './decide-access.ts'
 import { standingOf } from './grant-store.ts'
@@ -15,6 +15,12 @@ export interface AccessParts {
 }
 
 export type AskedExam = AccessRequest['exam']
+
+/** As much of a signed-in user as access depends on. */
+export interface Person {
+  readonly id: string
+  readonly roles: readonly string[]
+}
 
 /**
  * Gathers what decideAccess needs and keeps to its answer. Who was shown which study, and who was refused, goes into the
@@ -34,13 +40,13 @@ export class AccessControl {
   }
 
   /** @throws {Problem} access/… */
-  async admitUser(user: Pick<User, 'id' | 'roles'>, doing: Doing, exam: AskedExam): Promise<void> {
+  async admitUser(user: Person, doing: Doing, exam: AskedExam): Promise<void> {
     const asker: Asker = { kind: 'user', userId: user.id, roles: rolesOf(user.roles) }
     const purpose: Purpose = exam.owner === this.#parts.hospitalId ? 'treatment' : 'consultation'
     this.#keepTo(await this.#decide(asker, doing, purpose, exam), { userId: user.id, doing, exam })
   }
 
-  async mayUser(user: Pick<User, 'id' | 'roles'>, doing: Doing, exam: AskedExam): Promise<boolean> {
+  async mayUser(user: Person, doing: Doing, exam: AskedExam): Promise<boolean> {
     const asker: Asker = { kind: 'user', userId: user.id, roles: rolesOf(user.roles) }
     const purpose: Purpose = exam.owner === this.#parts.hospitalId ? 'treatment' : 'consultation'
     return (await this.#decide(asker, doing, purpose, exam)).allowed

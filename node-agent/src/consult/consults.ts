@@ -1,6 +1,6 @@
 import type { Database, Log, User } from 'service-kit'
 import { Problem, type ConsultApplication, type ConsultDetail, type ConsultEvent, type ConsultRow, type EpochMs, type HospitalId, type LiveEvent, type LiveExam, type OpinionDraft, type TaskId } from 'specs'
-import type { AccessControl } from '../access/access-control.ts'
+import type { AccessControl, Person } from '../access/access-control.ts'
 import type { Archive } from '../archive/archive.ts'
 import { snapshotOf } from '../exam/exam.ts'
 import { findExam } from '../exam/store.ts'
@@ -164,7 +164,7 @@ export class Consults {
     })
   }
 
-  admitReader(user: Pick<User, 'id' | 'roles'>, consult: Consult): Promise<void> {
+  admitReader(user: Person, consult: Consult): Promise<void> {
     const kept = consult.side === 'submitter' ? 'in-hospital' : 'regional'
     return this.#parts.access.admitUser(user, 'read', { owner: consult.submitter, study: consult.facts.studyInstanceUids[0], kept })
   }

@@ -54,7 +54,8 @@ export async function activate(tx: Transaction, regionId: RegionId): Promise<voi
   const before = await tx.get<{ regionId: RegionId }>('SELECT region_id AS "regionId" FROM membership WHERE is_active = 1')
   if (before?.regionId === regionId) return
   await tx.run('UPDATE membership SET is_active = CASE WHEN region_id = $1 THEN 1 ELSE 0 END', [regionId])
-  if (before === undefined) return
+  const hasTraffic = await tx.get(`SELECT name FROM schema_migration WHERE scope = 'link'`)
+  if (before === undefined || hasTraffic === undefined) return
   for (const table of ['link_peer', 'outbox', 'inbox']) {
     await tx.run(`UPDATE ${table} SET peer = $1 WHERE peer = 'hub'`, [`hub@${before.regionId}`])
     await tx.run(`UPDATE ${table} SET peer = 'hub' WHERE peer = $1`, [`hub@${regionId}`])

@@ -151,20 +151,26 @@ export class Region {
   }
 
   async #moveTo(hubUrl: string, joinCode: string | undefined): Promise<void> {
-    const { db, hospitalId, hospitalName, version, requestTimeoutMs, keyFolder, log } = this.#parts
-    const known = await membershipOfHub(db, hubUrl)
+    const { db, log } = this.#parts
+    const known = joinCode === undefined ? await membershipOfHub(db, hubUrl) : undefined
     if (joinCode === undefined && !known) throw new Problem('region/not-joined', { hubUrl })
-    const joined = joinCode === undefined ? undefined : await joinRegion({ hubUrl, code: joinCode, hospitalId, hospitalName, agentVersion: version, now: this.#now(), timeoutMs: requestTimeoutMs })
-    const membership = joined?.membership ?? known
-    if (!membership) throw new Problem('region/not-joined', { hubUrl })
+    const membership = known ?? (await this.join(hubUrl, joinCode ?? ''))
     await this.#disconnect()
-    if (joined) await saveSecrets(keyFolder, membership.regionId, joined.secrets)
-    await db.write(async (tx) => {
-      if (joined) await saveMembership(tx, membership, this.#now())
-      await activate(tx, membership.regionId)
-    })
-    log.info({ regionId: membership.regionId, hubUrl, joined: joined !== undefined }, 'region chosen')
+    await db.write((tx) => activate(tx, membership.regionId))
+    log.info({ regionId: membership.regionId, hubUrl }, 'region chosen')
     await this.#connect(membership)
+  }
+
+  /** Joins without connecting; it becomes the active membership if there is no other. @throws what joinRegion throws. */
+  async join(hubUrl: string, code: string): Promise<Membership> {
+    const { db, hospitalId, hospitalName, version, requestTimeoutMs, keyFolder } = this.#parts
+    const { membership, secrets } = await joinRegion({ hubUrl, code, hospitalId, hospitalName, agentVersion: version, now: this.#now(), timeoutMs: requestTimeoutMs })
+    await saveSecrets(keyFolder, membership.regionId, secrets)
+    await db.write(async (tx) => {
+      await saveMembership(tx, membership, this.#now())
+      if (!(await activeMembership(tx))) await activate(tx, membership.regionId)
+    })
+    return membership
   }
 
   async #connect(membership: Membership): Promise<void> {

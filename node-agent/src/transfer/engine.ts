@@ -48,8 +48,8 @@ export interface TransferEngineParts {
   readonly log: Log
   readonly metrics: Metrics
   readonly announce: (event: LiveEvent) => void
-  /** Called when a study is complete here; it may be called again for the same study. */
-  readonly onComplete: (job: TransferJob) => void
+  /** A study is complete here: part of the transaction that says so. It may happen again for the same study. */
+  readonly onComplete: (tx: Transaction, job: TransferJob) => Promise<void>
   readonly now?: () => EpochMs
 }
 
@@ -294,13 +294,17 @@ export class TransferEngine {
     await partials.removeAll()
     const { total, totalBytes } = queue.counts()
     const change = { state: 'complete', instancesDone: total, instancesTotal: total, bytesDone: totalBytes, bytesTotal: totalBytes, attempts: 0, problem: null } as const
-    if (!(await changeJob(db, job.transferId, change, ['running'], this.#now()))) return
-    await keepManifest(db, job.transferId, null)
+    const isComplete = await db.write(async (tx) => {
+      if (!(await changeJob(tx, job.transferId, change, ['running'], this.#now()))) return false
+      await keepManifest(tx, job.transferId, null)
+      await onComplete(tx, { ...job, ...change })
+      return true
+    })
+    if (!isComplete) return
     this.#watched.delete(job.transferId)
     this.#waiters.fulfil(sessionKey(job.transferId))
     log.info({ studyInstanceUid: job.studyInstanceUid, instances: total, sizeBytes: totalBytes, milliseconds: this.#now() - manifest.madeAt }, 'transfer complete')
     announce({ type: 'transfer', studyInstanceUid: job.studyInstanceUid, instancesDone: total, instancesTotal: total, state: 'complete' })
-    onComplete({ ...job, ...change })
   }
 
   async #afterFailure(job: TransferJob, error: unknown): Promise<void> {

@@ -1,0 +1,109 @@
+import type { Database } from 'service-kit'
+import { isProblem, Problem, type RegionId } from 'specs'
+import type { Archive } from '../archive/archive.ts'
+import type { Consult } from '../consult/consult.ts'
+import type { Consults } from '../consult/consults.ts'
+import { consultsOfStudy } from '../consult/store.ts'
+import { archiveStudyAccess } from '../dicomweb/local-study.ts'
+import type { StudyAccess, StudySource, Viewer } from '../dicomweb/study-source.ts'
+import type { TransferEngine } from '../transfer/engine.ts'
+import { RemoteStudyAccess, type KnownStudy } from '../transfer/remote-study.ts'
+import { noteOpened } from '../transfer/store.ts'
+import type { AccessControl } from './access-control.ts'
+
+export interface NodeStudySourceParts {
+  readonly db: Database
+  readonly access: AccessControl
+  readonly inHospital: Archive
+  readonly regional: Archive
+  readonly transfers: TransferEngine
+  readonly consults: Consults
+  readonly regionId: () => RegionId
+  readonly now?: () => number
+}
+
+/**
+ * What DICOMweb and WADO may show to whom: our own studies, and those of other hospitals that a consultation entrusts to
+ * us, wherever their images are at the moment.
+ */
+export class NodeStudySource implements StudySource {
+  readonly #parts: NodeStudySourceParts
+
+  constructor(parts: NodeStudySourceParts) {
+    this.#parts = parts
+  }
+
+  /** Only our own studies are listed: an entrusted one is found through its task. */
+  async qido(user: Viewer): Promise<readonly Archive[]> {
+    const { access, inHospital } = this.#parts
+    await access.admitUser(user, 'list', { owner: access.hospitalId, kept: 'in-hospital' })
+    return [inHospital]
+  }
+
+  async storing(user: Viewer): Promise<Archive> {
+    const { access, inHospital } = this.#parts
+    await access.admitUser(user, 'store', { owner: access.hospitalId, kept: 'in-hospital' })
+    return inHospital
+  }
+
+  async forStudy(user: Viewer, studyInstanceUid: string): Promise<StudyAccess> {
+    const { db, access, inHospital, regional, now = Date.now } = this.#parts
+    const own = await inHospital.study(studyInstanceUid)
+    if (own) {
+      await access.admitUser(user, 'view', { owner: access.hospitalId, study: own.studyInstanceUid, kept: 'in-hospital' })
+      return archiveStudyAccess(inHospital, studyInstanceUid)
+    }
+    const consult = await this.#entrusting(user, studyInstanceUid)
+    await noteOpened(db, studyInstanceUid, now())
+    const job = await this.#job(consult, studyInstanceUid)
+    if (job.state === 'complete' && (await regional.study(studyInstanceUid))) return archiveStudyAccess(regional, studyInstanceUid)
+    const { transfers, regionId } = this.#parts
+    return new RemoteStudyAccess({ job, archive: regional, engine: transfers, known: knownOf(consult), regionId: regionId() })
+  }
+
+  /** The consultation that entitles this person, the newest first. @throws {Problem} access/…, archive/unknown-study */
+  async #entrusting(user: Viewer, studyInstanceUid: string): Promise<Consult> {
+    const consults = (await consultsOfStudy(this.#parts.db, studyInstanceUid)).filter((consult) => consult.side !== 'submitter')
+    let refusal: Problem | undefined
+    for (const consult of consults) {
+      const study = consult.facts.studyInstanceUids.find((uid) => uid === studyInstanceUid)
+      try {
+        await this.#parts.access.admitUser(user, 'view', { owner: consult.submitter, study, kept: 'regional' })
+        return consult
+      } catch (error) {
+        if (!isProblem(error)) throw error
+        refusal ??= error
+      }
+    }
+    throw refusal ?? new Problem('archive/unknown-study', { studyInstanceUid })
+  }
+
+  /** Opening is what makes a pull begin; one that failed or left the cache begins again. */
+  async #job(consult: Consult, studyInstanceUid: string) {
+    const { transfers, regional, consults } = this.#parts
+    const known = await transfers.jobOfStudy(studyInstanceUid, consult.submitter)
+    const isUnderWay = known && (known.state === 'waiting' || known.state === 'running')
+    const isHere = known?.state === 'complete' && (await regional.study(studyInstanceUid))
+    if (isUnderWay || isHere) return known
+    await consults.wantImages(consult, 'pull')
+    const job = await transfers.jobOfStudy(studyInstanceUid, consult.submitter)
+    if (!job) throw new Problem('archive/unknown-study', { studyInstanceUid })
+    return job
+  }
+}
+
+/** The exam came with the request; dates back in the form of DICOM. */
+function knownOf({ request, facts }: Consult): KnownStudy {
+  const exam = request?.exam
+  const digits = (text: string | undefined) => (text ?? '').replace(/\D/g, '')
+  return {
+    patientId: exam?.patient.id ?? '',
+    patientName: exam?.patient.name ?? facts.patientLabel,
+    patientSex: exam?.patient.sex ?? '',
+    patientBirthDate: digits(exam?.patient.birthDate),
+    accessionNumber: exam?.accessionNumber ?? '',
+    studyDate: digits(exam?.studyDate),
+    studyTime: digits(exam?.studyTime),
+    studyDescription: exam?.description ?? '',
+  }
+}

@@ -1,0 +1,182 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createAccounts, createHttpFace, createMetrics, openDatabase, type HttpFace, type Log } from 'service-kit'
+import { NodeRole, type LiveEvent, type RegionId } from 'specs'
+import { AccessControl } from './access/access-control.ts'
+import { queryFor, storageFor } from './access/dicom-services.ts'
+import { grantMigrations } from './access/grant-store.ts'
+import { NodeStudySource } from './access/study-source.ts'
+import { openArchive, type ArchiveName } from './archive/archive.ts'
+import { databaseOf, type NodeSettings } from './config.ts'
+import { Consults } from './consult/consults.ts'
+import { taskViewOf } from './consult/consult.ts'
+import { addConsultRoutes } from './consult/routes.ts'
+import { consultsOfStudy, newestOfExams, studiesOfOpenConsults } from './consult/store.ts'
+import { Forwarder } from './dicom-node/forward.ts'
+import { addDicomNodeRoutes } from './dicom-node/routes.ts'
+import { dicomNodeMigrations, isAllowedCaller } from './dicom-node/store.ts'
+import { startDimseServer } from './dimse/server.ts'
+import { ExamIntake } from './exam/intake.ts'
+import { addExamRoutes } from './exam/routes.ts'
+import { examMigrations } from './exam/store.ts'
+import { addHospitalRoutes } from './hospital/routes.ts'
+import { activeMembership, regionMigrations } from './region/membership.ts'
+import { Region } from './region/region.ts'
+import { addRegionRoutes } from './region/routes.ts'
+import { TransferEngine } from './transfer/engine.ts'
+import { TransferOwner } from './transfer/owner.ts'
+import { RegionalCache } from './transfer/regional-cache.ts'
+import { addTransferRoutes } from './transfer/routes.ts'
+import { transferMigrations } from './transfer/store.ts'
+import { VERSION } from './version.ts'
+
+export interface RunningNode {
+  /** As they listen, also when the configuration said port 0. */
+  readonly httpPort: number
+  readonly dimsePort: number
+  readonly region: Region
+  readonly stop: () => Promise<void>
+}
+
+/**
+ * Builds a hospital's node and joins its parts; the only place where that happens. Everything inside the hospital works
+ * before a region is joined and while it cannot be reached.
+ *
+ * @throws An Error for the administrator when a database cannot be opened or a port is taken.
+ */
+export async function startNode(settings: NodeSettings, log: Log): Promise<RunningNode> {
+  const { hospital, dataFolder } = settings
+  const hospitalId = hospital.id
+  const metrics = createMetrics()
+  await mkdir(join(dataFolder, 'incoming'), { recursive: true })
+  const db = await openDatabase(databaseOf(settings, 'node'))
+  await db.migrate('region', regionMigrations)
+  await db.migrate('grant', grantMigrations)
+  await db.migrate('exam', examMigrations)
+  await db.migrate('transfer', transferMigrations)
+  await db.migrate('dicom-node', dicomNodeMigrations)
+  const regionIdAtStart = (await activeMembership(db))?.regionId ?? settings.region.id
+
+  const open = async (name: ArchiveName) =>
+    openArchive({
+      name, hospitalId, log, metrics,
+      db: await openDatabase(databaseOf(settings, `archive-${name}`)),
+      root: join(dataFolder, `archive-${name}`),
+      regionId: regionIdAtStart,
+      minFreeBytes: settings.archive.minFreeBytes,
+      registrationRetries: settings.archive.registrationRetries,
+      registrationRetryMs: settings.archive.registrationRetryMs,
+      ...(settings.archive.pathTemplate && { pathTemplate: settings.archive.pathTemplate }),
+    }) // prettier-ignore
+  const inHospital = await open('in-hospital')
+  const regional = await open('regional')
+
+  const accounts = await createAccounts({
+    db, log, party: hospitalId, roles: NodeRole.options,
+    extra: () => ({ hospital: { id: hospitalId, name: region.nameOf(hospitalId) } }),
+  }) // prettier-ignore
+  for (const account of settings.accounts) await accounts.ensure(account)
+  const face = createHttpFace({ name: hospitalId, version: VERSION, log, metrics, accounts, trustProxy: settings.http.trustProxy })
+  const announce = (event: LiveEvent) => face.events.publish(event)
+
+  const region: Region = await Region.open({
+    db, log, metrics, hospitalId, announce,
+    hospitalName: hospital.name,
+    keyFolder: join(dataFolder, 'keys'),
+    heartbeatMs: settings.region.heartbeatMs,
+    requestTimeoutMs: settings.region.requestTimeoutMs,
+    version: VERSION,
+    statusOf: async () => {
+      const [a, b] = [inHospital.totals(), regional.totals()]
+      return { studies: a.studies + b.studies, instances: a.instances + b.instances, freeBytes: await inHospital.freeBytes(), transfersActive: transfers.activeCount }
+    },
+  }) // prettier-ignore
+  const regionId = (): RegionId => region.regionId ?? regionIdAtStart
+
+  const access = new AccessControl({
+    db, log, hospitalId,
+    kinds: () => region.hospital?.kinds ?? [],
+    tasksOfStudy: async (study) => (await consultsOfStudy(db, study)).map(taskViewOf),
+  }) // prettier-ignore
+
+  const forwarder = new Forwarder({ db, archive: regional, callingAeTitle: settings.dimse.aeTitle, log })
+  const transfers: TransferEngine = new TransferEngine({
+    db, log, metrics, announce,
+    line: region.line,
+    archive: regional,
+    folder: join(dataFolder, 'incoming'),
+    settings: settings.transfer,
+    onComplete: async (tx, job) => {
+      if (job.purpose === 'push') await forwarder.studyArrived(tx, job.studyInstanceUid)
+      tx.afterCommit(() => {
+        consults.imagesComplete()
+        void cache.trim()
+      })
+    },
+  }) // prettier-ignore
+  const cache = new RegionalCache({ db, log, archive: regional, engine: transfers, limitBytes: settings.transfer.regionalCacheBytes, studiesInUse: () => studiesOfOpenConsults(db) })
+  const owner = new TransferOwner({ hospitalId, line: region.line, inHospital, regional, access, trust: () => region.trust, log, metrics, sessionMs: settings.transfer.sessionMs })
+  const consults: Consults = await Consults.open({
+    db, log, region, access, hospitalId, inHospital, regional, transfers, announce,
+    makeKeyObject: () => Promise.resolve(undefined),
+    settings: settings.consult,
+  }) // prettier-ignore
+  const intake = new ExamIntake({ db, archive: inHospital, log, onChange: (examId) => announce({ type: 'exam', examId }) })
+
+  addHospitalRoutes(face, { region, hospitalId })
+  addExamRoutes(face, { db, access, hospitalId, regionId, newestConsults: (examIds) => newestOfExams(db, examIds), announce })
+  addConsultRoutes(face, { consults, db })
+  addTransferRoutes(face, { db, engine: transfers, owner })
+  addRegionRoutes(face, region)
+  addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, log })
+  const studies = new NodeStudySource({ db, access, inHospital, regional, transfers, consults, regionId })
+  addPages(face, settings, region, inHospital.freeBytes.bind(inHospital))
+
+  await intake.start()
+  await forwarder.start()
+  await transfers.start()
+  region.onConnected(() => transfers.wake())
+  await region.start()
+  await consults.resume()
+  const isAllowed = async (aeTitle: string) => settings.dimse.allowAnyAe || (await isAllowedCaller(db, aeTitle))
+  const services = { access, inHospital, regional, isAllowed }
+  const dimse = await startDimseServer({
+    host: settings.dimse.host,
+    port: settings.dimse.port,
+    aeTitle: settings.dimse.aeTitle,
+    limits: { maxAssociations: settings.dimse.maxAssociations },
+    isAllowed,
+    storage: storageFor(services),
+    query: queryFor(services),
+    log,
+    metrics,
+    onRefusal: ({ problem }) => announce({ type: 'refusal', code: problem.code }),
+  })
+  const { port: httpPort } = await face.listen({ ...settings.http, setting: 'http.port' })
+
+  /** From the edges inwards: nothing new comes in, what is under way finishes, then the ground goes. */
+  async function stop(): Promise<void> {
+    await dimse.close()
+    await face.close()
+    await transfers.stop()
+    await forwarder.stop()
+    await region.stop()
+    await consults.stop()
+    await intake.stop()
+    await inHospital.close()
+    await regional.close()
+    await db.close()
+  }
+  return { httpPort, dimsePort: dimse.port, region, stop }
+}
+
+function addPages(face: HttpFace, settings: NodeSettings, region: Region, freeBytes: () => Promise<number>): void {
+  face.pages('/desk', settings.pages.desk)
+  face.pages('/viewer', settings.pages.viewer)
+  face.redirect('/', '/desk/')
+  face.check('link', () => ({ state: region.link?.status().state ?? 'not-joined' }), { critical: false })
+  face.check('storage', async () => {
+    if ((await freeBytes()) < settings.archive.minFreeBytes) throw new Error('out of storage space')
+    return undefined
+  }, { critical: false }) // prettier-ignore
+}

@@ -1,0 +1,32 @@
+import { createMetrics, openDatabase, type Log } from 'service-kit'
+import { join } from 'node:path'
+import { databaseOf, type NodeSettings } from '../config.ts'
+import { VERSION } from '../version.ts'
+import { Region } from './region.ts'
+
+/**
+ * Joins a region from the command line, for set-up before the first start. While the node runs, use its pages or PUT /api/link:
+ * two processes would hold the same line.
+ * @returns one sentence for the terminal. @throws {Problem} what joining refuses with.
+ */
+export async function joinFromCommandLine(settings: NodeSettings, log: Log, hubUrl: string, code: string): Promise<string> {
+  const db = await openDatabase(databaseOf(settings, 'node'))
+  const region = await Region.open({
+    db, log,
+    metrics: createMetrics(),
+    hospitalId: settings.hospital.id,
+    hospitalName: settings.hospital.name,
+    keyFolder: join(settings.dataFolder, 'keys'),
+    heartbeatMs: settings.region.heartbeatMs,
+    requestTimeoutMs: settings.region.requestTimeoutMs,
+    version: VERSION,
+    statusOf: () => Promise.resolve({ studies: 0, instances: 0, freeBytes: 0, transfersActive: 0 }),
+    announce: () => undefined,
+  }) // prettier-ignore
+  try {
+    const { regionName, regionId } = await region.join(hubUrl, code)
+    return `已加入 / joined: ${regionName} (${regionId})`
+  } finally {
+    await db.close()
+  }
+}
