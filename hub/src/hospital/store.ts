@@ -1,7 +1,6 @@
 import type { Queries, Transaction } from 'service-kit'
 import { HospitalConfig, Problem, SyncRequest, type EpochMs, type HospitalId } from 'specs'
-import type { Hospital } from './hospital.ts'
-import { memberOf } from './hospital.ts'
+import { memberOf, type Hospital } from './hospital.ts'
 import { Registry } from './registry.ts'
 
 interface HospitalSqlRow {

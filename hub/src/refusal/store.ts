@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Migration, Queries, Transaction } from 'service-kit'
+import type { Migration, Transaction } from 'service-kit'
 import type { EpochMs, ProblemNote } from 'specs'
 
 /** Who was refused or who tells: a hospital, or the region itself. */

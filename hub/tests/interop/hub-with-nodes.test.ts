@@ -2,9 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { connect, credsAuthenticator } from '@nats-io/transport-node'
 import { z } from 'zod'
 import { createLog } from 'service-kit'
 import {
+  HUB,
+  subjects,
   HospitalRow,
   JoinCode,
   RefusalRow,
@@ -264,6 +267,7 @@ describe('a hub with real nodes', () => {
   })
 
   it('cuts a revoked node off within seconds and refuses what it sends, until it joins again', async () => {
+    // SEC-11
     expect((await call('POST', `/api/hospitals/${B}/revoke`, { reason: '设备失窃' })).status).toBe(200)
     await vi.waitFor(() => expect(node(B).link.status().state).toBe('refused'), soon)
     await vi.waitFor(() => expect(node(A).knows(B)).toBe(false), soon)
@@ -277,6 +281,19 @@ describe('a hub with real nodes', () => {
       soon,
     )
     await node(B).stop()
+
+    // Even if its credentials still worked, nothing it seals is opened; nor is what others put into its channel.
+    const wire = await connect({ servers: nats.url, authenticator: credsAuthenticator(new TextEncoder().encode(nats.hubCredentials)) })
+    const channel = subjects.toHub(regionId, B)
+    wire.publish(channel, node(B).link.sealFor([HUB], { seq: 1, kind: kinds.problemReport, body: null }))
+    wire.publish(channel, node(C).link.sealFor([HUB], { seq: 1, kind: kinds.problemReport, body: null }))
+    wire.publish(channel, 'no envelope at all')
+    await vi.waitFor(async () => {
+      const codes = (await refusals()).filter(({ source }) => source === B).map(({ code }) => code)
+      expect(codes).toEqual(expect.arrayContaining(['certificate/revoked', 'envelope/wrong-sender', 'envelope/malformed']))
+    }, soon)
+    await wire.close()
+
     nodes.set(B, await joinNode(B))
     await vi.waitFor(async () => expect(await rowOf(B)).toMatchObject({ joined: true, revoked: false, online: true }), soon)
     await vi.waitFor(() => expect(node(A).knows(B)).toBe(true), soon)

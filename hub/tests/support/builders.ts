@@ -1,17 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
-import {
-  Actor,
-  ConsultCommand,
-  HospitalId,
-  MessageId,
-  RegionId,
-  type ConsultFacts,
-  type PartyId,
-  type SealedContent,
-  type TaskId,
-} from 'specs'
-import { TaskId as TaskIdSchema } from 'specs'
+import { Actor, ConsultCommand, HospitalId, MessageId, RegionId, type ConsultFacts, type PartyId, type SealedContent, TaskId } from 'specs'
 import type { z } from 'zod'
 import { decide } from '../../src/consult/decide.ts'
 import type { Circumstances, CommandOf, Decision, Task } from '../../src/consult/task.ts'
@@ -55,7 +44,7 @@ export function anActor(hospitalId: HospitalId = A, userId = 'li'): Actor {
   return Actor.parse({ hospitalId, userId, name: `医生 ${userId}` })
 }
 
-export const aTaskId = (): TaskId => TaskIdSchema.parse(randomUUID())
+export const aTaskId = (): TaskId => TaskId.parse(randomUUID())
 export const aMessageId = (): MessageId => MessageId.parse(randomUUID())
 
 /** An envelope whose header names its readers; nobody here opens it. */
