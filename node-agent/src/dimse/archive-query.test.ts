@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer'
+import { type Buffer } from 'node:buffer'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { aSlice, testArchive, type TestArchive } from '../archive/archive.builder.ts'
 import { buildDataset } from '../dicom/dataset.builder.ts'

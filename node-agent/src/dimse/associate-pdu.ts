@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { ByteReader, protocolFault, trimPadding } from './byte-reader.ts'
+import { type ByteReader, protocolFault, trimPadding } from './byte-reader.ts'
 import { decodeUserInformation, encodeUserInformation, item, type UserInformation } from './user-information.ts'
 
 /** PS3.8 9.3.2 and 9.3.3. AE titles are as sent, without padding; whether they are valid is decided by negotiation. */
