@@ -15,6 +15,8 @@ export class KnownParties {
   #certificates = new Map<PartyId, Certificate>()
   #version = -1
   #crl = ''
+  /** Counts what this process changed itself, so that a slower reading of the database does not undo it. */
+  #changes = 0
 
   constructor(authority: Authority, regionId: RegionId) {
     this.trust = new TrustStore({ rootPem: authority.root.pem, regionId })
@@ -27,22 +29,27 @@ export class KnownParties {
   certificateOf = (party: PartyId): Certificate | undefined => (party === HUB ? this.#hub : this.#certificates.get(party))
 
   set(hospitalId: HospitalId, certificatePem: string | undefined): void {
+    this.#changes += 1
     if (certificatePem === undefined) this.#certificates.delete(hospitalId)
     else this.#certificates.set(hospitalId, parseCertificate(certificatePem))
   }
 
   setCrl(crlPem: string): void {
     if (crlPem === this.#crl) return
+    this.#changes += 1
     this.trust.setCrl(crlPem)
     this.#crl = crlPem
   }
 
   /** @returns Whether anything had changed. */
   async refresh(queries: Queries): Promise<boolean> {
+    const changes = this.#changes
     const version = await directoryVersion(queries)
     if (version === this.#version) return false
     const hospitals = await allHospitals(queries)
-    this.setCrl(await currentCrl(queries))
+    const crl = await currentCrl(queries)
+    if (changes !== this.#changes) return this.refresh(queries)
+    this.setCrl(crl)
     this.#certificates = new Map(
       hospitals.flatMap(({ config, certificate }) => (certificate ? [[config.id, this.#parsed(config.id, certificate.pem)] as const] : [])),
     )

@@ -246,6 +246,26 @@ describe('revoking', () => {
     await expect(membership.revoke(B, 'x')).rejects.toMatchObject({ code: 'region/unknown-hospital' })
   })
 
+  it('is not undone by a reading of the database that began before it', async () => {
+    await membership.create(aConfig('hospital-a'))
+    await join(A)
+    await parties.refresh(opened.db)
+    await membership.create(aConfig('hospital-b'))
+    const { db } = opened
+    let revoking: Promise<unknown> | undefined
+    const slow: Pick<typeof db, 'all' | 'get' | 'run'> = {
+      run: db.run,
+      get: db.get,
+      all: async <T>(sql: string) => {
+        const rows = await db.all<T>(sql)
+        await (revoking ??= membership.revoke(A, 'x'))
+        return rows
+      },
+    }
+    await parties.refresh(slow)
+    expect(parties.certificateOf(A)).toBeUndefined()
+  })
+
   it('reaches another hub process on the same database', async () => {
     await membership.create(aConfig('hospital-a'))
     const a = await join(A)
