@@ -16,6 +16,8 @@ export const answers = {
   'request/not-found': { http: 404, zh: '没有找到', en: 'Not found' },
   'request/too-large': { http: 413, zh: '内容过大', en: 'The content is too large' },
   'request/too-many': { http: 429, zh: '请求过于频繁，请稍后再试', en: 'Too many requests, try again later' },
+  'request/not-acceptable': { http: 406, zh: '无法以所要求的格式提供', en: 'Not available in the form asked for' },
+  'request/unsupported-media': { http: 415, zh: '不支持的内容类型', en: 'The content type is not supported' },
   'request/conflict': { http: 409, zh: '内容已被他人修改，请刷新后重试', en: 'Changed by somebody else meanwhile, reload and try again' },
   'service/internal': { http: 500, zh: '系统内部错误，已记录', en: 'Internal error, it has been logged' },
   'service/unavailable': { http: 503, zh: '服务暂不可用', en: 'The service is not available now' },
@@ -107,6 +109,7 @@ export const answers = {
   'dimse/node-exists': { http: 409, zh: '相同 AE Title 和地址的节点已登记', en: 'A node with this AE title and address is registered already' },
   'dimse/unknown-forward': { http: 404, zh: '没有该转发任务', en: 'No such forwarding job' },
   'dimse/rejected': { http: 502, zh: 'DICOM 节点拒绝关联', en: 'The DICOM peer rejected the association' },
+  'exam/exists': { http: 409, zh: '检查号已登记', en: 'The accession number is registered already' },
   'exam/unknown': { http: 404, zh: '没有该检查', en: 'No such exam' },
 } as const satisfies Record<string, Answer>
 

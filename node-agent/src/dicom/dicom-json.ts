@@ -20,8 +20,8 @@ export interface JsonPersonName {
 export type JsonDataset = { [tag: string]: JsonAttribute }
 
 /** Longer binary values become BulkDataURIs; longer text is not kept inside JSON either. */
-export const inlineBytes = 4 * 1024
-export const inlineTextBytes = 256 * 1024
+const defaultInlineBytes = 4 * 1024
+const inlineTextBytes = 256 * 1024
 /** A header that would become more JSON than this is refused by whoever asks for metadata; the instance itself can be retrieved. */
 const maxElements = 500_000
 
@@ -43,14 +43,16 @@ export class JsonBuilder implements DatasetVisitor {
   readonly root: JsonDataset = {}
   readonly #syntax: TransferSyntax
   readonly #bulkUri: (path: string) => string
+  readonly #inlineBytes: number
   readonly #scopes: Scope[]
   readonly #sequences: { readonly attribute: JsonAttribute; readonly path: string }[] = []
   #elements = 0
 
   /** @param bulkUri address of a value by its path: `7FE00010`, or `00540016/0/00181070` inside sequences. */
-  constructor(syntax: TransferSyntax, bulkUri: (path: string) => string) {
+  constructor(syntax: TransferSyntax, bulkUri: (path: string) => string, inlineBytes = defaultInlineBytes) {
     this.#syntax = syntax
     this.#bulkUri = bulkUri
+    this.#inlineBytes = inlineBytes
     this.#scopes = [{ dataset: this.root, characters: characterSet(''), signedPixels: false }]
   }
 
@@ -58,7 +60,7 @@ export class JsonBuilder implements DatasetVisitor {
     this.#count()
     if (isLeftOut(head.tag)) return false
     const length = head.length ?? 0
-    const bulk = head.tag === PIXEL_DATA || length > (binaryVrs.has(head.vr) ? inlineBytes : inlineTextBytes)
+    const bulk = head.tag === PIXEL_DATA || length > (binaryVrs.has(head.vr) ? this.#inlineBytes : inlineTextBytes)
     if (!bulk) return true
     this.#scope.dataset[tagText(head.tag)] = bulkVrs.has(head.vr) ? { vr: head.vr, BulkDataURI: this.#bulkUri(this.#pathOf(head.tag)) } : { vr: head.vr }
     return false

@@ -10,15 +10,20 @@ const portionBytes = 256 * 1024
 export const bulkDataUri = ({ row }: Pick<InstanceFile, 'row'>, path: string): string =>
   `/dicom-web/studies/${row.studyInstanceUid}/series/${row.seriesInstanceUid}/instances/${row.sopInstanceUid}/bulkdata/${path}`
 
-/** DICOM JSON of one stored instance, without its pixels. Reads no further than Pixel Data. */
-export async function readMetadata(file: InstanceFile): Promise<JsonDataset> {
+/** The dataset up to Pixel Data as DICOM JSON; binary values of up to `inlineBytes` come inline. */
+export async function readHeader(file: InstanceFile, inlineBytes?: number): Promise<JsonDataset> {
   const syntax = transferSyntax(file.transferSyntaxUid)
-  const builder = new JsonBuilder(syntax, (path) => bulkDataUri(file, path))
+  const builder = new JsonBuilder(syntax, (path) => bulkDataUri(file, path), inlineBytes)
   const scan = syntax.deflated ? new InflatedScan(syntax, builder) : new DatasetScanner(syntax, builder)
   // A few bytes more than the header, so that the scanner sees Pixel Data begin.
   const end = Math.min(file.sizeBytes, syntax.deflated ? file.sizeBytes : file.headerBytes + 16)
   for (let at = file.datasetOffset; at < end; at += portionBytes) await scan.push(await file.read(at, Math.min(portionBytes, end - at)))
   if (end === file.sizeBytes) await scan.end()
-  // Tells viewers how the frames are encoded before they ask for them (PS3.18 10.4.3.3.2, PS3.3 (0008,3002)).
-  return { ...builder.root, '00083002': { vr: 'UI', Value: [syntax.uid] } }
+  return builder.root
+}
+
+/** What WADO-RS metadata says of one stored instance. */
+export async function readMetadata(file: InstanceFile): Promise<JsonDataset> {
+  // Tells viewers how the frames are encoded before they ask for them (PS3.3 C.12.1.1, (0008,3002)).
+  return { ...(await readHeader(file)), '00083002': { vr: 'UI', Value: [file.transferSyntaxUid] } }
 }

@@ -31,3 +31,4 @@ export interface StudySource {
   /** Where STOW-RS puts what the user sends. @throws {Problem} access/forbidden */
   storing(user: Viewer): Promise<Archive> | Archive
 }
+export { archiveStudyAccess } from './local-study.ts'

@@ -1,0 +1,99 @@
+import type { Request, Response } from 'express'
+import { Problem } from 'specs'
+import type { InstanceFile } from '../archive/archive.ts'
+import type { Window } from '../dicom/render/display.ts'
+import type { PictureOptions } from '../dicom/render/render-job.ts'
+import type { Renderer } from '../dicom/render/renderer.ts'
+import { covers, parseAccept } from './accept.ts'
+import { goneSignal } from './retrieve.ts'
+import type { StudyAccess } from './study-source.ts'
+
+const defaultQuality = 90
+const thumbnailPixels = 128
+
+const invalid = (path: string, message: string) => new Problem('request/invalid', { what: 'query', issues: [{ path, message }] })
+
+function pictureType(request: Request): PictureOptions['mediaType'] {
+  for (const { type, multipart } of parseAccept(request.get('accept'))) {
+    if (multipart) continue
+    if (covers(type, 'image/jpeg')) return 'image/jpeg'
+    if (covers(type, 'image/png')) return 'image/png'
+  }
+  throw new Problem('request/not-acceptable', { offered: ['image/jpeg', 'image/png'] })
+}
+
+const parameter = (request: Request, name: string): string | undefined => {
+  const value = request.query[name]
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+/** Rendering parameters of PS3.18 8.3.5.1: window, viewport, quality. @throws {Problem} request/invalid */
+export function parsePictureOptions(request: Request): PictureOptions {
+  const window = parameter(request, 'window')
+  const viewport = parameter(request, 'viewport')
+  const quality = parameter(request, 'quality')
+  return {
+    mediaType: pictureType(request),
+    quality: quality === undefined ? defaultQuality : parseQuality(quality),
+    ...(window !== undefined && { window: parseWindow(window) }),
+    ...(viewport !== undefined && parseViewport(viewport)),
+  }
+}
+
+export function parseQuality(text: string): number {
+  const quality = Number(text)
+  if (!Number.isInteger(quality) || quality < 1 || quality > 100) throw invalid('quality', '1 to 100')
+  return quality
+}
+
+const shapes: Readonly<Record<string, Window['shape']>> = { linear: 'LINEAR', 'linear-exact': 'LINEAR_EXACT', sigmoid: 'SIGMOID' }
+
+function parseWindow(text: string): Window {
+  const [centerText = '', widthText = '', shapeText = 'linear'] = text.split(',').map((part) => part.trim())
+  const [center, width, shape] = [Number(centerText), Number(widthText), shapes[shapeText.toLowerCase()]]
+  if (centerText === '' || !Number.isFinite(center) || !(width > 0) || !Number.isFinite(width) || !shape) throw invalid('window', 'center,width[,linear|linear-exact|sigmoid]')
+  return { center, width, shape }
+}
+
+function parseViewport(text: string): Pick<PictureOptions, 'maxWidth' | 'maxHeight' | 'region'> {
+  const parts = text.split(',').map((part) => Number(part))
+  const [maxWidth = 0, maxHeight = 0, left = 0, top = 0, width, height] = parts
+  const sane = parts.length >= 2 && parts.length <= 6 && parts.every((part) => Number.isFinite(part)) && maxWidth >= 1 && maxHeight >= 1 && maxWidth <= 8_192 && maxHeight <= 8_192
+  if (!sane) throw invalid('viewport', 'width,height[,left,top,width,height]')
+  return { maxWidth: Math.floor(maxWidth), maxHeight: Math.floor(maxHeight), ...(width !== undefined && height !== undefined && { region: { left, top, width, height } }) }
+}
+
+/** WADO-RS rendered (PS3.18 10.4.1.1.3): one frame as a picture. */
+export async function sendRendered(access: StudyAccess, sopInstanceUid: string, frame: number, renderer: Renderer, request: Request, response: Response): Promise<void> {
+  const options = parsePictureOptions(request)
+  await sendPicture(await access.instance(sopInstanceUid, goneSignal(response)), frame, options, renderer, response)
+}
+
+/** A small picture for lists. Without an instance the middle one of the (first image) series stands for the whole. */
+export async function sendThumbnail(access: StudyAccess, renderer: Renderer, request: Request, response: Response, target: { seriesInstanceUid?: string; sopInstanceUid?: string; frame?: number }): Promise<void> {
+  const asked = parsePictureOptions(request)
+  const options: PictureOptions = { ...asked, maxWidth: Math.min(asked.maxWidth ?? thumbnailPixels, 1_024), maxHeight: Math.min(asked.maxHeight ?? thumbnailPixels, 1_024) }
+  const sopInstanceUid = target.sopInstanceUid ?? (await representative(access, target.seriesInstanceUid))
+  const file = await access.instance(sopInstanceUid, goneSignal(response))
+  const frames = Math.max(1, file.row.numberOfFrames ?? 1)
+  const frame = target.frame ?? (target.sopInstanceUid === undefined ? Math.ceil(frames / 2) : 1)
+  await sendPicture(file, frame, options, renderer, response)
+}
+
+async function representative(access: StudyAccess, seriesInstanceUid: string | undefined): Promise<string> {
+  const rows = await access.instanceList(seriesInstanceUid)
+  // Rows of a remote study do not tell their size; then any instance must do.
+  const images = rows.filter((row) => row.rows !== null)
+  const candidates = images.length > 0 ? images : rows
+  const own = candidates.filter((row) => row.seriesInstanceUid === candidates[0]?.seriesInstanceUid)
+  const middle = own[Math.floor(own.length / 2)]
+  if (!middle) throw new Problem('archive/unknown-study', { studyInstanceUid: access.studyInstanceUid })
+  return middle.sopInstanceUid
+}
+
+export async function sendPicture(file: InstanceFile, frame: number, options: PictureOptions, renderer: Renderer, response: Response): Promise<void> {
+  const bytes = await renderer.picture(file, frame, options)
+  response.status(200).setHeader('Content-Type', options.mediaType)
+  response.setHeader('Content-Length', bytes.length)
+  response.end(bytes)
+}

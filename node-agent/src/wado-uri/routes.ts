@@ -1,0 +1,89 @@
+import type { Request, Response } from 'express'
+import type { HttpFace } from 'service-kit'
+import { parseWith, Problem, SeriesInstanceUid, SopInstanceUid, StudyInstanceUid } from 'specs'
+import { z } from 'zod'
+import type { PictureOptions } from '../dicom/render/render-job.ts'
+import type { Renderer } from '../dicom/render/renderer.ts'
+import { sendPicture } from '../dicomweb/rendered.ts'
+import { goneSignal, sendFile } from '../dicomweb/retrieve.ts'
+import type { StudySource, Viewer } from '../dicomweb/study-source.ts'
+
+const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
+
+/** PS3.18 9.1: parameters of a WADO-URI request. Unknown ones are ignored, as the standard asks. */
+const WadoQuery = z
+  .object({
+    requestType: z.literal('WADO'),
+    studyUID: StudyInstanceUid,
+    seriesUID: SeriesInstanceUid,
+    objectUID: SopInstanceUid,
+    contentType: z.string().max(200).optional(),
+    transferSyntax: z.string().max(64).optional(),
+    anonymize: z.string().optional(),
+    frameNumber: whole(1, 1_000_000).optional(),
+    windowCenter: z.coerce.number().finite().optional(),
+    windowWidth: z.coerce.number().positive().finite().optional(),
+    rows: whole(1, 8_192).optional(),
+    columns: whole(1, 8_192).optional(),
+    imageQuality: whole(1, 100).optional(),
+    /** `x1,y1,x2,y2`, each 0 to 1 of the image. */
+    region: z.string().max(100).optional(),
+  })
+  .refine((query) => (query.windowCenter === undefined) === (query.windowWidth === undefined), { message: 'windowCenter and windowWidth go together', path: ['windowWidth'] })
+type WadoQuery = z.infer<typeof WadoQuery>
+
+export interface WadoUriSetup {
+  readonly source: StudySource
+  readonly renderer: Renderer
+  readonly allow?: readonly string[] | 'signed-in'
+}
+
+/** The older WADO service (PS3.18 9; FED-24, AGT-08): one instance by its UIDs, as a DICOM file or as a picture. */
+export function mountWadoUri(face: HttpFace, { source, renderer, allow = 'signed-in' }: WadoUriSetup): void {
+  face.raw({ method: 'GET', path: '/wado', summary: 'WADO-URI: an instance as a DICOM file or as a picture', allow, produces: 'application/dicom' }, (request, response, user) => answer(source, renderer, request, response, user))
+}
+
+async function answer(source: StudySource, renderer: Renderer, request: Request, response: Response, user: Viewer): Promise<void> {
+  const query = parseWith(WadoQuery, request.query, 'query')
+  // We could only pretend: texts and burned-in names need a person's look.
+  if (query.anonymize !== undefined) throw new Problem('request/not-acceptable', { parameter: 'anonymize' })
+  const access = await source.forStudy(user, query.studyUID)
+  const file = await access.instance(query.objectUID, goneSignal(response))
+  if (file.row.seriesInstanceUid !== query.seriesUID) throw new Problem('archive/unknown-instance', { sopInstanceUid: query.objectUID })
+  const form = chooseForm(query.contentType, file.frameIndex.kind !== 'none')
+  if (form === 'application/dicom') {
+    if (query.transferSyntax !== undefined && query.transferSyntax !== file.transferSyntaxUid) throw new Problem('request/not-acceptable', { offered: [file.transferSyntaxUid] })
+    return sendFile(file, response)
+  }
+  await sendPicture(file, query.frameNumber ?? 1, pictureOptions(form, query, file.row.rows ?? 1, file.row.columns ?? 1), renderer, response)
+}
+
+const forms = ['image/jpeg', 'image/png', 'application/dicom'] as const
+
+/** Without contentType an image comes as JPEG and everything else as a DICOM file (PS3.18 9.5). */
+function chooseForm(contentType: string | undefined, hasPixels: boolean): (typeof forms)[number] {
+  if (contentType === undefined || contentType === '') return hasPixels ? 'image/jpeg' : 'application/dicom'
+  const asked = contentType.split(',').map((type) => type.split(';')[0]?.trim().toLowerCase())
+  const form = forms.find((each) => asked.includes(each))
+  if (form) return form
+  throw new Problem('request/not-acceptable', { offered: forms })
+}
+
+function pictureOptions(mediaType: PictureOptions['mediaType'], query: WadoQuery, rows: number, columns: number): PictureOptions {
+  const { windowCenter: center, windowWidth: width } = query
+  return {
+    mediaType,
+    quality: query.imageQuality ?? 90,
+    ...(center !== undefined && width !== undefined && { window: { center, width } }),
+    ...(query.columns !== undefined && { maxWidth: query.columns }),
+    ...(query.rows !== undefined && { maxHeight: query.rows }),
+    ...(query.region !== undefined && { region: parseRegion(query.region, rows, columns) }),
+  }
+}
+
+function parseRegion(text: string, rows: number, columns: number): NonNullable<PictureOptions['region']> {
+  const [left = -1, top = -1, right = -1, bottom = -1, ...more] = text.split(',').map((part) => Number(part))
+  const sane = more.length === 0 && [left, top, right, bottom].every((part) => part >= 0 && part <= 1) && right > left && bottom > top
+  if (!sane) throw new Problem('request/invalid', { what: 'query', issues: [{ path: 'region', message: 'x1,y1,x2,y2, each from 0 to 1' }] })
+  return { left: left * columns, top: top * rows, width: (right - left) * columns, height: (bottom - top) * rows }
+}
