@@ -119,7 +119,7 @@ export async function until(what: string, condition: () => boolean | Promise<boo
   const deadline = Date.now() + timeoutMs
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`never happened: ${what}`)
-    await delay(20)
+    await delay(3)
   }
 }
 
