@@ -1,8 +1,9 @@
-import { cache, Enums, eventTarget, getShouldUseCPURendering, imageLoader, init as initCore, metaData, RenderingEngine, utilities, type Types } from '@cornerstonejs/core'
+import { cache, Enums, eventTarget, getShouldUseCPURendering, imageLoader, init as initCore, RenderingEngine, utilities, type Types } from '@cornerstonejs/core'
 import dicomImageLoader from '@cornerstonejs/dicom-image-loader'
 import { ApiProblem } from 'page-kit'
-import type { Dataset } from '../dicomweb/dataset.ts'
+import { tags, text, type Dataset } from '../dicomweb/dataset.ts'
 import { imageIdOf } from '../dicomweb/frame-url.ts'
+import { withPalette } from '../dicomweb/palette.ts'
 import { SeriesLoader } from '../loading/series-loader.ts'
 import { detailsOfAnswer, undecodable } from '../problem/answer-details.ts'
 import type { ImageFrame } from '../series/image-frame.ts'
@@ -68,7 +69,12 @@ export class Engine {
     const requestType = urgency === 'now' ? Enums.RequestType.Interaction : Enums.RequestType.Prefetch
     const options = { requestType, priority: urgency === 'now' ? -5 : 5, useRGBA: getShouldUseCPURendering() }
     try {
-      return await imageLoader.loadAndCacheImage(imageId, options)
+      const known = cache.getImageLoadObject(imageId)
+      if (known) return await known.promise
+      const promise = imageLoader.loadImage(imageId, options)
+      // The cache rejects beside the picture itself; whoever asked hears it from the picture.
+      cache.putImageLoadObject(imageId, { promise }).catch(() => undefined)
+      return await promise
     } catch (error) {
       throw problemOfLoading(error)
     }
@@ -111,22 +117,14 @@ export class Engine {
     await utilities.loadImageToCanvas({ canvas, imageId, thumbnail: true, useCPURendering: getShouldUseCPURendering() })
     canvas.style.removeProperty('width')
     canvas.style.removeProperty('height')
+    if (text(frame.dataset, tags.photometricInterpretation) === 'MONOCHROME1') canvas.style.filter = 'invert(1)'
   }
 
-  /** Modality rescaled minimum and maximum of a loaded picture. */
-  rangeOf(imageId: string): { lower: number; upper: number } | undefined {
-    const image = cache.getImage(imageId)
-    return image && { lower: image.minPixelValue, upper: image.maxPixelValue }
-  }
-
-  photometricOf(imageId: string): string {
-    return metaData.get('imagePixelModule', imageId)?.photometricInterpretation ?? ''
-  }
 }
 
 /** The loader writes notes into the metadata it is given, so it gets its own copy of the top level. */
 function addMetadata(imageId: string, dataset: Dataset): void {
-  dicomImageLoader.wadors.metaDataManager.add(imageId, { ...dataset } as unknown as Parameters<typeof dicomImageLoader.wadors.metaDataManager.add>[1])
+  dicomImageLoader.wadors.metaDataManager.add(imageId, withPalette(dataset) as unknown as Parameters<typeof dicomImageLoader.wadors.metaDataManager.add>[1])
 }
 
 function problemOfLoading(error: unknown): ApiProblem {
