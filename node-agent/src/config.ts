@@ -47,6 +47,8 @@ export const NodeConfig = z.strictObject({
     .strictObject({
       /** Written to images received before this hospital has joined a region (FED-20); afterwards the region's own identifier counts. */
       id: RegionId.prefault('unassigned'),
+      /** How this hospital reaches the region's NATS, if not by the address the hub tells: through a relay or a gate of its own. */
+      natsUrl: z.string().regex(/^(?:nats|tls|wss?):\/\//, 'nats://host:port').optional(),
       heartbeatMs: z.number().int().min(200).max(600_000).default(5_000),
       /** How long joining waits for each answer of the platform. */
       requestTimeoutMs: z.number().int().min(500).max(120_000).default(10_000),

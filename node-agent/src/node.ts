@@ -12,6 +12,9 @@ import { Consults } from './consult/consults.ts'
 import { taskViewOf } from './consult/consult.ts'
 import { addConsultRoutes } from './consult/routes.ts'
 import { consultsOfStudy, newestOfExams, studiesOfOpenConsults } from './consult/store.ts'
+import { createRenderer } from './dicom/render/renderer.ts'
+import { mountDicomWeb } from './dicomweb/routes.ts'
+import { mountWadoUri } from './wado-uri/routes.ts'
 import { Forwarder } from './dicom-node/forward.ts'
 import { addDicomNodeRoutes } from './dicom-node/routes.ts'
 import { dicomNodeMigrations, isAllowedCaller } from './dicom-node/store.ts'
@@ -83,6 +86,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     db, log, metrics, hospitalId, announce,
     hospitalName: hospital.name,
     keyFolder: join(dataFolder, 'keys'),
+    natsUrl: settings.region.natsUrl,
     heartbeatMs: settings.region.heartbeatMs,
     requestTimeoutMs: settings.region.requestTimeoutMs,
     version: VERSION,
@@ -130,6 +134,9 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   addRegionRoutes(face, region)
   addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, log })
   const studies = new NodeStudySource({ db, access, inHospital, regional, transfers, consults, regionId })
+  const renderer = createRenderer({ log })
+  mountDicomWeb(face, { source: studies, renderer })
+  mountWadoUri(face, { source: studies, renderer })
   addPages(face, settings, region, inHospital.freeBytes.bind(inHospital))
 
   await intake.start()
@@ -163,6 +170,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await region.stop()
     await consults.stop()
     await intake.stop()
+    await renderer.close()
     await inHospital.close()
     await regional.close()
     await db.close()

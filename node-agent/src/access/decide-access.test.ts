@@ -8,8 +8,9 @@ describe('people and exams of their own hospital', () => {
   it('lets a doctor see an exam of the own hospital', () => {
     expect(decideAccess(aRequest())).toEqual({ allowed: true, because: 'own-exam' })
   })
-  it('shows patients to no administrator', () => {
-    for (const doing of ['list', 'read', 'view', 'change', 'apply', 'store', 'export'] as const) {
+  it('lets an administrator keep the register, but neither see images nor write in a report', () => {
+    expect(codeOf(decideAccess(aRequest({ doing: 'register', asker: { kind: 'user', userId: 'u0', roles: ['admin'] } })))).toBe('allowed: own-exam')
+    for (const doing of ['view', 'change', 'apply', 'store', 'export'] as const) {
       expect(codeOf(decideAccess(aRequest({ doing, asker: { kind: 'user', userId: 'u0', roles: ['admin'] } })))).toBe('access/forbidden')
     }
   })
@@ -43,7 +44,7 @@ describe('experts and exams of another hospital', () => {
     expect(codeOf(decideAccess(anExpertRequest({ tasks: [aTask({ holder: heldAt(C), state: 'cancelled' })] })))).toBe('access/no-grant')
   })
   it('lets nobody export or change an entrusted exam', () => {
-    for (const doing of ['export', 'change', 'apply', 'store'] as const) expect(codeOf(decideAccess(anExpertRequest({ doing })))).toBe('access/forbidden')
+    for (const doing of ['export', 'register', 'change', 'apply', 'store'] as const) expect(codeOf(decideAccess(anExpertRequest({ doing })))).toBe('access/forbidden')
   })
   it('shows the people of a data centre nothing of what passes through it', () => {
     const tasks = [aTask({ offeredTo: [C] })]

@@ -14,8 +14,8 @@ export interface PresentedGrant {
   readonly genuine: boolean
 }
 
-/** `list`: a row in a list; `read`: texts of the exam; `view`: images; `change`, `apply` (会诊申请) and `store` need the exam to be ours. */
-export type Doing = 'list' | 'read' | 'view' | 'export' | 'change' | 'apply' | 'store'
+/** `list`: a row in a list; `read`: texts of the exam; `view`: images; `register` (登记), `change`, `apply` (会诊申请) and `store` need the exam to be ours. */
+export type Doing = 'list' | 'read' | 'view' | 'export' | 'register' | 'change' | 'apply' | 'store'
 
 /** Why the asker wants it; a hospital's purpose must be the one its grant was given for. */
 export type Purpose = 'treatment' | 'consultation' | 'coread'
@@ -43,12 +43,13 @@ export type AccessDecision =
   | { readonly allowed: true; readonly because: 'own-exam' | 'task' | 'grant' | 'dicom-node' }
   | { readonly allowed: false; readonly code: ProblemCode; readonly facts: ProblemFacts }
 
-/** What a person may do with exams of the own hospital. Administrators configure; they see no patients. */
+/** What a person may do with exams of the own hospital. An administrator also keeps the register, but sees no images and writes no reports. */
 const withOwnExams: Readonly<Record<Doing, readonly NodeRole[]>> = {
-  list: ['doctor', 'expert', 'technician'],
-  read: ['doctor', 'expert', 'technician'],
+  list: ['doctor', 'expert', 'technician', 'admin'],
+  read: ['doctor', 'expert', 'technician', 'admin'],
   view: ['doctor', 'expert', 'technician'],
   export: ['doctor', 'expert', 'technician'],
+  register: ['technician', 'admin'],
   change: ['doctor', 'technician'],
   apply: ['doctor'],
   store: ['doctor', 'technician'],
@@ -60,6 +61,7 @@ const withEntrustedExams: Readonly<Record<Doing, readonly NodeRole[]>> = {
   read: ['expert'],
   view: ['expert'],
   export: [],
+  register: [],
   change: [],
   apply: [],
   store: [],

@@ -1,9 +1,9 @@
 import type { Database, HttpFace } from 'service-kit'
-import { ExamChange, ExamDetail, ExamRow, Page, Problem, RegionId, StudyInstanceUid, type EpochMs, type HospitalId, type LiveEvent, type TaskId } from 'specs'
+import { ExamChange, ExamDetail, ExamRegistration, ExamRow, Page, Problem, RegionId, StudyInstanceUid, type EpochMs, type HospitalId, type LiveEvent, type TaskId } from 'specs'
 import { z } from 'zod'
 import type { AccessControl } from '../access/access-control.ts'
 import type { Exam } from './exam.ts'
-import { changeExam, findExam, findExamOfStudy, listExams } from './store.ts'
+import { changeExam, findExam, findExamOfStudy, listExams, registerExam } from './store.ts'
 
 export interface ExamRoutes {
   readonly db: Database
@@ -15,7 +15,7 @@ export interface ExamRoutes {
   readonly now?: () => EpochMs
 }
 
-const clinicians = ['doctor', 'expert', 'technician'] as const
+const readers = ['doctor', 'expert', 'technician', 'admin'] as const
 const ListQuery = z.object({
   text: z.string().trim().max(100).optional(),
   modality: z.string().trim().max(16).optional(),
@@ -36,7 +36,7 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
   }
   const own = (study?: StudyInstanceUid) => ({ owner: hospitalId, study, kept: 'in-hospital' }) as const
 
-  face.route({ method: 'GET', path: '/api/exams', summary: 'Exams of this hospital, newest first', allow: clinicians, query: ListQuery, answer: Page(ExamRow) }, async ({ user, query }) => {
+  face.route({ method: 'GET', path: '/api/exams', summary: 'Exams of this hospital, newest first', allow: readers, query: ListQuery, answer: Page(ExamRow) }, async ({ user, query }) => {
     await access.admitUser(user, 'list', own())
     const [receivedAt, examId] = query.after?.split('_') ?? []
     const { rows, total } = await listExams(db, { ...query, after: receivedAt && examId ? { receivedAt: Number(receivedAt), examId } : undefined })
@@ -44,19 +44,28 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
     return { rows: await rowsOf(parts, rows), total, next: last ? `${last.receivedAt}_${last.examId}` : null }
   })
   face.route(
-    { method: 'GET', path: '/api/exams/by-study/:studyUid', summary: 'The exam of a study', allow: clinicians, params: z.object({ studyUid: StudyInstanceUid }), answer: ExamDetail },
+    { method: 'GET', path: '/api/exams/by-study/:studyUid', summary: 'The exam of a study', allow: readers, params: z.object({ studyUid: StudyInstanceUid }), answer: ExamDetail },
     async ({ user, params: { studyUid } }) => {
       await access.admitUser(user, 'read', own(studyUid))
       return detailOf(await findExamOfStudy(db, studyUid), { studyInstanceUid: studyUid })
     },
   )
+  face.route(
+    { method: 'POST', path: '/api/exams', summary: 'Register an exam, usually before its images arrive', allow: ['technician', 'admin'], body: ExamRegistration, answer: ExamDetail },
+    async ({ user, body }) => {
+      await access.admitUser(user, 'register', own())
+      const examId = await db.write((tx) => registerExam(tx, body, now()))
+      announce({ type: 'exam', examId })
+      return { status: 201, body: await detailOf(await findExam(db, examId), { examId }) }
+    },
+  )
   const params = z.object({ examId: z.string().min(1).max(64) })
-  face.route({ method: 'GET', path: '/api/exams/:examId', summary: 'One exam', allow: clinicians, params, answer: ExamDetail }, async ({ user, params: { examId } }) => {
+  face.route({ method: 'GET', path: '/api/exams/:examId', summary: 'One exam', allow: readers, params, answer: ExamDetail }, async ({ user, params: { examId } }) => {
     await access.admitUser(user, 'read', own())
     return detailOf(await findExam(db, examId), { examId })
   })
   face.route(
-    { method: 'PATCH', path: '/api/exams/:examId', summary: 'Change history or report', allow: clinicians, params, body: ExamChange, answer: ExamDetail },
+    { method: 'PATCH', path: '/api/exams/:examId', summary: 'Change history or report', allow: readers, params, body: ExamChange, answer: ExamDetail },
     async ({ user, params: { examId }, body }) => {
       await access.admitUser(user, 'change', own())
       const isChanged = await db.write((tx) => changeExam(tx, examId, body, now()))

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Migration, Queries, Transaction } from 'service-kit'
-import type { EpochMs, ExamChange, StudyInstanceUid } from 'specs'
+import { Problem, type EpochMs, type ExamChange, type ExamRegistration, type StudyInstanceUid } from 'specs'
+import type { z } from 'zod'
 import type { StudyRow } from '../archive/archive.ts'
-import { decideExam, factsOfStudy, type Exam } from './exam.ts'
+import { ageAt, decideExam, factsOfStudy, type Exam } from './exam.ts'
 
 export const examMigrations: readonly Migration[] = [
   {
@@ -91,16 +92,36 @@ export async function recordStudy(tx: Transaction, study: StudyRow, now: EpochMs
     if (match.kind === 'linked') await completeFacts(tx, match.examId, study)
     return match.examId
   }
-  const facts = factsOfStudy(study)
+  const texts = { clinicalHistory: '', reportFindings: '', reportImpression: '' }
+  const exam = { ...factsOfStudy(study), ...texts, examId: randomUUID(), studyInstanceUid: study.studyInstanceUid, receivedAt: study.receivedAt, updatedAt: now }
+  await insertExam(tx, { ...exam, seriesCount: study.seriesCount, instanceCount: study.instanceCount, sizeBytes: study.sizeBytes })
+  return exam.examId
+}
+
+/**
+ * 登记. What the register says of the patient counts from then on; images that came before are found by their study or
+ * accession number.
+ * @throws {Problem} exam/exists when the accession number or the study is registered already.
+ */
+export async function registerExam(tx: Transaction, registration: z.output<typeof ExamRegistration>, now: EpochMs): Promise<string> {
+  const { accessionNumber, studyInstanceUid } = registration
+  const known = (await findExamByAccession(tx, accessionNumber)) ?? (studyInstanceUid === null ? undefined : await findExamOfStudy(tx, studyInstanceUid))
+  if (known) throw new Problem('exam/exists', { examId: known.examId })
   const examId = randomUUID()
+  const patientAge = ageAt(registration.patientBirthDate.replaceAll('-', ''), registration.studyDate.replaceAll('-', ''))
+  await insertExam(tx, { ...registration, patientAge, examId, seriesCount: 0, instanceCount: 0, sizeBytes: 0, receivedAt: now, updatedAt: now })
+  return examId
+}
+
+async function insertExam(tx: Transaction, exam: Exam): Promise<void> {
   await tx.run(
     `INSERT INTO exam (exam_id, accession_number, patient_id, patient_name, patient_sex, patient_birth_date, patient_age, modality, body_part, description,
       study_date, study_time, study_instance_uid, series_count, instance_count, size_bytes, clinical_history, report_findings, report_impression, received_at, updated_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, '', '', '', $17, $18)`,
-    [examId, facts.accessionNumber, facts.patientId, facts.patientName, facts.patientSex, facts.patientBirthDate, facts.patientAge, facts.modality,
-      facts.bodyPart, facts.description, facts.studyDate, facts.studyTime, study.studyInstanceUid, ...counts, study.receivedAt, now], // prettier-ignore
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`,
+    [exam.examId, exam.accessionNumber, exam.patientId, exam.patientName, exam.patientSex, exam.patientBirthDate, exam.patientAge, exam.modality, exam.bodyPart,
+      exam.description, exam.studyDate, exam.studyTime, exam.studyInstanceUid, exam.seriesCount, exam.instanceCount, exam.sizeBytes, exam.clinicalHistory,
+      exam.reportFindings, exam.reportImpression, exam.receivedAt, exam.updatedAt], // prettier-ignore
   )
-  return examId
 }
 
 /** A scout or a structured report may arrive first; what the exam still lacks is taken from later images. */

@@ -1,19 +1,29 @@
 import type { HttpFace } from 'service-kit'
-import { HospitalConfig, ProcessorChoice, RegionId, type HospitalId } from 'specs'
+import { HospitalConfig, HospitalKind, ProcessorChoice, RegionId, type HospitalId } from 'specs'
 import { z } from 'zod'
 import type { Region } from '../region/region.ts'
 
-const OwnHospital = z.object({ id: z.string(), name: z.string(), regionId: RegionId.nullable(), regionName: z.string().nullable(), hospital: HospitalConfig.nullable(), roles: z.array(z.string()) })
+const OwnHospital = HospitalConfig.pick({ kinds: true, taskTypes: true, flowModes: true }).extend({
+  id: z.string(),
+  name: z.string(),
+  code: z.string().nullable(),
+  regionId: RegionId.nullable(),
+  regionName: z.string().nullable(),
+  kinds: z.array(HospitalKind),
+})
 
 /** Who we are, and whom a doctor may ask. */
 export function addHospitalRoutes(face: HttpFace, { region, hospitalId }: { region: Region; hospitalId: HospitalId }): void {
-  face.route({ method: 'GET', path: '/api/hospital', summary: 'This hospital as the region knows it', allow: 'signed-in', answer: OwnHospital }, ({ user }) => ({
+  face.route({ method: 'GET', path: '/api/hospital', summary: 'This hospital as the region knows it', allow: 'signed-in', answer: OwnHospital }, () => ({
     id: hospitalId,
     name: region.nameOf(hospitalId),
+    code: region.hospital?.code ?? null,
     regionId: region.regionId ?? null,
     regionName: region.membership?.regionName ?? null,
-    hospital: region.hospital ?? null,
-    roles: user.roles,
+    // What a hospital may do is the region's to say; before that it keeps its own archive and asks nobody.
+    kinds: region.hospital?.kinds ?? [],
+    taskTypes: region.hospital?.taskTypes ?? [],
+    flowModes: region.hospital?.flowModes ?? [],
   }))
   face.route(
     { method: 'GET', path: '/api/processors', summary: 'Hospitals that can be asked, and data centres', allow: 'signed-in', answer: z.array(ProcessorChoice) },

@@ -30,6 +30,8 @@ export interface RegionParts {
   readonly hospitalName: string
   /** Private keys and credentials. */
   readonly keyFolder: string
+  /** Instead of the address that the hub tells, when this hospital reaches NATS another way. */
+  readonly natsUrl?: string | undefined
   readonly heartbeatMs: number
   readonly requestTimeoutMs: number
   readonly version: string
@@ -182,7 +184,7 @@ export class Region {
     const link = await createNodeLink({
       db, log, metrics, version, hospitalId, heartbeatMs, identity, trust, hubCertificate,
       regionId: membership.regionId,
-      natsUrl: membership.natsUrl,
+      natsUrl: this.#parts.natsUrl ?? membership.natsUrl,
       natsCredentials: secrets.natsCredentials,
       certificateOf: (party) => this.#certificateOf(party),
       statusOf: async () => ({ ...(await this.#parts.statusOf()), ...(await link.counts()), address: this.hospital?.agentAddress ?? '' }),
@@ -237,7 +239,8 @@ export class Region {
       return { state: 'not-joined', ...nothing, pendingMessages: 0, refusedMessages: 0 }
     }
     const { membership, link, identity } = connected
-    const { regionId, regionName, hubUrl, natsUrl, hospital } = membership
+    const { regionId, regionName, hubUrl, hospital } = membership
+    const natsUrl = this.#parts.natsUrl ?? membership.natsUrl
     const { state, since, lastSyncAt, problem } = link.status()
     const certificateExpires = parseCertificate(identity.certificateChain[0] ?? '').notAfter
     const told = problem && { code: problem, title: answers[problem].zh }

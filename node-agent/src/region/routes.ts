@@ -1,5 +1,5 @@
 import type { HttpFace } from 'service-kit'
-import { LinkStatus, MessageId, MessageRow, RefusalRow } from 'specs'
+import { LinkStatus, MessageId, MessageRow, Page, RefusalRow } from 'specs'
 import { z } from 'zod'
 import type { Region } from './region.ts'
 
@@ -16,11 +16,13 @@ export function addRegionRoutes(face: HttpFace, region: Region): void {
     },
   )
   const query = z.object({ direction: z.enum(['out', 'in']).optional(), state: z.string().max(20).optional(), limit: z.coerce.number().int().min(1).max(500).default(100) })
-  face.route({ method: 'GET', path: '/api/messages', summary: 'Messages to and from the region, newest first', allow: 'signed-in', query, answer: z.array(MessageRow) }, ({ query: { direction, state, limit } }) =>
-    region.link?.messages({ limit, ...(direction && { direction }), ...(state && { state }) }) ?? [],
+  face.route({ method: 'GET', path: '/api/messages', summary: 'Messages to and from the region, newest first', allow: 'signed-in', query, answer: Page(MessageRow) }, async ({ query: { direction, state, limit } }) =>
+    pageOf((await region.link?.messages({ limit, ...(direction && { direction }), ...(state && { state }) })) ?? []),
   )
-  face.route({ method: 'GET', path: '/api/refusals', summary: 'What was refused at the link, newest first', allow: 'signed-in', answer: z.array(RefusalRow) }, () => region.link?.refusals() ?? [])
+  face.route({ method: 'GET', path: '/api/refusals', summary: 'What was refused at the link, newest first', allow: 'signed-in', answer: Page(RefusalRow) }, async () => pageOf((await region.link?.refusals()) ?? []))
   face.route({ method: 'POST', path: '/api/messages/:id/retry', summary: 'Handle a failed message again', allow: ['admin'], params: z.object({ id: MessageId }) }, async ({ params }) => {
     await region.link?.retry(params.id)
   })
 }
+
+const pageOf = <T>(rows: readonly T[]) => ({ rows, total: rows.length, next: null })

@@ -1,0 +1,206 @@
+import { randomUUID } from 'node:crypto'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { ConsultDetail, ConsultRow, ExamRow, LinkStatus, LiveExam, MessageRow, ProcessorChoice, TransferRow } from 'specs'
+import { unpackFixtures } from '../../../scripts/fixtures.mjs'
+import { identityOf } from '../../../scripts/region/dicom-file.ts'
+import { startLineCutter, type LineCutter } from '../../../service-kit/tests/support/line-cutter.ts'
+import type { ApiUser } from '../../../scripts/region/api.ts'
+import { A, B, C, CENTRE } from '../../src/access/builders.ts'
+import { sendInstances } from '../../src/dimse/scu.ts'
+import { instanceOfFile } from '../../src/dimse/stored-instance.ts'
+import { TestRegion, type TestHospital } from '../support/region.ts'
+
+const soon = { timeout: 20_000, interval: 50 }
+const heads = 93
+const chests = 75
+// Small pieces, so that the 66 KB head slices and 525 KB chest slices need several of them.
+const transfer = { pieceBytes: 65_536, piecesInFlight: 4, retryWaitMs: 100, maxRetryWaitMs: 500, pieceTimeoutMs: 2_000 }
+
+let region: TestRegion
+let line: LineCutter
+let a: TestHospital, b: TestHospital, c: TestHospital, centre: TestHospital
+let doctor: ApiUser, expert: ApiUser, colleague: ApiUser
+
+beforeAll(async () => {
+  region = await TestRegion.start()
+  line = await startLineCutter(region.nats.port)
+  a = await region.add(A, '云溪县人民医院', ['submitter'], { region: { heartbeatMs: 500, natsUrl: line.url } })
+  b = await region.add(B, '青岚市第一医院', ['submitter', 'processor'], { transfer })
+  c = await region.add(C, '澄江省立医院', ['processor'], { transfer })
+  centre = await region.add(CENTRE, '云岭区域影像数据中心', ['data-centre'], { transfer })
+  doctor = await a.signIn('doctor')
+  expert = await c.signIn('expert')
+  colleague = await c.signIn('colleague')
+  await vi.waitFor(async () => {
+    for (const hospital of [a, b, c, centre]) expect((await (await hospital.signIn('admin')).get<LinkStatus>('/api/link')).state).toBe('connected')
+    expect((await doctor.get<ProcessorChoice[]>('/api/processors')).map(({ id }) => id).sort()).toEqual([CENTRE, B, C].sort())
+  }, soon)
+}, 120_000)
+
+afterAll(async () => {
+  await region?.stop()
+  await line?.close()
+})
+
+/** A modality's worth of images by C-STORE; resolves with the exam they became. */
+async function sendStudy(to: TestHospital, set: string, count: number): Promise<ExamRow> {
+  const folder = join(unpackFixtures(set), set)
+  const files = (await readdir(folder)).sort().slice(0, count).map((name) => join(folder, name))
+  const instances = await Promise.all(files.map(async (file) => instanceOfFile(file, await identityOf(file))))
+  const deliveries = await sendInstances({ host: '127.0.0.1', port: to.node.dimsePort, aeTitle: 'TEST' }, instances, { callingAeTitle: 'CT01' })
+  expect(deliveries.filter(({ kind }) => kind === 'failed')).toEqual([])
+  const user = await to.signIn('doctor')
+  return vi.waitFor(async () => {
+    const { rows } = await user.get<{ rows: ExamRow[] }>('/api/exams')
+    const exam = rows.find(({ instanceCount }) => instanceCount === count)
+    if (!exam) throw new Error('no exam yet')
+    return exam
+  }, soon)
+}
+
+interface Wish {
+  mode?: 'push' | 'pull'
+  imagesTo?: 'processor' | 'data-centre' | 'none'
+  target?: object
+}
+
+async function apply(exam: ExamRow, { mode = 'push', imagesTo = mode === 'push' ? 'processor' : 'none', target = { kind: 'hospital', hospitalId: C } }: Wish = {}): Promise<string> {
+  const taskId = randomUUID()
+  await doctor.send('POST', '/api/consults', { taskId, examId: exam.examId, mode, imagesTo, target, urgency: 'routine', question: '颅内有无出血？' })
+  return taskId
+}
+
+const detail = (user: ApiUser, taskId: string) => user.get<ConsultDetail>(`/api/consults/${taskId}`)
+const until = (user: ApiUser, taskId: string, isSo: (consult: ConsultDetail) => boolean) =>
+  vi.waitFor(async () => {
+    const consult = await detail(user, taskId)
+    if (!isSo(consult)) throw new Error(`still ${consult.state}, ${JSON.stringify(consult.images)}, ${JSON.stringify(consult.problem)}`)
+    return consult
+  }, soon)
+const command = (user: ApiUser, taskId: string, name: string, body: object = {}) => user.send<ConsultRow>('POST', `/api/consults/${taskId}/${name}`, body)
+const steps = (consult: ConsultDetail) => consult.events.map(({ type }) => type)
+
+async function metadataOf(user: ApiUser, study: string): Promise<Record<string, { Value?: unknown[] }>[]> {
+  const answer = await user.raw(`/dicom-web/studies/${study}/metadata`, { headers: { accept: 'application/dicom+json' } })
+  expect(answer.status).toBe(200)
+  return (await answer.json()) as Record<string, { Value?: unknown[] }>[]
+}
+const valueOf = (instance: Record<string, { Value?: unknown[] }> | undefined, tag: string) => String(instance?.[tag]?.Value?.[0])
+
+describe('a hospital and an expert hospital in one region', () => {
+  it('refuse what a node without leave may not do, and know nothing of tasks that do not exist', async () => {
+    await expect(detail(expert, randomUUID())).rejects.toMatchObject({ code: 'consult/unknown-task' })
+    await expect((await b.signIn('doctor')).send('POST', '/api/consults', { taskId: randomUUID(), examId: 'none', mode: 'pull', imagesTo: 'none', target: { kind: 'pool' }, urgency: 'routine', question: '?' })).rejects.toMatchObject({ code: 'exam/unknown' })
+    expect((await fetch(`${c.url}/dicom-web/studies/1.2.3/metadata`)).status).toBe(401)
+  })
+
+  it('push: request and images arrive without any action there; the opinion and key images come back', async () => {
+    // CON-01, CON-09, CON-10, FED-10, FED-15, AGT-06, AGT-07
+    const exam = await sendStudy(a, 'ct-head-tiny', heads)
+    const taskId = await apply(exam)
+    const arrived = await until(expert, taskId, (consult) => consult.images.state === 'complete')
+    expect(arrived).toMatchObject({ side: 'processor', state: 'submitted', submitterName: '云溪县人民医院', question: '颅内有无出血？', regionId: 'yunling', images: { held: heads, total: heads } })
+    expect(arrived.request?.exam.accessionNumber).toBe(exam.accessionNumber)
+
+    await command(expert, taskId, 'claim')
+    await expect(command(colleague, taskId, 'claim')).rejects.toMatchObject({ status: 409, code: 'consult/held' }) // COR-15
+    await command(expert, taskId, 'start')
+    const study = exam.studyInstanceUid ?? ''
+    const [first, second] = await metadataOf(expert, study)
+    const keyImages = [first, second].map((instance) => ({ studyInstanceUid: study, seriesInstanceUid: valueOf(instance, '0020000E'), sopInstanceUid: valueOf(instance, '00080018'), sopClassUid: valueOf(instance, '00080016'), note: '出血' }))
+    const draft = { findings: '左侧基底节区高密度影', opinion: '脑出血', advice: '复查', keyImages }
+    const saved = await expert.send<{ revision: number }>('PUT', `/api/consults/${taskId}/draft`, { ...draft, revision: 0 })
+    await expect(expert.send('PUT', `/api/consults/${taskId}/draft`, { ...draft, revision: 0 })).rejects.toMatchObject({ code: 'request/conflict' })
+    await command(expert, taskId, 'sign', { draftRevision: saved.revision, opinion: draft })
+
+    const back = await until(doctor, taskId, (consult) => consult.state === 'returned' && consult.opinionValid !== null)
+    expect(back).toMatchObject({ opinionValid: true, opinion: { text: { opinion: '脑出血', keyImages, signer: { hospitalId: C, name: 'expert' } } } })
+    const ours = await metadataOf(doctor, study)
+    expect(ours.filter((instance) => valueOf(instance, '0020000E') === back.keyImageSeriesInstanceUid).map((instance) => valueOf(instance, '00080060'))).toEqual(['KO'])
+    await command(doctor, taskId, 'read')
+    const [here, there] = [await until(doctor, taskId, ({ state }) => state === 'read'), await until(expert, taskId, ({ state }) => state === 'read')]
+    expect(steps(here)).toEqual(['submitted', 'images-arrived', 'claimed', 'started', 'signed', 'returned', 'read'])
+    expect(there.events).toEqual(here.events)
+    await expect(command(doctor, taskId, 'cancel', { reason: '太晚' })).rejects.toMatchObject({ code: 'consult/already-signed' }) // CON-20
+  })
+
+  it('pull: nothing moves before an expert opens the case; then images come as they are asked for and stay', async () => {
+    // CON-11, CON-12, FED-10, AGT-08, AGT-10
+    const exam = await sendStudy(a, 'ct-chest', chests)
+    const taskId = await apply(exam, { mode: 'pull' })
+    const offered = await until(expert, taskId, ({ state }) => state === 'submitted')
+    expect(offered.images).toMatchObject({ held: 0, state: 'none' })
+    const list = await expert.get<{ rows: ConsultRow[] }>(`/api/consults?side=processor&state=submitted&hospital=${A}&modality=CT`)
+    expect(list.rows.map((row) => row.taskId)).toEqual([taskId])
+
+    await doctor.send('PATCH', `/api/exams/${exam.examId}`, { clinicalHistory: '咳嗽三周，痰中带血' })
+    expect(await expert.get<LiveExam>(`/api/consults/${taskId}/exam`)).toMatchObject({ source: 'live', exam: { clinicalHistory: '咳嗽三周，痰中带血' } })
+
+    const study = exam.studyInstanceUid ?? ''
+    const instances = await metadataOf(expert, study)
+    expect(instances).toHaveLength(chests)
+    const last = instances.at(-1)
+    const path = `/dicom-web/studies/${study}/series/${valueOf(last, '0020000E')}/instances/${valueOf(last, '00080018')}`
+    const image = await expert.raw(path, { headers: { accept: 'multipart/related; type="application/dicom"; transfer-syntax=*' } })
+    expect(image.status).toBe(200)
+    const original = await doctor.raw(path, { headers: { accept: 'multipart/related; type="application/dicom"; transfer-syntax=*' } })
+    const bytes = async (answer: Response) => Buffer.from(await answer.arrayBuffer()).subarray(200, -200)
+    expect((await bytes(image)).equals(await bytes(original))).toBe(true)
+    await until(expert, taskId, ({ images }) => images.state === 'complete')
+    expect((await (await b.signIn('expert')).raw(path)).status).toBe(404) // nobody told B of it
+    await command(doctor, taskId, 'cancel', { reason: '患者转院' })
+    await until(expert, taskId, ({ state }) => state === 'cancelled')
+    expect((await expert.get<{ rows: ConsultRow[] }>('/api/consults?side=processor')).rows.map((row) => row.taskId)).not.toContain(taskId) // CON-20
+    expect((await expert.raw(path)).status).toBe(403)
+    await expect(expert.get(`/api/consults/${taskId}/exam`)).rejects.toMatchObject({ status: 403 })
+  })
+
+  it('goes on at the byte where it stopped after the line was cut and the receiver restarted', async () => {
+    // AGT-15, AGT-16, FED-04
+    const { rows } = await doctor.get<{ rows: ExamRow[] }>('/api/exams')
+    const exam = rows.find(({ instanceCount }) => instanceCount === chests)
+    if (!exam) throw new Error('the chest is gone')
+    const receiver = await b.signIn('expert')
+    const taskId = await apply(exam, { target: { kind: 'hospital', hospitalId: B } })
+    await vi.waitFor(async () => expect((await detail(receiver, taskId)).images.held).toBeGreaterThan(5), { timeout: 20_000, interval: 10 })
+    line.cut()
+    await b.stop()
+    await b.startAgain()
+    const again = await b.signIn('expert')
+    const stopped = await detail(again, taskId)
+    expect(stopped.images.held).toBeGreaterThan(5)
+    expect(stopped.images.held).toBeLessThan(chests)
+    const asked = await apply(exam, { mode: 'pull' }) // the doctor goes on working meanwhile
+    expect((await detail(doctor, asked)).state).toBe('queued')
+    line.restore()
+    await until(again, taskId, ({ images }) => images.state === 'complete')
+    await until(doctor, taskId, (consult) => steps(consult).includes('images-arrived'))
+    await until(doctor, asked, ({ state }) => state === 'submitted')
+    expect(await metadataOf(again, exam.studyInstanceUid ?? '')).toHaveLength(chests)
+    const { rows: transfers } = await again.get<{ rows: TransferRow[] }>('/api/transfers')
+    expect(transfers).toMatchObject([{ state: 'complete', instancesDone: chests, direction: 'in', owner: A }])
+    const { rows: messages } = await (await a.signIn('admin')).get<{ rows: MessageRow[] }>('/api/messages')
+    expect(messages.filter(({ state }) => state === 'failed')).toEqual([])
+  })
+
+  it('through the data centre: whoever of the pool takes the case gets the images from there, the others lose it', async () => {
+    // CON-10, COR-14, FED-11
+    const { rows } = await doctor.get<{ rows: ExamRow[] }>('/api/exams')
+    const exam = rows.find(({ instanceCount }) => instanceCount === heads + 1) // with the key object of the first opinion
+    if (!exam) throw new Error('the head is gone')
+    const taskId = await apply(exam, { imagesTo: 'data-centre', target: { kind: 'pool' } })
+    const at = await b.signIn('expert')
+    await until(at, taskId, (consult) => steps(consult).includes('images-arrived'))
+    const keeper = await centre.signIn('expert')
+    expect((await keeper.raw(`/dicom-web/studies/${exam.studyInstanceUid}/metadata`)).status).toBe(403)
+    await command(at, taskId, 'claim')
+    await until(at, taskId, ({ images }) => images.state === 'complete')
+    await until(expert, taskId, ({ holder }) => holder?.hospitalId === B)
+    expect((await expert.get<{ rows: ConsultRow[] }>('/api/consults?side=processor')).rows.map((row) => row.taskId)).not.toContain(taskId)
+    expect(await detail(expert, taskId)).toMatchObject({ request: null, question: '', holder: { hospitalId: B } })
+    await expect(command(expert, taskId, 'claim')).rejects.toMatchObject({ code: 'consult/held' })
+    await expect(command(expert, taskId, 'fetch')).rejects.toMatchObject({ code: 'access/no-grant' })
+  })
+})
