@@ -106,9 +106,10 @@ describe('a hospital whose line is cut and whose process is killed', () => {
   })
 
   it('goes on where it stopped when the receiver is killed in the middle', async () => { // AGT-16
-    const mr = await sendStudy(region, 'hospital-a', 'xa-multiframe', 1)
+    // -xy: storescu proposes JPEG baseline, as the file is stored.
+    const xa = await sendStudy(region, 'hospital-a', 'xa-multiframe', 1, ['-xy'])
     line.cutAfter(600_000)
-    const taskId = await submit(await wang(), { exam: mr, mode: 'push' })
+    const taskId = await submit(await wang(), { exam: xa, mode: 'push' })
     await eventually('the line was cut in the middle', async () => line.isCut)
     await restart('hospital-c')
     line.mend()

@@ -10,8 +10,8 @@ import { eventually } from './region.ts'
 export const fixtureFolder = (set: string) => join(unpackFixtures(set), set)
 
 /** A modality's worth: the study goes to the hospital by C-STORE and becomes an exam. */
-export async function sendStudy(region: Region, hospitalId: string, set: string, count: number): Promise<ExamRow> {
-  await storescu(region.hospital(hospitalId).dicom, fixtureFolder(set))
+export async function sendStudy(region: Region, hospitalId: string, set: string, count: number, storescuOptions: string[] = []): Promise<ExamRow> {
+  await storescu(region.hospital(hospitalId).dicom, fixtureFolder(set), storescuOptions)
   const doctor = await region.signIn(hospitalId, 'admin')
   return eventually(`${set} is an exam of ${hospitalId}`, async () => (await doctor.get<{ rows: ExamRow[] }>('/api/exams')).rows.find((exam) => exam.instanceCount === count))
 }
