@@ -10,6 +10,7 @@ import { openArchive, type ArchiveName } from './archive/archive.ts'
 import { databaseOf, type NodeSettings } from './config.ts'
 import { Consults } from './consult/consults.ts'
 import { taskViewOf } from './consult/consult.ts'
+import { makeKeyObject } from './consult/key-images.ts'
 import { addConsultRoutes } from './consult/routes.ts'
 import { consultsOfStudy, newestOfExams, studiesOfOpenConsults } from './consult/store.ts'
 import { createRenderer } from './dicom/render/renderer.ts'
@@ -122,7 +123,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const owner = new TransferOwner({ hospitalId, line: region.line, inHospital, regional, access, trust: () => region.trust, log, metrics, sessionMs: settings.transfer.sessionMs })
   const consults: Consults = await Consults.open({
     db, log, region, access, hospitalId, inHospital, regional, transfers, announce,
-    makeKeyObject: () => Promise.resolve(undefined),
+    makeKeyObject: makeKeyObject({ archive: regional, organisation: () => region.nameOf(hospitalId) }),
     settings: settings.consult,
   }) // prettier-ignore
   const intake = new ExamIntake({ db, archive: inHospital, log, onChange: (examId) => announce({ type: 'exam', examId }) })

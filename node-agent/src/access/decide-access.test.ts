@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { A, B, C, CENTRE, CHEST, HEAD, NOW, aGrant, aRequest, aTask, anAgentRequest, anExpertRequest, heldAt } from './builders.ts'
+import { TaskId } from 'specs'
+import { A, B, C, CENTRE, CHEST, HEAD, NOW, TASK, aGrant, aRequest, aTask, anAgentRequest, anExpertRequest, heldAt } from './builders.ts'
 import { decideAccess } from './decide-access.ts'
 
 const codeOf = (decision: ReturnType<typeof decideAccess>) => (decision.allowed ? `allowed: ${decision.because}` : decision.code)
@@ -36,6 +37,12 @@ describe('experts and exams of another hospital', () => {
   it('refuses once another hospital holds the task and says which and since when', () => { // COR-15
     const decision = decideAccess(anExpertRequest({ tasks: [aTask({ offeredTo: [B, C], holder: heldAt(B), state: 'accepted' })] }))
     expect(decision).toMatchObject({ allowed: false, code: 'access/no-grant', facts: { heldBy: B, since: NOW - 1_000 } })
+  })
+  it('shows what another hospital was told in its task to nobody who has only an older task of the same study', () => {
+    const old = aTask({ taskId: TaskId.parse('7f1d2c1e-2f4b-4a57-9d0c-0d8f5f0a1b11'), holder: heldAt(C), state: 'read' })
+    const tasks = [old, aTask({ offeredTo: [B, C], holder: heldAt(B), state: 'accepted' })]
+    expect(codeOf(decideAccess(anExpertRequest({ tasks })))).toBe('allowed: task')
+    expect(codeOf(decideAccess(anExpertRequest({ tasks, exam: { owner: A, study: CHEST, taskId: TASK, kept: 'regional' } })))).toBe('access/no-grant')
   })
   it('goes on showing a signed case to the hospital that held it', () => {
     expect(codeOf(decideAccess(anExpertRequest({ tasks: [aTask({ holder: heldAt(C), state: 'returned' })] })))).toBe('allowed: task')

@@ -1,4 +1,4 @@
-import type { EpochMs, Grant, HospitalId, HospitalKind, NodeRole, ProblemCode, ProblemFacts, StudyInstanceUid } from 'specs'
+import type { EpochMs, Grant, HospitalId, HospitalKind, NodeRole, ProblemCode, ProblemFacts, StudyInstanceUid, TaskId } from 'specs'
 import { decideGrant, type GrantStanding } from './grant.ts'
 import type { TaskView } from './task-view.ts'
 
@@ -29,6 +29,8 @@ export interface AccessRequest {
     readonly owner: HospitalId
     /** Undefined: the question is about the kind of thing in general (may this person list at all?). */
     readonly study?: StudyInstanceUid | undefined
+    /** The question is about what one task says of it: then no other task entitles. */
+    readonly taskId?: TaskId | undefined
     /** The archive that keeps or would keep it. */
     readonly kept: 'in-hospital' | 'regional'
   }
@@ -94,7 +96,8 @@ function decideForUser(request: AccessRequest, roles: readonly NodeRole[]): Acce
   const study = exam.study
   // A list of entrusted exams holds only rows that were each asked for by study.
   if (study === undefined) return doing === 'list' ? { allowed: true, because: 'task' } : refused('access/forbidden', { doing })
-  const named = request.tasks.filter((task) => task.studyInstanceUids.includes(study) && task.submitter === exam.owner)
+  const isMeant = (task: TaskView) => exam.taskId === undefined || task.taskId === exam.taskId
+  const named = request.tasks.filter((task) => task.studyInstanceUids.includes(study) && task.submitter === exam.owner && isMeant(task))
   if (named.some((task) => isEntrustedTo(task, here.hospitalId))) return { allowed: true, because: 'task' }
   const elsewhere = named.find((task) => task.holder !== null && task.holder.hospitalId !== here.hospitalId)
   if (elsewhere?.holder) return refused('access/no-grant', { taskId: elsewhere.taskId, heldBy: elsewhere.holder.hospitalId, since: elsewhere.holder.since })

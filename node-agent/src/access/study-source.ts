@@ -3,11 +3,12 @@ import { isProblem, Problem, type RegionId } from 'specs'
 import type { Archive } from '../archive/archive.ts'
 import type { Consult } from '../consult/consult.ts'
 import type { Consults } from '../consult/consults.ts'
+import { knownOf } from '../consult/key-images.ts'
 import { consultsOfStudy } from '../consult/store.ts'
 import { archiveStudyAccess } from '../dicomweb/local-study.ts'
 import type { StudyAccess, StudySource, Viewer } from '../dicomweb/study-source.ts'
 import type { TransferEngine } from '../transfer/engine.ts'
-import { RemoteStudyAccess, type KnownStudy } from '../transfer/remote-study.ts'
+import { RemoteStudyAccess } from '../transfer/remote-study.ts'
 import { noteOpened } from '../transfer/store.ts'
 import type { AccessControl } from './access-control.ts'
 
@@ -89,21 +90,5 @@ export class NodeStudySource implements StudySource {
     const job = await transfers.jobOfStudy(studyInstanceUid, consult.submitter)
     if (!job) throw new Problem('archive/unknown-study', { studyInstanceUid })
     return job
-  }
-}
-
-/** The exam came with the request; dates back in the form of DICOM. */
-function knownOf({ request, facts }: Consult): KnownStudy {
-  const exam = request?.exam
-  const digits = (text: string | undefined) => (text ?? '').replace(/\D/g, '')
-  return {
-    patientId: exam?.patient.id ?? '',
-    patientName: exam?.patient.name ?? facts.patientLabel,
-    patientSex: exam?.patient.sex ?? '',
-    patientBirthDate: digits(exam?.patient.birthDate),
-    accessionNumber: exam?.accessionNumber ?? '',
-    studyDate: digits(exam?.studyDate),
-    studyTime: digits(exam?.studyTime),
-    studyDescription: exam?.description ?? '',
   }
 }

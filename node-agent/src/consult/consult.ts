@@ -12,7 +12,7 @@ import type {
   RegionId,
   TaskId,
 } from 'specs'
-import { isEntrustedTo } from '../access/decide-access.ts'
+import { isEntrustedTo, type AccessRequest } from '../access/decide-access.ts'
 import type { TaskView } from '../access/task-view.ts'
 
 /** submitter: our request; processor: offered to us or held by us; data-centre: its images pass through us. */
@@ -124,4 +124,10 @@ export function taskViewOf(consult: Consult): TaskView {
 /** Whether the row belongs on this hospital's lists: a case taken elsewhere, cancelled or declined leaves the processor's. */
 export function isListed(consult: Consult, hospitalId: HospitalId): boolean {
   return consult.side === 'processor' ? isEntrustedTo(taskViewOf(consult), hospitalId) : true
+}
+
+/** The exam as this task shows it: what decideAccess is asked about. */
+export function examOf(consult: Consult): AccessRequest['exam'] {
+  const { submitter: owner, facts, taskId, side } = consult
+  return { owner, study: facts.studyInstanceUids[0], taskId, kept: side === 'submitter' ? 'in-hospital' : 'regional' }
 }

@@ -10,7 +10,7 @@ import { markAnnounced, unannouncedTasks } from '../transfer/store.ts'
 import { applyForConsult } from './apply.ts'
 import { ConsultArrivals } from './arrivals.ts'
 import { CommandDesk } from './command-desk.ts'
-import { taskViewOf, type Consult } from './consult.ts'
+import { examOf, taskViewOf, type Consult } from './consult.ts'
 import { imagesOf } from './images.ts'
 import { readLiveExam, serveExams } from './live-exam.ts'
 import { OpinionSettling } from './settle.ts'
@@ -165,8 +165,7 @@ export class Consults {
   }
 
   admitReader(user: Person, consult: Consult): Promise<void> {
-    const kept = consult.side === 'submitter' ? 'in-hospital' : 'regional'
-    return this.#parts.access.admitUser(user, 'read', { owner: consult.submitter, study: consult.facts.studyInstanceUids[0], kept })
+    return this.#parts.access.admitUser(user, 'read', examOf(consult))
   }
 
   async #command(user: User, taskId: TaskId, side: Consult['side'], content: (consult: Consult) => Parameters<CommandDesk['post']>[3] | undefined): Promise<ConsultRow> {

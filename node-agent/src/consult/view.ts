@@ -2,7 +2,7 @@ import type { Database, User } from 'service-kit'
 import { answers, isProblemCode, Problem, type ConsultDetail, type ConsultRow, type HospitalId, type ProblemNote } from 'specs'
 import type { AccessControl } from '../access/access-control.ts'
 import type { Region } from '../region/region.ts'
-import type { Consult } from './consult.ts'
+import { examOf, type Consult } from './consult.ts'
 import { findConsult, timelineOf } from './store.ts'
 
 export type ImagesState = ConsultRow['images']
@@ -54,5 +54,5 @@ export async function detailOf(parts: ViewParts, user: User, taskId: Consult['ta
 }
 
 function mayRead({ access }: ViewParts, user: User, consult: Consult): Promise<boolean> {
-  return access.mayUser(user, 'read', { owner: consult.submitter, study: consult.facts.studyInstanceUids[0], kept: consult.side === 'submitter' ? 'in-hospital' : 'regional' })
+  return access.mayUser(user, 'read', examOf(consult))
 }

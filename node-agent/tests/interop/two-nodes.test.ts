@@ -12,7 +12,7 @@ import { sendInstances } from '../../src/dimse/scu.ts'
 import { instanceOfFile } from '../../src/dimse/stored-instance.ts'
 import { TestRegion, type TestHospital } from '../support/region.ts'
 
-const soon = { timeout: 20_000, interval: 50 }
+const soon = { timeout: 40_000, interval: 50 }
 const heads = 93
 const chests = 75
 // Small pieces, so that the 66 KB head slices and 525 KB chest slices need several of them.
