@@ -1,4 +1,16 @@
-import { HUB, HospitalId, inboxPrefix, parseHospitalId, parseWith, services, streams, subjects, SyncReply, SyncRequest } from 'specs'
+import {
+  HUB,
+  HospitalId,
+  inboxPrefix,
+  parseHospitalId,
+  parseWith,
+  Problem,
+  services,
+  streams,
+  subjects,
+  SyncReply,
+  SyncRequest,
+} from 'specs'
 import { GapThrottle } from './gap-throttle.ts'
 import type { Session } from './line.ts'
 import type { HubLink, HubLinkOptions } from './link.ts'
@@ -49,14 +61,17 @@ class HubLinkCore extends LinkCore implements HubLink {
     void readStream(session, {
       stream: streams.toHub(regionId),
       consumer: streams.hubConsumer,
-      onMessage: (message) => {
+      onMessage: async (message) => {
         const sender = HospitalId.safeParse(message.subject.split('.')[3])
+        if (sender.success) return this.receiver.offer(message, sender.data, session)
         // Only hospitals can publish here; whoever is not one had the server's own keys.
-        if (sender.success) this.receiver.offer(message, sender.data, session)
-        else
-          void this.refusalStore
-            .keep({ subject: message.subject, claimedSender: '', raw: message.data, error: sender.error })
-            .then(() => message.ack())
+        await this.refusalStore.keep({
+          subject: message.subject,
+          claimedSender: '',
+          raw: message.data,
+          error: new Problem('envelope/wrong-sender'),
+        })
+        message.ack()
       },
       clock: this.clock,
       log,
@@ -67,10 +82,22 @@ class HubLinkCore extends LinkCore implements HubLink {
 
   async #answerSync(from: HospitalId, request: SyncRequest): Promise<SyncReply> {
     const session = this.line.session
-    if (session) await takeIn(this, session, from, request, { resend: false })
+    if (session) {
+      if (request.missing) await this.#purge(from)
+      await takeIn(this, session, from, request, { resend: false })
+    }
     this.lastSyncAt = this.clock.now()
     await this.#hub.onSync?.(from, request)
     return { ...(await ourPosition(this, from, this.#missingFrom.delete(from))), now: this.clock.now() }
+  }
+
+  /** Copies that wait behind a dead connection would only delay the fresh ones; if they stay, nothing is wrong. */
+  async #purge(hospitalId: HospitalId): Promise<void> {
+    try {
+      await this.#streams?.purgeNode(hospitalId)
+    } catch (error) {
+      this.#hub.log.warn({ err: error, hospitalId }, 'old copies of messages could not be removed')
+    }
   }
 
   #askForMissing(from: HospitalId, last: number): void {

@@ -15,7 +15,7 @@ export interface PublishPort {
 /** Acknowledged together, so that a burst does not wait a round trip each. */
 const batchSize = 64
 /** What JetStream has acknowledged is written down in the calm after a burst; a crash in between only repeats a publication. */
-const markAfterMs = 200
+const markAfterMs = 1_000
 
 /**
  * Publishes the outbox of one peer in the order of its numbers. Closed until both ends have told each other what they

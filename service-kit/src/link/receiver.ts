@@ -23,24 +23,33 @@ export interface ReceiverParts {
   readonly onGap: (from: PartyId, last: number) => void
 }
 
+const waitingAtMost = 256
+
 /** From JetStream's delivery to its acknowledgement; one message of a sender at a time, different senders side by side. */
 export class Receiver {
   readonly #parts: ReceiverParts
   readonly #queues = new Map<PartyId, Promise<void>>()
   readonly #counter
+  #waiting = 0
 
   constructor(parts: ReceiverParts) {
     this.#parts = parts
     this.#counter = parts.metrics.counter('lianpian_link_received_total', 'Messages received, by what became of them', ['outcome'])
   }
 
-  /** @param from whom the channel belongs to. Unacknowledged messages of a session that ends are delivered again in the next. */
-  offer(message: JsMsg, from: PartyId, session: Session): void {
+  /**
+   * @param from whom the channel belongs to. Unacknowledged messages of a session that ends are delivered again in the next.
+   * @returns when there is room for another, which is before this one has been handled.
+   */
+  async offer(message: JsMsg, from: PartyId, session: Session): Promise<void> {
+    this.#waiting += 1
     const queue = (this.#queues.get(from) ?? Promise.resolve()).then(() => this.#untilHandled(message, from, session))
     this.#queues.set(from, queue)
     void queue.then(() => {
+      this.#waiting -= 1
       if (this.#queues.get(from) === queue) this.#queues.delete(from)
     })
+    if (this.#waiting >= waitingAtMost) await Promise.race(this.#queues.values())
   }
 
   /** Waits until nothing is being handled. */

@@ -6,7 +6,8 @@ import type { Session } from './line.ts'
 export interface Reading {
   readonly stream: string
   readonly consumer: string
-  readonly onMessage: (message: JsMsg) => void
+  /** Resolves when there is room for the next one. */
+  readonly onMessage: (message: JsMsg) => Promise<void>
   readonly clock: Clock
   readonly log: Log
 }
@@ -22,9 +23,7 @@ export async function readStream(session: Session, { stream, consumer, onMessage
   while (!session.signal.aborted) {
     try {
       const pull = await client.consumers.get(stream, consumer)
-      // What is delivered and not acknowledged is bounded by the consumer (max_ack_pending), so a slow database holds the flow back.
       const messages = await pull.consume({
-        callback: onMessage,
         max_messages: 100,
         expires: 10_000,
         idle_heartbeat: 5_000,
@@ -32,9 +31,12 @@ export async function readStream(session: Session, { stream, consumer, onMessage
       })
       const end = () => void messages.close()
       session.signal.addEventListener('abort', end)
-      const failure = await messages.closed()
-      session.signal.removeEventListener('abort', end)
-      if (failure) throw failure
+      try {
+        // The iterator asks the server for more only as it is read, so a slow database holds the flow back.
+        for await (const message of messages) await onMessage(message)
+      } finally {
+        session.signal.removeEventListener('abort', end)
+      }
     } catch (error) {
       if (!session.signal.aborted) log.debug({ err: error, stream, consumer }, 'stream not readable yet')
     }

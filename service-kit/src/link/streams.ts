@@ -31,7 +31,7 @@ export class Streams {
     const made = new Streams(await jetstreamManager(nats, { checkAPI: false, timeout: 5_000 }), regionId)
     await made.#ensureStream(streams.toHub(regionId), subjects.allToHub(regionId), maxAgeMs)
     await made.#ensureStream(streams.toNodes(regionId), subjects.allToNodes(regionId), maxAgeMs)
-    await made.#ensureConsumer(streams.toHub(regionId), { durable_name: streams.hubConsumer, max_ack_pending: 1_024 })
+    await made.#ensureConsumer(streams.toHub(regionId), { durable_name: streams.hubConsumer })
     return made
   }
 
@@ -39,8 +39,12 @@ export class Streams {
     await this.#ensureConsumer(streams.toNodes(this.#regionId), {
       durable_name: streams.nodeConsumer(hospitalId),
       filter_subject: subjects.toNode(this.#regionId, hospitalId),
-      max_ack_pending: 256,
     })
+  }
+
+  /** Empties a hospital's queue, because all of it is going to be sent again. */
+  async purgeNode(hospitalId: HospitalId): Promise<void> {
+    await this.#manager.streams.purge(streams.toNodes(this.#regionId), { filter: subjects.toNode(this.#regionId, hospitalId) })
   }
 
   /** Work-queue retention: a message is gone once its receiver has acknowledged it. */
@@ -61,6 +65,7 @@ export class Streams {
     }
   }
 
+  /** No limit of unacknowledged messages: after a few cut lines it would be used up by those that went into dead connections. */
   async #ensureConsumer(stream: string, config: Partial<ConsumerConfig>): Promise<void> {
     await this.#manager.consumers.add(stream, {
       ...config,
@@ -68,6 +73,7 @@ export class Streams {
       deliver_policy: DeliverPolicy.All,
       ack_wait: nanos(30_000),
       max_deliver: -1,
+      max_ack_pending: -1,
     })
   }
 }

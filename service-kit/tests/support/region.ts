@@ -38,8 +38,8 @@ const log = createLog({ name: 'test', level: 'silent' })
 /** Impatient, so that outages of seconds are long. */
 export const testTiming: Partial<Timing> = {
   heartbeatMs: 300,
-  answerTimeoutMs: 700,
-  resendAfterMs: 1_500,
+  answerTimeoutMs: 2_000,
+  resendAfterMs: 3_000,
   reconnectFirstMs: 50,
   reconnectMaxMs: 400,
 }
