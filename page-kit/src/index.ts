@@ -1,6 +1,7 @@
 export { ApiProblem, createApiClient, type ApiClient } from './api/client.ts'
 export { createLiveEvents, type LiveEvents } from './api/live.ts'
 export { pageKey, usePage, type PageContext } from './api/page.ts'
+export { usePhone } from './api/use-phone.ts'
 export { useList, type ListOptions } from './api/use-list.ts'
 export { problemText } from './language/problem-text.ts'
 export { sizeText, timeText } from './language/time-text.ts'

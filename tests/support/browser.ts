@@ -47,5 +47,7 @@ export async function picture(page: Page, name: string): Promise<void> {
   if (!folder) return
   const target = folder.startsWith('/') ? folder : join(root, folder)
   mkdirSync(target, { recursive: true })
-  await page.screenshot({ path: join(target, `${name}.png`) })
+  // Until what slides and fades has arrived.
+  await page.waitForTimeout(600)
+  await page.screenshot({ path: join(target, `${name}.png`), animations: 'disabled' })
 }

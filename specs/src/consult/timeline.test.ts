@@ -6,7 +6,7 @@ const anEvent = (event: Partial<TimelineEvent>) => ({ revision: 1, type: 'submit
 
 describe('the time line of a consultation', () => {
   it('shows applying and being sent as two steps with their own times', () => { // CON-01
-    expect(timelineSteps([anEvent({})]).map(({ type, at }) => [type, at])).toEqual([['applied', 10], ['submitted', 12]])
+    expect(timelineSteps([anEvent({})]).map(({ type, at, hub }) => [type, at, hub])).toEqual([['applied', 10, false], ['submitted', 12, true]])
   })
   it('tells steps of the agent from steps of a person', () => {
     const [step] = timelineSteps([anEvent({ type: 'images-arrived', revision: 2, by: { hospitalId: 'hospital-c', userId: 'agent', name: '院侧代理', agent: true } as TimelineEvent['by'] })])
