@@ -13,7 +13,12 @@ export default defineConfig({
   // Cornerstone and its readers of old formats import Node's names; both packages are their browser builds.
   resolve: { alias: { events: 'events/events.js', url: 'url/url.js', fs: noNode, path: noNode } },
   worker: { format: 'es' },
-  define: { __VUE_OPTIONS_API__: true, __VUE_PROD_DEVTOOLS__: false, __INTLIFY_JIT_COMPILATION__: true, __INTLIFY_DROP_MESSAGE_COMPILER__: false },
+  define: {
+    __VUE_OPTIONS_API__: true,
+    __VUE_PROD_DEVTOOLS__: false,
+    __INTLIFY_JIT_COMPILATION__: true,
+    __INTLIFY_DROP_MESSAGE_COMPILER__: false,
+  },
   build: { target: 'es2022', sourcemap: false, chunkSizeWarningLimit: 5_000 },
   server: { proxy: { '/api': atNode, '/dicom-web': atNode } },
   optimizeDeps: { exclude: ['@cornerstonejs/dicom-image-loader'], include: ['dicom-parser'] },

@@ -8,13 +8,19 @@ const holder = (userId: string) => ({ hospitalId: HospitalId.parse('hospital-c')
 const aTask = (change: Partial<Task> = {}): Task => ({ side: 'processor', state: 'submitted', holder: null, pending: null, ...change })
 
 describe('what an expert may do with a consultation', () => {
-  it('takes an open case, writes only once it is held', () => { // CON-09
+  it('takes an open case, writes only once it is held', () => {
+    // CON-09
     expect(abilitiesOf(aTask(), me)).toMatchObject({ claim: true, write: false, release: false })
     expect(abilitiesOf(aTask({ state: 'accepted', holder: holder('li') }), me)).toMatchObject({ claim: false, write: true, release: true })
   })
 
-  it('sees that somebody else holds the case and cannot write', () => { // COR-15
-    expect(abilitiesOf(aTask({ state: 'started', holder: holder('wang') }), me)).toMatchObject({ write: false, heldByOther: true, release: false })
+  it('sees that somebody else holds the case and cannot write', () => {
+    // COR-15
+    expect(abilitiesOf(aTask({ state: 'started', holder: holder('wang') }), me)).toMatchObject({
+      write: false,
+      heldByOther: true,
+      release: false,
+    })
   })
 
   it('does not press twice while the hub has not answered', () => {

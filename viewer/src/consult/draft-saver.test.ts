@@ -15,7 +15,8 @@ function aSaver(save: (draft: OpinionDraft, revision: number) => Promise<SavedDr
 }
 
 describe('saving an opinion while it is written', () => {
-  it('saves once after the last key, and says when', async () => { // CON-11
+  it('saves once after the last key, and says when', async () => {
+    // CON-11
     const asked: string[] = []
     const { saver, kinds } = aSaver(async (draft, revision) => (asked.push(draft.opinion), saved(draft, revision + 1)))
     saver.change(text('右'))

@@ -1,6 +1,10 @@
 import type { OpinionDraft, SavedDraft } from 'specs'
 
-export type SaveState = { readonly kind: 'saved'; readonly at: number | null } | { readonly kind: 'waiting' } | { readonly kind: 'saving' } | { readonly kind: 'failed'; readonly error: unknown }
+export type SaveState =
+  | { readonly kind: 'saved'; readonly at: number | null }
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'saving' }
+  | { readonly kind: 'failed'; readonly error: unknown }
 
 export interface DraftSaverOptions {
   save(draft: OpinionDraft, revision: number): Promise<SavedDraft>

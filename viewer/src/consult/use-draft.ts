@@ -21,7 +21,10 @@ export function useDraft(taskId: string, api: ConsultApi) {
       const found: SavedDraft = await api.readDraft(taskId)
       const { savedAt: _savedAt, revision: _revision, ...text } = found
       draft.value = text
-      saver = new DraftSaver(found, { save: (text, revision) => api.saveDraft(taskId, text, revision), onState: (next) => (state.value = next) })
+      saver = new DraftSaver(found, {
+        save: (text, revision) => api.saveDraft(taskId, text, revision),
+        onState: (next) => (state.value = next),
+      })
       ;[loaded.value, problem.value] = [true, undefined]
     } catch (error) {
       problem.value = error

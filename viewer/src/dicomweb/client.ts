@@ -17,9 +17,14 @@ export function connectDicomWeb(root: string): DicomWeb {
   const client = new dicomweb.DICOMwebClient({ url: new URL(root, location.href).href, singlepart: 'all', verbose: false })
   return {
     root: new URL(root, location.href).href,
-    listSeries: (studyInstanceUid) => answered(Promise.resolve(client.searchForSeries({ studyInstanceUID: studyInstanceUid, queryParams: { includefield: 'all' } }))),
+    listSeries: (studyInstanceUid) =>
+      answered(Promise.resolve(client.searchForSeries({ studyInstanceUID: studyInstanceUid, queryParams: { includefield: 'all' } }))),
     seriesMetadata: (studyInstanceUid, seriesInstanceUid) =>
-      answered(Promise.resolve(client.retrieveSeriesMetadata({ studyInstanceUID: studyInstanceUid, seriesInstanceUID: seriesInstanceUid, request: {} }))),
+      answered(
+        Promise.resolve(
+          client.retrieveSeriesMetadata({ studyInstanceUID: studyInstanceUid, seriesInstanceUID: seriesInstanceUid, request: {} }),
+        ),
+      ),
   }
 }
 

@@ -130,7 +130,10 @@ export function personName(dataset: Dataset, tag: string): string {
   const value = dataset[tag]?.Value?.[0]
   const groups = typeof value === 'string' ? value.split('=') : isNameGroups(value) ? [value.Alphabetic ?? '', value.Ideographic ?? ''] : []
   const chosen = groups[1]?.trim() || groups[0]?.trim() || ''
-  return chosen.split('^').filter(Boolean).join(/[\u3400-\u9fff]/.test(chosen) ? '' : ' ')
+  return chosen
+    .split('^')
+    .filter(Boolean)
+    .join(/[\u3400-\u9fff]/.test(chosen) ? '' : ' ')
 }
 
 function isNameGroups(value: unknown): value is { Alphabetic?: string; Ideographic?: string } {

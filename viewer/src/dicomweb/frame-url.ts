@@ -10,7 +10,11 @@ export interface FrameAddress {
 
 /** Parts of a path; a UID that could be a path is refused (PS3.5 9.1). */
 function instancePath({ studyInstanceUid, seriesInstanceUid, sopInstanceUid }: Omit<FrameAddress, 'frame'>): string {
-  const [study, series, instance] = [parseStudyInstanceUid(studyInstanceUid), parseSeriesInstanceUid(seriesInstanceUid), parseSopInstanceUid(sopInstanceUid)]
+  const [study, series, instance] = [
+    parseStudyInstanceUid(studyInstanceUid),
+    parseSeriesInstanceUid(seriesInstanceUid),
+    parseSopInstanceUid(sopInstanceUid),
+  ]
   return `studies/${study}/series/${series}/instances/${instance}`
 }
 

@@ -19,9 +19,18 @@ export function cornerText(set: DisplaySet, frame: ImageFrame, identity: Identit
   const kvp = number(dataset, tags.kvp)
   return {
     patient: lines([join(identity.name, identity.sex, identity.age)], [identity.patientId], [identity.birthDate]),
-    exam: lines([text(dataset, tags.institutionName)], [join(identity.studyDate, timeOfDay(text(dataset, tags.studyTime)))], [identity.accessionNumber && `Acc ${identity.accessionNumber}`]),
+    exam: lines(
+      [text(dataset, tags.institutionName)],
+      [join(identity.studyDate, timeOfDay(text(dataset, tags.studyTime)))],
+      [identity.accessionNumber && `Acc ${identity.accessionNumber}`],
+    ),
     image: lines(
-      [join(`${set.modality}${set.seriesNumber === undefined ? '' : ` Se ${set.seriesNumber}`}`, set.kind === 'key-images' ? '' : set.description)],
+      [
+        join(
+          `${set.modality}${set.seriesNumber === undefined ? '' : ` Se ${set.seriesNumber}`}`,
+          set.kind === 'key-images' ? '' : set.description,
+        ),
+      ],
       [join(location === undefined ? '' : `SL ${location.toFixed(1)} mm`, thickness === undefined ? '' : `ST ${thickness.toFixed(1)} mm`)],
       [join(kvp === undefined ? '' : `${kvp} kV`, text(dataset, tags.lossyImageCompression) === '01' ? 'LOSSY' : '')],
     ),

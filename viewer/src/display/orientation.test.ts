@@ -10,10 +10,16 @@ describe('orientation letters', () => {
   })
 
   it('puts A at the left and H on top of a sagittal image', () => {
-    expect(edgeLetters({ kind: 'patient', row: [0, 1, 0], column: [0, 0, -1] }, upright)).toEqual({ left: 'A', right: 'P', top: 'H', bottom: 'F' })
+    expect(edgeLetters({ kind: 'patient', row: [0, 1, 0], column: [0, 0, -1] }, upright)).toEqual({
+      left: 'A',
+      right: 'P',
+      top: 'H',
+      bottom: 'F',
+    })
   })
 
-  it('stays right when the image is mirrored or turned', () => { // VWR-20
+  it('stays right when the image is mirrored or turned', () => {
+    // VWR-20
     expect(edgeLetters(axial, { right: [-1, 0], down: [0, 1] })).toMatchObject({ left: 'L', right: 'R', top: 'A' })
     // a quarter turn clockwise: what pointed up now points right
     expect(edgeLetters(axial, { right: [0, -1], down: [1, 0] })).toEqual({ left: 'P', right: 'A', top: 'R', bottom: 'L' })

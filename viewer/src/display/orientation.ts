@@ -28,7 +28,10 @@ export function imageAxesOf(dataset: Dataset): ImageAxes | undefined {
   const cosines = numbers(dataset, tags.imageOrientation, 6)
   if (cosines) {
     const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = cosines
-    const [row, column]: [Vector, Vector] = [[a, b, c], [d, e, f]]
+    const [row, column]: [Vector, Vector] = [
+      [a, b, c],
+      [d, e, f],
+    ]
     if (length(row) > 0.5 && length(column) > 0.5) return { kind: 'patient', row, column }
   }
   const [row = '', column = ''] = texts(dataset, tags.patientOrientation)
@@ -46,7 +49,11 @@ export function edgeLetters(axes: ImageAxes, screen: ScreenAxes): EdgeLetters {
 export function lettersOfVector(vector: Vector): string {
   const size = length(vector)
   if (size === 0) return ''
-  const names = [['L', 'R'], ['P', 'A'], ['H', 'F']] as const
+  const names = [
+    ['L', 'R'],
+    ['P', 'A'],
+    ['H', 'F'],
+  ] as const
   return vector
     .map((value, index) => ({ share: value / size, names: names[index] ?? names[0] }))
     .filter(({ share }) => Math.abs(share) > 0.26)

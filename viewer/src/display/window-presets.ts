@@ -36,10 +36,14 @@ export function presetsFor(dataset: Dataset): readonly WindowPreset[] {
   const presets: Omit<WindowPreset, 'key'>[] = [{ id: 'image', window: 'image' }]
   if (first) {
     const { center, width } = first.window
-    presets.push({ id: 'contrast', window: { center, width: Math.max(1, width * 0.6) } }, { id: 'soft', window: { center, width: width * 1.6 } })
+    presets.push(
+      { id: 'contrast', window: { center, width: Math.max(1, width * 0.6) } },
+      { id: 'soft', window: { center, width: width * 1.6 } },
+    )
   }
   presets.push({ id: 'full', window: 'full' })
-  for (const [index, { window, explanation }] of own.slice(1).entries()) presets.push({ id: `header-${index + 2}`, window, ...(explanation && { label: explanation }) })
+  for (const [index, { window, explanation }] of own.slice(1).entries())
+    presets.push({ id: `header-${index + 2}`, window, ...(explanation && { label: explanation }) })
   return presets.slice(0, 9).map((preset, index) => ({ ...preset, key: index + 1 }))
 }
 

@@ -35,7 +35,10 @@ function cut(value: number, digits: number): string {
 }
 
 /** What is wrong with typed numbers (VWR-23); `undefined` when they make a window. */
-export function windowInputProblem(center: number, width: number): 'not-a-number' | 'width-out-of-range' | 'center-out-of-range' | undefined {
+export function windowInputProblem(
+  center: number,
+  width: number,
+): 'not-a-number' | 'width-out-of-range' | 'center-out-of-range' | undefined {
   if (!Number.isFinite(center) || !Number.isFinite(width)) return 'not-a-number'
   if (width < 1 || width > 65_536) return 'width-out-of-range'
   if (Math.abs(center) > 65_536) return 'center-out-of-range'

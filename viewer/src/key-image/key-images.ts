@@ -4,7 +4,13 @@ import type { DisplaySet, ImageFrame } from '../series/image-frame.ts'
 /** The frame as a key image; a frame number is named only in a multi-frame instance (PS3.3 Table 10-3). */
 export function keyImageOf(frame: ImageFrame): KeyImage {
   const { studyInstanceUid, seriesInstanceUid, sopInstanceUid, sopClassUid } = frame
-  return KeyImage.parse({ studyInstanceUid, seriesInstanceUid, sopInstanceUid, sopClassUid, ...(frame.isMultiFrame && { frame: frame.frame }) })
+  return KeyImage.parse({
+    studyInstanceUid,
+    seriesInstanceUid,
+    sopInstanceUid,
+    sopClassUid,
+    ...(frame.isMultiFrame && { frame: frame.frame }),
+  })
 }
 
 /** Names a picture in a key image or a Key Object Selection. */
@@ -28,8 +34,8 @@ export function withNote(keys: readonly KeyImage[], index: number, note: string)
   return keys.map((key, at) => {
     if (at !== index) return key
     const { note: _old, ...bare } = key
-    const trimmed = note.trim().slice(0, 200)
-    return trimmed === '' ? bare : { ...bare, note: trimmed }
+    // Kept as typed: a space taken away at once could never be followed by a word.
+    return note.trim() === '' ? bare : { ...bare, note: note.slice(0, 200) }
   })
 }
 
@@ -52,5 +58,14 @@ export function keyImageSet(keys: readonly PictureName[], sets: readonly Display
   }
   const first = frames[0]
   if (!first) return undefined
-  return { id: 'key-images', seriesInstanceUid: first.seriesInstanceUid, modality: 'KO', seriesNumber: undefined, description: '', kind: 'key-images', frames, frameRate: undefined }
+  return {
+    id: 'key-images',
+    seriesInstanceUid: first.seriesInstanceUid,
+    modality: 'KO',
+    seriesNumber: undefined,
+    description: '',
+    kind: 'key-images',
+    frames,
+    frameRate: undefined,
+  }
 }

@@ -18,9 +18,18 @@ export function isKeyObject(dataset: Dataset): boolean {
 
 export function readKeyObject(dataset: Dataset): KeyObjectNote {
   const content = items(dataset, tags.contentSequence)
-  const images = content.filter((item) => text(item, tags.valueType) === 'IMAGE').flatMap((item) => items(item, tags.referencedSopSequence).flatMap(picturesOf))
-  const description = content.filter((item) => text(item, tags.valueType) === 'TEXT' && conceptOf(item)?.code === KEY_OBJECT_DESCRIPTION).map((item) => text(item, tags.textValue))
-  return { sopInstanceUid: text(dataset, tags.sopInstanceUid), title: conceptOf(dataset)?.meaning ?? '', description: description.filter(Boolean).join('\n'), images }
+  const images = content
+    .filter((item) => text(item, tags.valueType) === 'IMAGE')
+    .flatMap((item) => items(item, tags.referencedSopSequence).flatMap(picturesOf))
+  const description = content
+    .filter((item) => text(item, tags.valueType) === 'TEXT' && conceptOf(item)?.code === KEY_OBJECT_DESCRIPTION)
+    .map((item) => text(item, tags.textValue))
+  return {
+    sopInstanceUid: text(dataset, tags.sopInstanceUid),
+    title: conceptOf(dataset)?.meaning ?? '',
+    description: description.filter(Boolean).join('\n'),
+    images,
+  }
 }
 
 function conceptOf(item: Dataset): { code: string; meaning: string } | undefined {

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { prefetchOrder } from './prefetch-order.ts'
 
 describe('order of fetching a series', () => {
-  it('begins with the neighbours and looks further in the direction of reading', () => { // VWR-02
+  it('begins with the neighbours and looks further in the direction of reading', () => {
+    // VWR-02
     expect(prefetchOrder(10, 4, 1)).toEqual([5, 6, 3, 7, 8, 2, 9, 1, 0])
     expect(prefetchOrder(10, 4, -1).slice(0, 3)).toEqual([3, 2, 5])
   })

@@ -25,7 +25,8 @@ function aServer(broken: readonly string[] = []) {
 const ids = ['0', '1', '2', '3', '4', '5']
 
 describe('fetching a series ahead', () => {
-  it('asks for neighbours first and never for more than the connections allow', async () => { // VWR-02
+  it('asks for neighbours first and never for more than the connections allow', async () => {
+    // VWR-02
     const server = aServer()
     new SeriesLoader(server, 2).focus('v', ids, 2, 1)
     expect(server.asked).toEqual(['3', '4'])

@@ -75,7 +75,8 @@ export class SeriesLoader {
     for (const { imageIds, order } of [...this.#focuses.values()].reverse()) {
       for (const index of order) {
         const imageId = imageIds[index]
-        if (imageId !== undefined && !this.#port.isLoaded(imageId) && !this.#running.has(imageId) && !this.#failed.has(imageId)) return imageId
+        if (imageId !== undefined && !this.#port.isLoaded(imageId) && !this.#running.has(imageId) && !this.#failed.has(imageId))
+          return imageId
       }
     }
     return undefined

@@ -85,7 +85,12 @@ function regionsOf(dataset: Dataset): readonly Region[] {
   for (const item of items(dataset, tags.ultrasoundRegions)) {
     const plain = number(item, tags.regionSpatialFormat) === TISSUE_2D
     const inCentimetres = number(item, tags.regionUnitsX) === CENTIMETRES && number(item, tags.regionUnitsY) === CENTIMETRES
-    const [minX, minY, maxX, maxY] = [number(item, tags.regionMinX), number(item, tags.regionMinY), number(item, tags.regionMaxX), number(item, tags.regionMaxY)]
+    const [minX, minY, maxX, maxY] = [
+      number(item, tags.regionMinX),
+      number(item, tags.regionMinY),
+      number(item, tags.regionMaxX),
+      number(item, tags.regionMaxY),
+    ]
     const [deltaX, deltaY] = [number(item, tags.regionDeltaX), number(item, tags.regionDeltaY)]
     if (!plain || !inCentimetres || !deltaX || !deltaY) continue
     if (minX === undefined || minY === undefined || maxX === undefined || maxY === undefined) continue

@@ -1,12 +1,34 @@
 import { describe, expect, it } from 'vitest'
 import { ageText, dateText, identityOf } from './identity.ts'
 
-const dataset = { '00100010': { Value: [{ Alphabetic: 'DOE^JANE' }] }, '00100020': { Value: ['LIDC-0314'] }, '00100040': { Value: ['F'] }, '00101010': { Value: ['063Y'] }, '00080020': { Value: ['20000101'] } }
+const dataset = {
+  '00100010': { Value: [{ Alphabetic: 'DOE^JANE' }] },
+  '00100020': { Value: ['LIDC-0314'] },
+  '00100040': { Value: ['F'] },
+  '00101010': { Value: ['063Y'] },
+  '00080020': { Value: ['20000101'] },
+}
 
 describe('whose images these are', () => {
   it('believes the exam register before the images, field by field', () => {
-    const exam = { patientName: '张秀英', patientId: '', patientSex: '女', patientBirthDate: '1937-02-03', accessionNumber: 'A1', studyDate: '', modality: 'CT', description: '胸部' } as Parameters<typeof identityOf>[0]['exam']
-    expect(identityOf({ exam, dataset })).toMatchObject({ name: '张秀英', patientId: 'LIDC-0314', sex: 'F', age: '63Y', studyDate: '2000-01-01', description: '胸部' })
+    const exam = {
+      patientName: '张秀英',
+      patientId: '',
+      patientSex: '女',
+      patientBirthDate: '1937-02-03',
+      accessionNumber: 'A1',
+      studyDate: '',
+      modality: 'CT',
+      description: '胸部',
+    } as Parameters<typeof identityOf>[0]['exam']
+    expect(identityOf({ exam, dataset })).toMatchObject({
+      name: '张秀英',
+      patientId: 'LIDC-0314',
+      sex: 'F',
+      age: '63Y',
+      studyDate: '2000-01-01',
+      description: '胸部',
+    })
   })
 
   it('counts the age at the exam when only the birth date is known', () => {

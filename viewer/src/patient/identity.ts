@@ -18,9 +18,14 @@ export interface Identity {
  * The exam register knows the patient better than the images (names there are often Latin or removed), so it comes
  * first: the request of the consultation, then the hospital's own exam, then the images.
  */
-export function identityOf(sources: { request?: ExamSnapshot | undefined; exam?: ExamDetail | undefined; dataset?: Dataset | undefined }): Identity {
+export function identityOf(sources: {
+  request?: ExamSnapshot | undefined
+  exam?: ExamDetail | undefined
+  dataset?: Dataset | undefined
+}): Identity {
   const { request, exam, dataset = {} } = sources
-  const pick = (...values: (string | undefined)[]): string => values.find((value) => value !== undefined && value.trim() !== '')?.trim() ?? ''
+  const pick = (...values: (string | undefined)[]): string =>
+    values.find((value) => value !== undefined && value.trim() !== '')?.trim() ?? ''
   const birthDate = dateText(pick(request?.patient.birthDate, exam?.patientBirthDate, text(dataset, tags.patientBirthDate)))
   const studyDate = dateText(pick(request?.studyDate, exam?.studyDate, text(dataset, tags.studyDate)))
   return {

@@ -5,7 +5,13 @@ import type { Dataset } from '../dicomweb/dataset.ts'
 import { identityOf } from './identity.ts'
 
 /** The patient of the study; the hospital's exam register is asked when there is no consultation to tell it. */
-export function useIdentity(studyInstanceUid: string, hasTask: boolean, api: ApiClient, task: MaybeRefOrGetter<ConsultDetail | undefined>, dataset: MaybeRefOrGetter<Dataset | undefined>) {
+export function useIdentity(
+  studyInstanceUid: string,
+  hasTask: boolean,
+  api: ApiClient,
+  task: MaybeRefOrGetter<ConsultDetail | undefined>,
+  dataset: MaybeRefOrGetter<Dataset | undefined>,
+) {
   const exam = shallowRef<ExamDetail>()
   async function lookUp(): Promise<void> {
     try {

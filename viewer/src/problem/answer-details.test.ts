@@ -3,7 +3,9 @@ import { detailsOfAnswer } from './answer-details.ts'
 
 describe('what a failed answer says', () => {
   it('keeps code, Chinese wording and facts of problem details, also when they arrive as bytes', () => {
-    const body = new TextEncoder().encode(JSON.stringify({ code: 'access/grant-expired', title: '授权已过期', titleEn: 'expired', facts: { until: 5 } }))
+    const body = new TextEncoder().encode(
+      JSON.stringify({ code: 'access/grant-expired', title: '授权已过期', titleEn: 'expired', facts: { until: 5 } }),
+    )
     const problem = detailsOfAnswer(403, body.buffer)
     expect(problem).toMatchObject({ code: 'access/grant-expired', title: '授权已过期', status: 403, facts: { until: 5 } })
   })

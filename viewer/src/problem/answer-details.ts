@@ -1,7 +1,17 @@
 import { answers, isProblemCode, type ProblemDetails } from 'specs'
 
-const unreachable = wording('network/unreachable', 0, '无法连接服务器，请检查网络后重试', 'The server cannot be reached; check the network and try again')
-const usual: Record<number, keyof typeof answers> = { 401: 'access/not-signed-in', 403: 'access/forbidden', 404: 'request/not-found', 503: 'service/unavailable' }
+const unreachable = wording(
+  'network/unreachable',
+  0,
+  '无法连接服务器，请检查网络后重试',
+  'The server cannot be reached; check the network and try again',
+)
+const usual: Record<number, keyof typeof answers> = {
+  401: 'access/not-signed-in',
+  403: 'access/forbidden',
+  404: 'request/not-found',
+  503: 'service/unavailable',
+}
 
 export const undecodable = wording('viewer/undecodable', 422, '影像无法解码', 'The image cannot be decoded')
 export const notShown = wording('viewer/not-shown', 0, '影像显示失败', 'The image could not be shown')
@@ -17,7 +27,9 @@ export function detailsOfAnswer(status: number, body: unknown): ProblemDetails {
   const details = readDetails(body)
   if (details) return { ...details, status }
   const code = usual[status]
-  return code ? wording(code, status, answers[code].zh, answers[code].en) : wording(`http/${status}`, status, '服务器返回了无法识别的错误', 'The server answered with an unknown error')
+  return code
+    ? wording(code, status, answers[code].zh, answers[code].en)
+    : wording(`http/${status}`, status, '服务器返回了无法识别的错误', 'The server answered with an unknown error')
 }
 
 function wording(code: string, status: number, title: string, titleEn: string): ProblemDetails {

@@ -3,7 +3,12 @@ import { parseAddress } from './address.ts'
 
 describe('address of the viewer', () => {
   it('names the study, and what else it was opened for', () => {
-    expect(parseAddress('?study=1.2.3&task=3f2d9c52-6c2e-4a54-9d2f-0c1f6a5f7a10&series=1.2.3.4')).toEqual({ study: '1.2.3', task: '3f2d9c52-6c2e-4a54-9d2f-0c1f6a5f7a10', series: '1.2.3.4', instance: undefined })
+    expect(parseAddress('?study=1.2.3&task=3f2d9c52-6c2e-4a54-9d2f-0c1f6a5f7a10&series=1.2.3.4')).toEqual({
+      study: '1.2.3',
+      task: '3f2d9c52-6c2e-4a54-9d2f-0c1f6a5f7a10',
+      series: '1.2.3.4',
+      instance: undefined,
+    })
   })
 
   it('opens nothing for a study that is no UID', () => {

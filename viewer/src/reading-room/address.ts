@@ -14,5 +14,10 @@ export function parseAddress(search: string): RoomAddress | undefined {
   const study = StudyInstanceUid.safeParse(query.get('study') ?? '')
   if (!study.success) return undefined
   const task = TaskId.safeParse(query.get('task') ?? '')
-  return { study: study.data, task: task.success ? task.data : undefined, series: query.get('series') || undefined, instance: query.get('instance') || undefined }
+  return {
+    study: study.data,
+    task: task.success ? task.data : undefined,
+    series: query.get('series') || undefined,
+    instance: query.get('instance') || undefined,
+  }
 }

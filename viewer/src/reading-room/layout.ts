@@ -12,7 +12,11 @@ export function paneCount(layout: LayoutName): number {
  *
  * @returns For each viewport the id of its display set.
  */
-export function fillPanes(shown: readonly (string | undefined)[], available: readonly string[], layout: LayoutName): readonly (string | undefined)[] {
+export function fillPanes(
+  shown: readonly (string | undefined)[],
+  available: readonly string[],
+  layout: LayoutName,
+): readonly (string | undefined)[] {
   const kept = shown.slice(0, paneCount(layout))
   const firstShown = available.indexOf(kept[0] ?? '')
   const inOrder = [...available.slice(firstShown + 1), ...available.slice(0, firstShown + 1)]

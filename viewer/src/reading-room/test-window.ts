@@ -22,11 +22,27 @@ export interface ViewerReport {
   readonly activeViewport: number
 }
 
-export function reportOf(panes: readonly Pane[], activeViewport: number, lengthsOn: (paneIndex: number) => readonly Length[]): ViewerReport {
+export function reportOf(
+  panes: readonly Pane[],
+  activeViewport: number,
+  lengthsOn: (paneIndex: number) => readonly Length[],
+): ViewerReport {
   const viewports = panes.map(({ set, state }, paneIndex) => {
     const frame = set?.frames[state.index]
     const { index, shownIndex, count, loaded, loading, window, zoom, inverted } = state
-    return { index, shownIndex, count, loaded, loading, window, zoom, inverted, sopInstanceUid: frame?.sopInstanceUid, frame: frame?.frame, lengths: lengthsOn(paneIndex) }
+    return {
+      index,
+      shownIndex,
+      count,
+      loaded,
+      loading,
+      window,
+      zoom,
+      inverted,
+      sopInstanceUid: frame?.sopInstanceUid,
+      frame: frame?.frame,
+      lengths: lengthsOn(paneIndex),
+    }
   })
   return { viewports, activeViewport }
 }

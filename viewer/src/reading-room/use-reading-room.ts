@@ -67,7 +67,11 @@ export function useReadingRoom(engine: () => Engine | undefined, options: RoomOp
     layout.value = name
     if (activeIndex.value >= paneCount(name)) activate(0)
     const sets = new Map(options.study.displaySets.value.map((set) => [set.id, set]))
-    const filled = fillPanes(panes.value.map((pane) => pane.set?.id), [...sets.keys()], name)
+    const filled = fillPanes(
+      panes.value.map((pane) => pane.set?.id),
+      [...sets.keys()],
+      name,
+    )
     for (const [index, id] of filled.entries()) {
       const set = id === undefined ? undefined : sets.get(id)
       if (set && panes.value[index]?.set?.id !== id) assign(index, set)
@@ -92,7 +96,15 @@ export function useReadingRoom(engine: () => Engine | undefined, options: RoomOp
     const before = frame.value
     const gathered = only ? keyImageSet(options.marked(), options.study.displaySets.value) : undefined
     keyImagesOnly.value = gathered !== undefined
-    if (gathered) assign(activeIndex.value, gathered, Math.max(0, gathered.frames.findIndex((one) => one.sopInstanceUid === before?.sopInstanceUid)))
+    if (gathered)
+      assign(
+        activeIndex.value,
+        gathered,
+        Math.max(
+          0,
+          gathered.frames.findIndex((one) => one.sopInstanceUid === before?.sopInstanceUid),
+        ),
+      )
     else if (before) jumpTo({ sopInstanceUid: before.sopInstanceUid, frame: before.frame })
   }
 
@@ -188,7 +200,14 @@ export function useReadingRoom(engine: () => Engine | undefined, options: RoomOp
         const current = pane.set && sets.find((set) => set.id === pane.set?.id)
         if (current && current.frames.length !== pane.set?.frames.length) {
           const shown = pane.set?.frames[pane.state.index]?.sopInstanceUid
-          assign(index, current, Math.max(0, current.frames.findIndex((one) => one.sopInstanceUid === shown)))
+          assign(
+            index,
+            current,
+            Math.max(
+              0,
+              current.frames.findIndex((one) => one.sopInstanceUid === shown),
+            ),
+          )
         }
       }
       if (panes.value[0]?.set) return

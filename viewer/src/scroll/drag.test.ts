@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { dragAtRest, dragPxPerImage, dragSteps, indexAfter } from './drag.ts'
 
 describe('scrolling by dragging', () => {
-  it('goes to the previous image when dragged up and to the next when dragged down, one per step', () => { // VWR-08
+  it('goes to the previous image when dragged up and to the next when dragged down, one per step', () => {
+    // VWR-08
     expect(dragSteps(dragAtRest, -10, 10).steps).toBe(-1)
     expect(dragSteps(dragAtRest, 10, 10).steps).toBe(1)
     expect(dragSteps(dragAtRest, 9, 10).steps).toBe(0)

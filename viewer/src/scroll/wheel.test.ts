@@ -11,12 +11,14 @@ function stepsOf(moves: readonly WheelMove[]): number {
 }
 
 describe('scrolling by wheel', () => {
-  it('moves exactly one image per notch, down to the next and up to the previous', () => { // VWR-08
+  it('moves exactly one image per notch, down to the next and up to the previous', () => {
+    // VWR-08
     expect(stepsOf([{ deltaY: 100, deltaMode: 0, wheelDeltaY: -120, timeMs: 0 }])).toBe(1)
     expect(stepsOf([{ deltaY: -100, deltaMode: 0, wheelDeltaY: 120, timeMs: 0 }])).toBe(-1)
   })
 
-  it('does not care how many lines or pixels the system makes of a notch', () => { // VWR-08
+  it('does not care how many lines or pixels the system makes of a notch', () => {
+    // VWR-08
     expect(stepsOf([{ deltaY: 3, deltaMode: 1, timeMs: 0 }])).toBe(1)
     expect(stepsOf([{ deltaY: 53.33, deltaMode: 0, wheelDeltaY: -120, timeMs: 0 }])).toBe(1)
     expect(stepsOf([{ deltaY: 1, deltaMode: 2, timeMs: 0 }])).toBe(1)
@@ -32,7 +34,18 @@ describe('scrolling by wheel', () => {
   })
 
   it('forgets a half move when the finger turns round or rests', () => {
-    expect(stepsOf([{ deltaY: 39, deltaMode: 0, timeMs: 0 }, { deltaY: -2, deltaMode: 0, timeMs: 10 }, { deltaY: -37, deltaMode: 0, timeMs: 20 }])).toBe(0)
-    expect(stepsOf([{ deltaY: 39, deltaMode: 0, timeMs: 0 }, { deltaY: 39, deltaMode: 0, timeMs: 1_000 }])).toBe(0)
+    expect(
+      stepsOf([
+        { deltaY: 39, deltaMode: 0, timeMs: 0 },
+        { deltaY: -2, deltaMode: 0, timeMs: 10 },
+        { deltaY: -37, deltaMode: 0, timeMs: 20 },
+      ]),
+    ).toBe(0)
+    expect(
+      stepsOf([
+        { deltaY: 39, deltaMode: 0, timeMs: 0 },
+        { deltaY: 39, deltaMode: 0, timeMs: 1_000 },
+      ]),
+    ).toBe(0)
   })
 })

@@ -24,12 +24,40 @@ export function contentOfSeries(instances: readonly Dataset[]): SeriesContent {
   }
   clips.sort((a, b) => (a.frames[0]?.instanceNumber ?? 0) - (b.frames[0]?.instanceNumber ?? 0))
   const first = singles[0]
-  const stack: DisplaySet[] = first ? [{ ...describe(first.dataset), id: first.seriesInstanceUid, kind: 'stack', frames: sortFrames(singles), frameRate: frameRateOf(first.dataset) }] : []
+  const stack: DisplaySet[] = first
+    ? [
+        {
+          ...describe(first.dataset),
+          id: first.seriesInstanceUid,
+          kind: 'stack',
+          frames: sortFrames(singles),
+          frameRate: frameRateOf(first.dataset),
+        },
+      ]
+    : []
   return { displaySets: [...stack, ...clips], documents }
 }
 
 /** Non-image classes and modalities: what carries Rows yet is no picture (segmentations, dose) is left to its own issue. */
-const notPictures = new Set(['KO', 'SR', 'PR', 'SEG', 'RTSTRUCT', 'RTPLAN', 'RTDOSE', 'RTRECORD', 'REG', 'FID', 'DOC', 'ECG', 'HD', 'SMR', 'RWV', 'PLAN', 'AU'])
+const notPictures = new Set([
+  'KO',
+  'SR',
+  'PR',
+  'SEG',
+  'RTSTRUCT',
+  'RTPLAN',
+  'RTDOSE',
+  'RTRECORD',
+  'REG',
+  'FID',
+  'DOC',
+  'ECG',
+  'HD',
+  'SMR',
+  'RWV',
+  'PLAN',
+  'AU',
+])
 
 function isPicture(dataset: Dataset): boolean {
   const drawn = (number(dataset, tags.rows) ?? 0) > 0 && (number(dataset, tags.columns) ?? 0) > 0
@@ -43,7 +71,13 @@ function frameCount(dataset: Dataset): number {
 function clipOf(dataset: Dataset): DisplaySet {
   const frames = Array.from({ length: frameCount(dataset) }, (_, index) => frameOf(dataset, index + 1, true))
   const hasPlanes = dataset[tags.perFrameFunctionalGroups] !== undefined
-  return { ...describe(dataset), id: text(dataset, tags.sopInstanceUid), kind: hasPlanes ? 'stack' : 'clip', frames, frameRate: frameRateOf(dataset) }
+  return {
+    ...describe(dataset),
+    id: text(dataset, tags.sopInstanceUid),
+    kind: hasPlanes ? 'stack' : 'clip',
+    frames,
+    frameRate: frameRateOf(dataset),
+  }
 }
 
 function frameOf(dataset: Dataset, frame: number, isMultiFrame: boolean): ImageFrame {
@@ -61,7 +95,14 @@ function frameOf(dataset: Dataset, frame: number, isMultiFrame: boolean): ImageF
 
 function documentOf(dataset: Dataset): StudyDocument {
   const { seriesInstanceUid, modality, description } = describe(dataset)
-  return { seriesInstanceUid, modality, description, sopInstanceUid: text(dataset, tags.sopInstanceUid), sopClassUid: text(dataset, tags.sopClassUid), dataset }
+  return {
+    seriesInstanceUid,
+    modality,
+    description,
+    sopInstanceUid: text(dataset, tags.sopInstanceUid),
+    sopClassUid: text(dataset, tags.sopClassUid),
+    dataset,
+  }
 }
 
 function describe(dataset: Dataset): Pick<DisplaySet, 'seriesInstanceUid' | 'modality' | 'seriesNumber' | 'description'> {

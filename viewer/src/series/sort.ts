@@ -9,7 +9,9 @@ type Vector = readonly [number, number, number]
  * instance numbers. A missing number goes to the end, never to the front.
  */
 export function sortFrames(frames: readonly ImageFrame[]): readonly ImageFrame[] {
-  const byNumber = [...frames].sort((a, b) => compareNumber(a.instanceNumber, b.instanceNumber) || compareText(a.sopInstanceUid, b.sopInstanceUid))
+  const byNumber = [...frames].sort(
+    (a, b) => compareNumber(a.instanceNumber, b.instanceNumber) || compareText(a.sopInstanceUid, b.sopInstanceUid),
+  )
   const places = placesAlongNormal(byNumber)
   if (!places) return byNumber
   const ascending = byNumber.map((frame, index) => ({ frame, place: places[index] ?? 0 })).sort((a, b) => a.place - b.place)
@@ -63,7 +65,10 @@ function compareText(a: string, b: string): number {
 }
 
 /** Series in the order of the list: pictures by series number, then what has none. */
-export function compareSeries(a: { seriesNumber: number | undefined; seriesInstanceUid: string }, b: { seriesNumber: number | undefined; seriesInstanceUid: string }): number {
+export function compareSeries(
+  a: { seriesNumber: number | undefined; seriesInstanceUid: string },
+  b: { seriesNumber: number | undefined; seriesInstanceUid: string },
+): number {
   return compareNumber(a.seriesNumber, b.seriesNumber) || compareText(a.seriesInstanceUid, b.seriesInstanceUid)
 }
 

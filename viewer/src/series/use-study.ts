@@ -48,7 +48,10 @@ export function useStudy(studyInstanceUid: string, wantedSeries: string | undefi
       if (gone) return
       const known = new Map(entries.value.map((entry) => [entry.seriesInstanceUid, entry]))
       // A series that has grown is read again; its old pictures stay until then.
-      const stale = found.filter((entry) => known.get(entry.seriesInstanceUid)?.instanceCount !== entry.instanceCount || !known.get(entry.seriesInstanceUid)?.content)
+      const stale = found.filter(
+        (entry) =>
+          known.get(entry.seriesInstanceUid)?.instanceCount !== entry.instanceCount || !known.get(entry.seriesInstanceUid)?.content,
+      )
       entries.value = found.map((entry) => ({ ...entry, content: known.get(entry.seriesInstanceUid)?.content }))
       ;[listed.value, problem.value] = [true, undefined]
       const wanted = (entry: SeriesEntry): number => (entry.seriesInstanceUid === wantedSeries ? 0 : 1)
@@ -65,7 +68,10 @@ export function useStudy(studyInstanceUid: string, wantedSeries: string | undefi
     } catch (error) {
       change = { content: undefined, problem: error }
     }
-    if (!gone) entries.value = entries.value.map((entry) => (entry.seriesInstanceUid === seriesInstanceUid ? { ...entry, ...change, content: change.content ?? entry.content } : entry))
+    if (!gone)
+      entries.value = entries.value.map((entry) =>
+        entry.seriesInstanceUid === seriesInstanceUid ? { ...entry, ...change, content: change.content ?? entry.content } : entry,
+      )
   }
 
   live.onEvent((event) => {
@@ -73,10 +79,13 @@ export function useStudy(studyInstanceUid: string, wantedSeries: string | undefi
     if (event.type !== 'transfer' || event.studyInstanceUid !== studyInstanceUid) return
     const complete = event.state === 'complete' || event.instancesDone >= event.instancesTotal
     arrival.value = complete ? undefined : { done: event.instancesDone, total: event.instancesTotal }
-    timer ??= setTimeout(() => {
-      timer = undefined
-      void refresh()
-    }, complete ? 0 : RELOAD_MS)
+    timer ??= setTimeout(
+      () => {
+        timer = undefined
+        void refresh()
+      },
+      complete ? 0 : RELOAD_MS,
+    )
   })
   onScopeDispose(() => {
     gone = true

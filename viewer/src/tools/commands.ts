@@ -80,5 +80,10 @@ export function commandOfKey({ key, ctrlKey, metaKey, altKey }: KeyPress): Comma
 export function isWriting(target: { tagName?: string; isContentEditable?: boolean; type?: string } | null): boolean {
   if (!target) return false
   const tag = target.tagName?.toLowerCase()
-  return tag === 'textarea' || tag === 'select' || target.isContentEditable === true || (tag === 'input' && target.type !== 'range' && target.type !== 'checkbox')
+  return (
+    tag === 'textarea' ||
+    tag === 'select' ||
+    target.isContentEditable === true ||
+    (tag === 'input' && target.type !== 'range' && target.type !== 'checkbox')
+  )
 }

@@ -26,7 +26,10 @@ export function toolOfPointer(press: PointerPress, chosen: DragTool): Exclude<Dr
 type Point = readonly [number, number]
 
 /** Two fingers: how much they spread, and how far their middle moved. */
-export function pinch(before: readonly [Point, Point], after: readonly [Point, Point]): { factor: number; center: Point; panX: number; panY: number } {
+export function pinch(
+  before: readonly [Point, Point],
+  after: readonly [Point, Point],
+): { factor: number; center: Point; panX: number; panY: number } {
   const distance = ([a, b]: readonly [Point, Point]): number => Math.hypot(b[0] - a[0], b[1] - a[1])
   const middle = ([a, b]: readonly [Point, Point]): Point => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2]
   const [from, to] = [middle(before), middle(after)]

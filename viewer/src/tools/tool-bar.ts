@@ -19,6 +19,8 @@ export interface BarState {
   readonly playing: boolean
   readonly canPlay: boolean
   readonly isKeyImage: boolean
+  /** The reader holds the case, so that marks can be set and taken away. */
+  readonly canMark: boolean
   readonly keyImagesOnly: boolean
   readonly hasKeyImages: boolean
   readonly textsShown: boolean
@@ -34,9 +36,24 @@ const drags: readonly { tool: DragTool; hint: string }[] = [
 
 /** The bar in groups: what dragging does, what happens to the picture, what concerns the reading. */
 export function toolBar(state: BarState): readonly (readonly ToolButton[])[] {
-  const image = (id: string, icon: IconName, label: string, hint: string, command: Command, pressed = false): ToolButton => ({ id, icon, label, hint, command, pressed, disabled: !state.hasImage })
+  const image = (id: string, icon: IconName, label: string, hint: string, command: Command, pressed = false): ToolButton => ({
+    id,
+    icon,
+    label,
+    hint,
+    command,
+    pressed,
+    disabled: !state.hasImage,
+  })
   return [
-    drags.map(({ tool, hint }) => ({ id: `tool-${tool}`, icon: tool, label: tool, hint, command: { kind: 'tool', tool }, pressed: state.tool === tool })),
+    drags.map(({ tool, hint }) => ({
+      id: `tool-${tool}`,
+      icon: tool,
+      label: tool,
+      hint,
+      command: { kind: 'tool', tool },
+      pressed: state.tool === tool,
+    })),
     [
       image('invert', 'invert', 'invert', 'I', { kind: 'invert' }, state.inverted),
       image('rotate', 'rotate', 'rotate', 'R', { kind: 'rotate', degrees: 90 }),
@@ -48,9 +65,22 @@ export function toolBar(state: BarState): readonly (readonly ToolButton[])[] {
       image('clear-measurements', 'clear', 'clear', '', { kind: 'clear-measurements' }),
     ],
     [
-      { ...image('cine', state.playing ? 'pause' : 'cine', state.playing ? 'pause' : 'cine', '␣', { kind: 'cine' }, state.playing), disabled: !state.canPlay },
-      image('mark-key-image', state.isKeyImage ? 'starFilled' : 'star', state.isKeyImage ? 'unmark' : 'mark', 'K', { kind: 'mark-key-image' }, state.isKeyImage),
-      { ...image('key-images-only', 'keyOnly', 'keyOnly', '', { kind: 'key-images-only' }, state.keyImagesOnly), disabled: !state.hasKeyImages },
+      {
+        ...image('cine', state.playing ? 'pause' : 'cine', state.playing ? 'pause' : 'cine', '␣', { kind: 'cine' }, state.playing),
+        disabled: !state.canPlay,
+      },
+      image(
+        'mark-key-image',
+        state.isKeyImage ? 'starFilled' : 'star',
+        state.isKeyImage && state.canMark ? 'unmark' : 'mark',
+        'K',
+        { kind: 'mark-key-image' },
+        state.isKeyImage,
+      ),
+      {
+        ...image('key-images-only', 'keyOnly', 'keyOnly', '', { kind: 'key-images-only' }, state.keyImagesOnly),
+        disabled: !state.hasKeyImages,
+      },
       image('toggle-texts', 'texts', 'texts', 'T', { kind: 'toggle-texts' }, !state.textsShown),
     ],
   ]

@@ -1,4 +1,14 @@
-import { cache, Enums, eventTarget, getShouldUseCPURendering, imageLoader, init as initCore, RenderingEngine, utilities, type Types } from '@cornerstonejs/core'
+import {
+  cache,
+  Enums,
+  eventTarget,
+  getShouldUseCPURendering,
+  imageLoader,
+  init as initCore,
+  RenderingEngine,
+  utilities,
+  type Types,
+} from '@cornerstonejs/core'
 import dicomImageLoader from '@cornerstonejs/dicom-image-loader'
 import { ApiProblem } from 'page-kit'
 import { tags, text, type Dataset } from '../dicomweb/dataset.ts'
@@ -95,7 +105,12 @@ export class Engine {
 
   /** A viewport in the element, which must have a size. */
   openView(viewId: string, element: HTMLDivElement, onChange: (state: ViewState) => void): StackView {
-    this.#rendering.enableElement({ viewportId: viewId, element, type: Enums.ViewportType.STACK, defaultOptions: { background: [0, 0, 0] } })
+    this.#rendering.enableElement({
+      viewportId: viewId,
+      element,
+      type: Enums.ViewportType.STACK,
+      defaultOptions: { background: [0, 0, 0] },
+    })
     this.measuring.attach(viewId, this.#rendering.id)
     return new StackView(this, this.#rendering.getViewport<Types.IStackViewport>(viewId), onChange)
   }
@@ -108,6 +123,8 @@ export class Engine {
 
   resize(): void {
     this.#rendering.resize(true, true)
+    this.#rendering.render() // so that texts and measurements follow the new size
+    this.measuring.redraw()
   }
 
   /** Draws a picture small, for the list when the archive has no thumbnail. */
@@ -119,15 +136,18 @@ export class Engine {
     canvas.style.removeProperty('height')
     if (text(frame.dataset, tags.photometricInterpretation) === 'MONOCHROME1') canvas.style.filter = 'invert(1)'
   }
-
 }
 
 /** The loader writes notes into the metadata it is given, so it gets its own copy of the top level. */
 function addMetadata(imageId: string, dataset: Dataset): void {
-  dicomImageLoader.wadors.metaDataManager.add(imageId, withPalette(dataset) as unknown as Parameters<typeof dicomImageLoader.wadors.metaDataManager.add>[1])
+  dicomImageLoader.wadors.metaDataManager.add(
+    imageId,
+    withPalette(dataset) as unknown as Parameters<typeof dicomImageLoader.wadors.metaDataManager.add>[1],
+  )
 }
 
 function problemOfLoading(error: unknown): ApiProblem {
-  const details = error instanceof XMLHttpRequest ? detailsOfAnswer(error.status, error.status === 0 ? undefined : error.response) : undecodable
+  const details =
+    error instanceof XMLHttpRequest ? detailsOfAnswer(error.status, error.status === 0 ? undefined : error.response) : undecodable
   return Object.assign(new ApiProblem(details), { cause: error })
 }

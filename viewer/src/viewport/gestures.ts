@@ -33,30 +33,38 @@ export function connectGestures(element: HTMLElement, target: GestureTarget): ()
     return [event.clientX - box.left, event.clientY - box.top]
   }
 
-  element.addEventListener('pointerdown', (event) => {
-    target.activate()
-    const at = pointOf(event)
-    if (event.pointerType === 'touch') fingers.set(event.pointerId, at)
-    const tool = toolOfPointer(event, target.chosenTool())
-    drag = tool && fingers.size < 2 ? { tool, at, from: at, scroll: dragAtRest } : undefined
-    // The middle button would start the browser's own scrolling.
-    if (event.button === 1) event.preventDefault()
-  }, { signal })
+  element.addEventListener(
+    'pointerdown',
+    (event) => {
+      target.activate()
+      const at = pointOf(event)
+      if (event.pointerType === 'touch') fingers.set(event.pointerId, at)
+      const tool = toolOfPointer(event, target.chosenTool())
+      drag = tool && fingers.size < 2 ? { tool, at, from: at, scroll: dragAtRest } : undefined
+      // The middle button would start the browser's own scrolling.
+      if (event.button === 1) event.preventDefault()
+    },
+    { signal },
+  )
 
-  element.addEventListener('pointermove', (event) => {
-    const at = pointOf(event)
-    if (event.pointerType === 'touch' && fingers.has(event.pointerId)) {
-      if (fingers.size === 2) moveTwoFingers(event.pointerId, at)
-      fingers.set(event.pointerId, at)
-    }
-    if (!drag || fingers.size > 1) return
-    if (target.isBusy()) {
-      drag = undefined
-      return
-    }
-    if (!element.hasPointerCapture(event.pointerId)) element.setPointerCapture(event.pointerId)
-    moveDrag(drag, at)
-  }, { signal })
+  element.addEventListener(
+    'pointermove',
+    (event) => {
+      const at = pointOf(event)
+      if (event.pointerType === 'touch' && fingers.has(event.pointerId)) {
+        if (fingers.size === 2) moveTwoFingers(event.pointerId, at)
+        fingers.set(event.pointerId, at)
+      }
+      if (!drag || fingers.size > 1) return
+      if (target.isBusy()) {
+        drag = undefined
+        return
+      }
+      if (!element.hasPointerCapture(event.pointerId)) element.setPointerCapture(event.pointerId)
+      moveDrag(drag, at)
+    },
+    { signal },
+  )
 
   const release = (event: PointerEvent): void => {
     fingers.delete(event.pointerId)
@@ -64,15 +72,24 @@ export function connectGestures(element: HTMLElement, target: GestureTarget): ()
   }
   for (const type of ['pointerup', 'pointercancel'] as const) element.addEventListener(type, release, { signal })
 
-  element.addEventListener('wheel', (event) => {
-    event.preventDefault()
-    target.activate()
-    if (event.ctrlKey) return target.zoomBy(Math.exp(-event.deltaY / 400), pointOf(event))
-    const legacy = event as WheelEvent & { wheelDeltaY?: number }
-    const turned = wheelSteps(wheel, { deltaY: event.deltaY, deltaMode: event.deltaMode, wheelDeltaY: legacy.wheelDeltaY, timeMs: event.timeStamp })
-    wheel = turned.state
-    if (turned.steps !== 0) target.step(turned.steps)
-  }, { signal, passive: false })
+  element.addEventListener(
+    'wheel',
+    (event) => {
+      event.preventDefault()
+      target.activate()
+      if (event.ctrlKey) return target.zoomBy(Math.exp(-event.deltaY / 400), pointOf(event))
+      const legacy = event as WheelEvent & { wheelDeltaY?: number }
+      const turned = wheelSteps(wheel, {
+        deltaY: event.deltaY,
+        deltaMode: event.deltaMode,
+        wheelDeltaY: legacy.wheelDeltaY,
+        timeMs: event.timeStamp,
+      })
+      wheel = turned.state
+      if (turned.steps !== 0) target.step(turned.steps)
+    },
+    { signal, passive: false },
+  )
 
   element.addEventListener('contextmenu', (event) => event.preventDefault(), { signal })
   element.addEventListener('auxclick', (event) => event.preventDefault(), { signal })

@@ -1,5 +1,14 @@
 import { metaData, type Types } from '@cornerstonejs/core'
-import { addTool, annotation, Enums as ToolEnums, init as initTools, LengthTool, state as toolState, ToolGroupManager, utilities as toolUtilities } from '@cornerstonejs/tools'
+import {
+  addTool,
+  annotation,
+  Enums as ToolEnums,
+  init as initTools,
+  LengthTool,
+  state as toolState,
+  ToolGroupManager,
+  utilities as toolUtilities,
+} from '@cornerstonejs/tools'
 import { imagePointOf, type ImagePlane } from '../measure/image-plane.ts'
 import { lengthBetween, type Length } from '../measure/length.ts'
 import { chooseSpacing } from '../measure/spacing.ts'
@@ -17,12 +26,20 @@ export interface Measuring {
   /** Removes what was measured on this picture; all of it, or only what is selected. */
   clear(imageId: string, which: 'all' | 'selected'): number
   lengthsOn(imageId: string): readonly Length[]
+  /** Draws the measurements again, after the viewports changed their size. */
+  redraw(): void
 }
 
 const GROUP = 'lianpian'
 const { MouseBindings } = ToolEnums
 
-export function startMeasuring({ lengthText, frameOf }: { lengthText: Measuring['lengthText']; frameOf(imageId: string): ImageFrame | undefined }): Measuring {
+export function startMeasuring({
+  lengthText,
+  frameOf,
+}: {
+  lengthText: Measuring['lengthText']
+  frameOf(imageId: string): ImageFrame | undefined
+}): Measuring {
   initTools()
   addTool(LengthTool)
   const group = ToolGroupManager.createToolGroup(GROUP) ?? ToolGroupManager.getToolGroup(GROUP)
@@ -40,7 +57,9 @@ export function startMeasuring({ lengthText, frameOf }: { lengthText: Measuring[
   })
   group.setToolPassive(LengthTool.toolName)
   styleMeasurements()
-  const annotationsOn = (imageId: string) => annotation.state.getAllAnnotations().filter((one) => one.metadata?.referencedImageId === imageId)
+  const redraw = (): void => toolUtilities.triggerAnnotationRenderForViewportIds(group.getViewportIds())
+  const annotationsOn = (imageId: string) =>
+    annotation.state.getAllAnnotations().filter((one) => one.metadata?.referencedImageId === imageId)
   return {
     lengthText,
     attach: (viewId, renderingEngineId) => group.addViewport(viewId, renderingEngineId),
@@ -51,11 +70,14 @@ export function startMeasuring({ lengthText, frameOf }: { lengthText: Measuring[
     },
     isBusy: () => toolState.isInteractingWithTool,
     clear: (imageId, which) => {
-      const doomed = annotationsOn(imageId).filter(({ annotationUID = '' }) => which === 'all' || annotation.selection.isAnnotationSelected(annotationUID))
+      const doomed = annotationsOn(imageId).filter(
+        ({ annotationUID = '' }) => which === 'all' || annotation.selection.isAnnotationSelected(annotationUID),
+      )
       for (const { annotationUID = '' } of doomed) annotation.state.removeAnnotation(annotationUID)
-      if (doomed.length > 0) toolUtilities.triggerAnnotationRenderForViewportIds(group.getViewportIds())
+      if (doomed.length > 0) redraw()
       return doomed.length
     },
+    redraw,
     lengthsOn: (imageId) => annotationsOn(imageId).flatMap((one) => measured(imageId, one.data.handles?.points ?? []) ?? []),
   }
 }
@@ -63,7 +85,13 @@ export function startMeasuring({ lengthText, frameOf }: { lengthText: Measuring[
 function planeOf(imageId: string): ImagePlane | undefined {
   const plane = metaData.get('imagePlaneModule', imageId)
   if (!plane?.rowCosines || !plane.columnCosines) return undefined
-  return { origin: plane.imagePositionPatient, row: plane.rowCosines, columnSpacing: plane.columnPixelSpacing || 1, column: plane.columnCosines, rowSpacing: plane.rowPixelSpacing || 1 }
+  return {
+    origin: plane.imagePositionPatient,
+    row: plane.rowCosines,
+    columnSpacing: plane.columnPixelSpacing || 1,
+    column: plane.columnCosines,
+    rowSpacing: plane.rowPixelSpacing || 1,
+  }
 }
 
 function styleMeasurements(): void {

@@ -184,7 +184,8 @@ export class StackView {
       if (asked !== this.#asked) return
       if (this.#mountedIds === this.#imageIds) await this.#viewport.setImageIdIndex(index)
       else await this.#mount(index)
-      if (asked === this.#asked) this.#update({ ...this.#display(), shownIndex: index, loading: false, loaded: this.#engine.loadedAmong(this.#imageIds) })
+      if (asked === this.#asked)
+        this.#update({ ...this.#display(), shownIndex: index, loading: false, loaded: this.#engine.loadedAmong(this.#imageIds) })
     } catch (error) {
       if (asked !== this.#asked) return
       this.#update({ loading: false, problem: error instanceof ApiProblem ? error.details : notShown })
@@ -201,7 +202,11 @@ export class StackView {
   #moveBy(from: Types.Point3, to: Types.Point3): void {
     const { focalPoint, position } = this.#viewport.getCamera()
     if (!focalPoint || !position) return
-    const shift = (point: Types.Point3): Types.Point3 => [point[0] + from[0] - to[0], point[1] + from[1] - to[1], point[2] + from[2] - to[2]]
+    const shift = (point: Types.Point3): Types.Point3 => [
+      point[0] + from[0] - to[0],
+      point[1] + from[1] - to[1],
+      point[2] + from[2] - to[2],
+    ]
     this.#viewport.setCamera({ focalPoint: shift(focalPoint), position: shift(position) })
   }
 
@@ -223,9 +228,13 @@ export class StackView {
     if (!imageData) return undefined
     const [x, y] = this.#middle()
     const step = 100
-    const indexAt = (point: Types.Point2): Types.Point3 => utilities.transformWorldToIndexContinuous(imageData, this.#viewport.canvasToWorld(point))
+    const indexAt = (point: Types.Point2): Types.Point3 =>
+      utilities.transformWorldToIndexContinuous(imageData, this.#viewport.canvasToWorld(point))
     const [origin, right, down] = [indexAt([x, y]), indexAt([x + step, y]), indexAt([x, y + step])]
-    const axes = { right: [(right[0] - origin[0]) / step, (right[1] - origin[1]) / step], down: [(down[0] - origin[0]) / step, (down[1] - origin[1]) / step] } as const
+    const axes = {
+      right: [(right[0] - origin[0]) / step, (right[1] - origin[1]) / step],
+      down: [(down[0] - origin[0]) / step, (down[1] - origin[1]) / step],
+    } as const
     return Number.isFinite(axes.right[0]) && Number.isFinite(axes.down[1]) ? axes : undefined
   }
 

@@ -28,7 +28,9 @@ export function useCine(view: () => StackView | undefined, ratedAt: () => number
     }, 1_000 / rate.value)
   }
 
-  watch(ratedAt, (stated) => (rate.value = stated === undefined ? DEFAULT_RATE : Math.min(60, Math.max(1, Math.round(stated)))), { immediate: true })
+  watch(ratedAt, (stated) => (rate.value = stated === undefined ? DEFAULT_RATE : Math.min(60, Math.max(1, Math.round(stated)))), {
+    immediate: true,
+  })
   watch(rate, () => playing.value && play())
   onScopeDispose(halt)
   return { playing: readonly(playing), rate, toggle: () => (playing.value ? halt() : play()), halt }

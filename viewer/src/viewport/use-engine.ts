@@ -1,4 +1,4 @@
-import { onScopeDispose, readonly, shallowReadonly, shallowRef } from 'vue'
+import { onScopeDispose, shallowReadonly, shallowRef } from 'vue'
 import type { Length } from '../measure/length.ts'
 import type { Engine } from './engine.ts'
 
@@ -18,7 +18,13 @@ export function useEngine(root: string, lengthText: (length: Length) => readonly
   async function start(): Promise<void> {
     try {
       const { Engine: Started } = await import('./engine.ts')
-      if (!gone) engine.value = Started.start({ root, lengthText, contexts: isPhone ? 1 : 4, cacheBytes: (isPhone ? 320 : Math.min(2_048, deviceGib * 256)) * MIB })
+      if (!gone)
+        engine.value = Started.start({
+          root,
+          lengthText,
+          contexts: isPhone ? 1 : 4,
+          cacheBytes: (isPhone ? 320 : Math.min(2_048, deviceGib * 256)) * MIB,
+        })
     } catch (error) {
       problem.value = error
     }

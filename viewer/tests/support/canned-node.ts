@@ -34,7 +34,8 @@ export class CannedNode {
 
   async answer(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
     const method = request.method ?? 'GET'
-    if (method !== 'GET' && request.headers['x-requested-with'] !== 'lianpian') return send(response, 403, problem('access/forbidden', '没有权限'))
+    if (method !== 'GET' && request.headers['x-requested-with'] !== 'lianpian')
+      return send(response, 403, problem('access/forbidden', '没有权限'))
     if (path === '/api/sessions' && method === 'POST') {
       const { password } = (await bodyOf(request)) as { password?: string }
       if (password !== 'demo-Pass-1') return send(response, 401, problem('access/wrong-credentials', '用户名或密码错误'))
@@ -71,7 +72,12 @@ export class CannedNode {
       this.#record('released', li, 'submitted')
     } else if (verb === 'sign') {
       const opinion = body['opinion'] as object
-      this.#opinion = { kind: 'opinion', signature: 'MEQ=', certificateChain: ['pem'], text: { ...opinion, opinionId: randomUUID(), taskId: this.taskId, signer: li, signedAt: Date.now() } }
+      this.#opinion = {
+        kind: 'opinion',
+        signature: 'MEQ=',
+        certificateChain: ['pem'],
+        text: { ...opinion, opinionId: randomUUID(), taskId: this.taskId, signer: li, signedAt: Date.now() },
+      }
       this.#record('signed', li, 'signed')
     } else if (verb === 'read') this.#record('read', { hospitalId: 'hospital-a', userId: 'wang', name: '王建国' }, 'read')
   }
@@ -79,8 +85,19 @@ export class CannedNode {
   #record(type: string, by: object, state = this.#state): void {
     this.#state = state
     this.#revision = this.#events.length + 1
-    this.#events.push({ taskId: this.taskId, revision: this.#revision, type, commandId: randomUUID(), by, at: Date.now(), sequencedAt: Date.now(), submitter: 'hospital-a', state })
-    for (const stream of this.#streams) stream.write(`event: consult\ndata: ${JSON.stringify({ type: 'consult', taskId: this.taskId, state, revision: this.#revision })}\n\n`)
+    this.#events.push({
+      taskId: this.taskId,
+      revision: this.#revision,
+      type,
+      commandId: randomUUID(),
+      by,
+      at: Date.now(),
+      sequencedAt: Date.now(),
+      submitter: 'hospital-a',
+      state,
+    })
+    for (const stream of this.#streams)
+      stream.write(`event: consult\ndata: ${JSON.stringify({ type: 'consult', taskId: this.taskId, state, revision: this.#revision })}\n\n`)
   }
 
   #stream(response: ServerResponse): void {
@@ -92,20 +109,69 @@ export class CannedNode {
   #detail(): object {
     const own = this.#instances.filter((instance) => instance.study === this.study)
     return {
-      taskId: this.taskId, regionId: 'yunling', side: this.side, submitter: 'hospital-a', submitterName: '云溪县人民医院', state: this.#state, revision: this.#revision, holder: this.#holder,
-      facts: { taskType: 'consultation', mode: 'push', target: { kind: 'hospital', hospitalId: 'hospital-c' }, imagesTo: 'processor', modality: 'CT', bodyPart: 'CHEST', urgency: 'urgent', patientLabel: '张*', studyInstanceUids: [this.study], instanceCount: own.length, sizeBytes: 1 },
-      patientName: '张秀英', question, examId: null, appliedAt: Date.now() - 600_000, updatedAt: Date.now(), images: { held: own.length, total: own.length, state: 'complete' }, pending: null, problem: null,
-      request: { kind: 'consult-request', taskId: this.taskId, question, exam: exam(), studies: [{ studyInstanceUid: this.study, instanceCount: own.length, sizeBytes: 1 }] },
-      opinion: this.#opinion, opinionValid: this.#opinion ? true : null, keyImageSeriesInstanceUid: null, events: this.#events, hospitalNames: { 'hospital-a': '云溪县人民医院', 'hospital-c': '澄江省立医院' },
+      taskId: this.taskId,
+      regionId: 'yunling',
+      side: this.side,
+      submitter: 'hospital-a',
+      submitterName: '云溪县人民医院',
+      state: this.#state,
+      revision: this.#revision,
+      holder: this.#holder,
+      facts: {
+        taskType: 'consultation',
+        mode: 'push',
+        target: { kind: 'hospital', hospitalId: 'hospital-c' },
+        imagesTo: 'processor',
+        modality: 'CT',
+        bodyPart: 'CHEST',
+        urgency: 'urgent',
+        patientLabel: '张*',
+        studyInstanceUids: [this.study],
+        instanceCount: own.length,
+        sizeBytes: 1,
+      },
+      patientName: '张秀英',
+      question,
+      examId: null,
+      appliedAt: Date.now() - 600_000,
+      updatedAt: Date.now(),
+      images: { held: own.length, total: own.length, state: 'complete' },
+      pending: null,
+      problem: null,
+      request: {
+        kind: 'consult-request',
+        taskId: this.taskId,
+        question,
+        exam: exam(),
+        studies: [{ studyInstanceUid: this.study, instanceCount: own.length, sizeBytes: 1 }],
+      },
+      opinion: this.#opinion,
+      opinionValid: this.#opinion ? true : null,
+      keyImageSeriesInstanceUid: null,
+      events: this.#events,
+      hospitalNames: { 'hospital-a': '云溪县人民医院', 'hospital-c': '澄江省立医院' },
     }
   }
 }
 
-const session = { user: { id: 'li', username: 'li', name: '李明远', title: '主任医师', roles: ['expert'] }, hospital: { id: 'hospital-c', name: '澄江省立医院' } }
+const session = {
+  user: { id: 'li', username: 'li', name: '李明远', title: '主任医师', roles: ['expert'] },
+  hospital: { id: 'hospital-c', name: '澄江省立医院' },
+}
 const question = '右肺下叶结节，请评估性质及随访建议。'
 const exam = (): object => ({
-  hospitalId: 'hospital-a', accessionNumber: 'YX20261121003', patient: { id: 'YX-0314', name: '张秀英', sex: 'F', birthDate: '1957-04-11', age: '069Y' }, modality: 'CT', bodyPart: '胸部', description: '胸部 CT 平扫', studyDate: '2026-11-21', studyTime: '09:12',
-  clinicalHistory: '体检发现右肺下叶结节 2 周，无咳嗽、咯血。吸烟史 30 年，已戒 5 年。', reportFindings: '右肺下叶背段见一结节影，边缘欠光整。', reportImpression: '右肺下叶结节，建议进一步检查。', updatedAt: Date.now(),
+  hospitalId: 'hospital-a',
+  accessionNumber: 'YX20261121003',
+  patient: { id: 'YX-0314', name: '张秀英', sex: 'F', birthDate: '1957-04-11', age: '069Y' },
+  modality: 'CT',
+  bodyPart: '胸部',
+  description: '胸部 CT 平扫',
+  studyDate: '2026-11-21',
+  studyTime: '09:12',
+  clinicalHistory: '体检发现右肺下叶结节 2 周，无咳嗽、咯血。吸烟史 30 年，已戒 5 年。',
+  reportFindings: '右肺下叶背段见一结节影，边缘欠光整。',
+  reportImpression: '右肺下叶结节，建议进一步检查。',
+  updatedAt: Date.now(),
 })
 const problem = (code: string, title: string): object => ({ type: `urn:lianpian:problem:${code}`, code, title, titleEn: code })
 

@@ -22,7 +22,11 @@ interface RawElement {
 
 /** Reads every DICOM file of the folders (not below them) with dcmjs, a reader that the product itself does not use here. */
 export function readDicomFolders(...folders: readonly string[]): ServedInstance[] {
-  return folders.flatMap((folder) => readdirSync(folder).filter((name) => name.endsWith('.dcm')).map((name) => readInstance(join(folder, name))))
+  return folders.flatMap((folder) =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith('.dcm'))
+      .map((name) => readInstance(join(folder, name))),
+  )
 }
 
 function readInstance(path: string): ServedInstance {
@@ -32,7 +36,11 @@ function readInstance(path: string): ServedInstance {
   const text = (tag: string): string => String(dict[tag]?.Value?.[0] ?? '').trim()
   const transferSyntax = String((file.meta as Record<string, RawElement>)['00020010']?.Value?.[0] ?? '1.2.840.10008.1.2').trim()
   return {
-    study: text('0020000D'), series: text('0020000E'), sop: text('00080018'), modality: text('00080060'), transferSyntax,
+    study: text('0020000D'),
+    series: text('0020000E'),
+    sop: text('00080018'),
+    modality: text('00080060'),
+    transferSyntax,
     metadata: JSON.parse(JSON.stringify(plain(dict))) as Record<string, unknown>,
     frames: framesOf(dict),
   }
