@@ -8,7 +8,7 @@ import {
   services,
   streams,
   subjects,
-  SyncReply,
+  type SyncReply,
   SyncRequest,
 } from 'specs'
 import { GapThrottle } from './gap-throttle.ts'

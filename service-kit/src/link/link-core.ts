@@ -159,12 +159,13 @@ export class LinkCore implements Link {
 
   async stop(): Promise<void> {
     this.#takeBackUpkeep?.()
+    // Answers being made are still sent; the connection ends even if one takes for ever.
+    const answered = new AbortController()
+    await Promise.race([this.calls.settle(), pause(this.clock, this.timing.answerTimeoutMs, answered.signal)])
+    answered.abort()
     await this.line.stop()
-    await Promise.all([
-      this.receiver.settle(),
-      this.calls.settle(),
-      ...[...this.#publishers.values()].map((publisher) => publisher.settle()),
-    ])
+    const publishers = [...this.#publishers.values()]
+    await Promise.all([this.#role.settle(), this.receiver.settle(), this.#upkeeping, ...publishers.map((publisher) => publisher.settle())])
   }
 
   status(): LinkState {

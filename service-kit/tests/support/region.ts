@@ -11,7 +11,6 @@ import {
   issueCertificate,
   issueCrl,
   loadIdentity,
-  parseCertificate,
   TrustStore,
 } from 'pki'
 import { HUB, type HospitalId, type PartyId, RegionId, type SyncRequest } from 'specs'
