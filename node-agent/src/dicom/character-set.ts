@@ -187,7 +187,8 @@ export function characterSet(declared: string): CharacterSet {
   const terms = declared.split('\\').map((term) => term.toUpperCase().replaceAll(/[-_ ]+/g, ' ').trim())
   const first = terms[0] ?? ''
   const initial = decodeOf(first)
-  const single = initial === latin1 ? decodeLatin1 : (initial ?? decodeUndeclared)
+  // Where JIS X 0201 is the only set, devices mean Shift-JIS, which contains it.
+  const single = initial === latin1 ? decodeLatin1 : initial === jisX0201 ? label('shift_jis') : (initial ?? decodeUndeclared)
   return {
     decode(bytes) {
       const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -104,10 +104,17 @@ const item = (relationship: string, valueType: string, concept: Code, value: Ite
 
 const codeItem = ({ value, scheme, meaning }: Code): Item => ({ CodeValue: value, CodingSchemeDesignator: scheme, CodeMeaning: meaning })
 
+/** Frame 1 of what has no frames is no frame number (PS3.3 Table 10-3: only for multi-frame images). */
+const hasFrames = (sopClassUid: string): boolean => multiFrameClasses.has(sopClassUid)
+const storage = (suffix: string) => `1.2.840.10008.5.1.4.1.1.${suffix}`
+const multiFrameClasses = new Set(
+  ['2.1', '2.2', '4.1', '4.3', '4.4', '3', '3.1', '6.2', '7.1', '7.2', '7.3', '7.4', '12.1', '12.1.1', '12.2', '12.2.1', '13.1.1', '13.1.2', '13.1.3', '13.1.4', '13.1.5', '14.1', '14.2', '20', '30', '66.4', '66.7', '77.1.1.1', '77.1.2.1', '77.1.4.1', '77.1.5.4', '77.1.5.8', '77.1.6', '128.1', '130', '481.2'].map(storage),
+)
+
 const reference = ({ sopClassUid, sopInstanceUid, frame }: KeyImage, withFrame: boolean): Item => ({
   ReferencedSOPClassUID: sopClassUid,
   ReferencedSOPInstanceUID: sopInstanceUid,
-  ...(withFrame && frame !== undefined && { ReferencedFrameNumber: String(frame) }),
+  ...(withFrame && frame !== undefined && (frame > 1 || hasFrames(sopClassUid)) && { ReferencedFrameNumber: String(frame) }),
 })
 
 /** PS3.3 C.17.2.1: every instance that is referred to, once, by study and series. */

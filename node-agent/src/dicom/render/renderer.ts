@@ -1,6 +1,4 @@
 import { Buffer } from 'node:buffer'
-import { createRequire } from 'node:module'
-import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import type { Log } from 'service-kit'
 import { Problem } from 'specs'
@@ -44,6 +42,7 @@ export function createRenderer({ log }: { log: Log }): Renderer {
       return await pool.run({ bytes: stored.bytes, transferSyntaxUid: syntax.uid, encapsulated: syntax.encapsulated, pixels, ...(picture && { picture: fitRegion(picture, pixels) }) })
     } catch (error) {
       if (error instanceof Problem) throw error
+      log.warn({ err: error, sopInstanceUid: file.row.sopInstanceUid, transferSyntaxUid: syntax.uid }, 'frame not decoded')
       throw new Problem('archive/not-renderable', { sopInstanceUid: file.row.sopInstanceUid, reason: 'the pixels cannot be decoded' }, { cause: error })
     }
   }
@@ -103,7 +102,7 @@ class RenderWorker {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL('./render-worker.ts', import.meta.url), { execArgv: typescriptLoader(), resourceLimits: { maxOldGenerationSizeMb: 1_024 } })
+    const worker = new Worker(new URL('./start-worker.mjs', import.meta.url), { execArgv: [], resourceLimits: { maxOldGenerationSizeMb: 1_024 } })
     worker.unref()
     worker.on('message', (answer: RenderAnswer) => this.#answered(answer))
     worker.on('error', (error) => {
@@ -145,9 +144,4 @@ class RenderWorker {
     this.#waiting = []
     for (const { reject } of left) reject(new Problem('service/unavailable', { reason: 'stopping' }))
   }
-}
-
-/** Node 20 threads do not inherit a TypeScript loader from test runners; Deno and later Nodes need none and ignore it. */
-function typescriptLoader(): string[] {
-  return ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href]
 }
