@@ -25,7 +25,7 @@ export const answers = {
   // who may
   'access/not-signed-in': { http: 401, zh: '请先登录', en: 'Sign in first' },
   'access/wrong-credentials': { http: 401, zh: '用户名或密码错误', en: 'Wrong user name or password' },
-  'access/forbidden': { http: 403, zh: '没有权限', en: 'Not permitted' },
+  'access/forbidden': { http: 403, dimse: 0x0124, zh: '没有权限', en: 'Not permitted' },
   'access/no-grant': { http: 403, zh: '没有该检查的授权', en: 'No grant for this exam' },
   'access/grant-expired': { http: 403, zh: '授权已过期', en: 'The grant has expired' },
   'access/grant-withdrawn': { http: 403, zh: '授权已被收回', en: 'The grant has been withdrawn' },
@@ -96,7 +96,7 @@ export const answers = {
   'archive/identity-conflict': { http: 409, dimse: 0xa900, zh: '该影像 UID 已属于另一检查或另一医院', en: 'The UID already belongs to another study or another hospital' },
   'archive/not-renderable': { http: 406, zh: '该影像无法渲染', en: 'The instance cannot be rendered' },
   'archive/failed': { http: 500, dimse: 0x0110, zh: '存储失败', en: 'Processing failure' },
-  'dimse/unknown-ae': { http: 403, zh: '未登记的 AE Title', en: 'The AE title is not registered' },
+  'dimse/unknown-ae': { http: 403, dimse: 0x0124, zh: '未登记的 AE Title', en: 'The AE title is not registered' },
   'dimse/protocol': { http: 400, zh: 'DICOM 通信协议错误', en: 'DICOM protocol violation' },
   'dimse/timeout': { http: 504, zh: 'DICOM 通信超时', en: 'DICOM peer timed out' },
   'dimse/unreachable': { http: 502, zh: '无法连接 DICOM 节点', en: 'The DICOM peer cannot be reached' },

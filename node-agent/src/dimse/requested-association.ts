@@ -10,7 +10,8 @@ import { MAX_ASSOCIATE_BYTES } from './limits.ts'
 import { MessageReader } from './message-reader.ts'
 import { sendCommand, sendDataset } from './message-writer.ts'
 import { type Fragment } from './pdu-splitter.ts'
-import { type Ending, UpperLayer, type UpperLayerUser } from './upper-layer.ts'
+import { type Ending } from './ending.ts'
+import { UpperLayer, type UpperLayerUser } from './upper-layer.ts'
 
 /** Whom to call. */
 export interface DicomPeer {

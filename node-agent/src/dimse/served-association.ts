@@ -12,9 +12,11 @@ import { MessageReader } from './message-reader.ts'
 import { sendCommand } from './message-writer.ts'
 import { type AcceptedContext, callingAeTitle, decideAssociation, type NegotiationPolicy } from './negotiation.ts'
 import { type Fragment } from './pdu-splitter.ts'
+import { plainAddress } from './remote-address.ts'
 import { type AnswerCharset } from './identifier.ts'
 import { type Answer, answerOf, type QuerySource, responseTo, status, type StorageSink } from './services.ts'
-import { type Ending, UpperLayer, type UpperLayerUser } from './upper-layer.ts'
+import { type Ending } from './ending.ts'
+import { UpperLayer, type UpperLayerUser } from './upper-layer.ts'
 import { type DimseFigures } from './figures.ts'
 
 export interface AssociationHost {
@@ -55,7 +57,7 @@ export class ServedAssociation implements UpperLayerUser {
 
   constructor(socket: Socket, host: AssociationHost) {
     this.#host = host
-    this.#sender = { callingAeTitle: '', remoteAddress: socket.remoteAddress ?? '' }
+    this.#sender = { callingAeTitle: '', remoteAddress: plainAddress(socket.remoteAddress) }
     this.#log = host.log.child({ remoteAddress: this.#sender.remoteAddress })
     this.#layer = new UpperLayer(socket, 'acceptor', this, {
       artimMs: host.limits.artimMs,
@@ -280,12 +282,13 @@ export class ServedAssociation implements UpperLayerUser {
       this.#log.debug({ matches, status: answer.status.toString(16) }, 'query answered')
       await this.#answer(context, command, answer)
     } catch (error) {
-      if (!isProblem(error)) this.#log.error({ err: error }, 'query failed')
-      // 0xCxxx: unable to process (PS3.4 C.4.1.1.4)
-      await this.#answer(context, command, {
-        status: 0xc000,
-        errorComment: isProblem(error) ? error.answer.en.slice(0, 64) : 'internal error',
-      })
+      if (isProblem(error)) this.#refused(error)
+      else this.#log.error({ err: error }, 'query failed')
+      // Unable to process (PS3.4 C.4.1.1.4) unless the problem has a status of its own.
+      const answer = isProblem(error)
+        ? { ...answerOf(error), status: error.answer.dimse ?? status.unableToProcess }
+        : { status: status.unableToProcess }
+      await this.#answer(context, command, answer)
     } finally {
       this.#find = undefined
     }

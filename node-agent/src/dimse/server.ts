@@ -5,6 +5,7 @@ import { type AeTitle, Problem } from 'specs'
 import { createFigures } from './figures.ts'
 import { type AnswerCharset } from './identifier.ts'
 import { defaultLimits, type DimseLimits } from './limits.ts'
+import { plainAddress } from './remote-address.ts'
 import { type AssociationHost, ServedAssociation } from './served-association.ts'
 import { type QuerySource, type StorageSink } from './services.ts'
 
@@ -87,7 +88,10 @@ export async function startDimseServer(options: DimseServerOptions): Promise<Dim
     },
     refused: (callingAeTitle, remoteAddress, problem) => {
       figures.refusals.inc({ code: problem.code })
-      options.log.warn({ callingAeTitle, remoteAddress, code: problem.code, facts: problem.facts }, 'refused a DICOM peer')
+      options.log.warn(
+        { callingAeTitle, remoteAddress, code: problem.code, facts: problem.facts, err: problem.cause },
+        'refused a DICOM peer',
+      )
       options.onRefusal({ callingAeTitle, remoteAddress, problem })
     },
   }
@@ -95,15 +99,18 @@ export async function startDimseServer(options: DimseServerOptions): Promise<Dim
   const serve = (socket: Socket) => {
     const association = new ServedAssociation(socket, host)
     connections.set(socket, association)
-    socket.once('close', () => connections.delete(socket))
+    // Whoever has gone may have left something to finish: close() waits for that too.
+    socket.once('close', () => void association.settled().then(() => connections.delete(socket)))
     association.begin()
   }
   const server = options.tls ? tlsServer(options.tls, limits, serve, host) : createServer(serve)
   server.maxConnections = limits.maxConnections
   server.on('drop', (drop) =>
-    host.refused('', drop?.remoteAddress ?? '', new Problem('request/too-many', { connections: limits.maxConnections })),
+    host.refused('', plainAddress(drop?.remoteAddress), new Problem('request/too-many', { connections: limits.maxConnections })),
   )
   await listen(server, options)
+  // Out of file descriptors, for instance: one connection could not be taken, the next may be.
+  server.on('error', (error) => options.log.error({ err: error }, 'a DICOM connection could not be taken'))
   const { port } = server.address() as AddressInfo
   options.log.info({ host: options.host, port, aeTitle: options.aeTitle, tls: options.tls !== undefined }, 'DICOM service listens')
 
@@ -137,7 +144,7 @@ function tlsServer({ key, cert, ca }: DimseTls, limits: DimseLimits, serve: (soc
   server.on('tlsClientError', (error, socket) => {
     host.refused(
       '',
-      socket.remoteAddress ?? '',
+      plainAddress(socket.remoteAddress),
       new Problem('dimse/protocol', { fault: 'TLS handshake failed', reason: 'code' in error ? error.code : error.name }),
     )
     socket.destroy()
@@ -147,9 +154,15 @@ function tlsServer({ key, cert, ca }: DimseTls, limits: DimseLimits, serve: (soc
 
 function listen(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error) =>
-      reject(new Error(`the DICOM service cannot listen on ${host}:${port} (setting dimse.port): ${error.message}`, { cause: error })),
-    )
-    server.listen(port, host, () => resolve())
+    const failed = (error: Error) => {
+      const reason = 'code' in error ? String(error.code) : error.message
+      const told = `DICOM 端口 ${host}:${port} 无法使用（${reason}），请修改配置 dimse.port / DICOM port ${host}:${port} cannot be used (${reason}), change the setting dimse.port`
+      reject(new Error(told, { cause: error }))
+    }
+    server.once('error', failed)
+    server.listen(port, host, () => {
+      server.off('error', failed)
+      resolve()
+    })
   })
 }

@@ -53,6 +53,7 @@ export const status = {
   unrecognizedOperation: 0x0211,
   invalidArgument: 0x0115,
   processingFailure: 0x0110,
+  unableToProcess: 0xc000,
 } as const
 
 export interface Answer {

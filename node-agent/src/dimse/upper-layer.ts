@@ -2,24 +2,11 @@ import { type Buffer } from 'node:buffer'
 import { type Socket } from 'node:net'
 import { isProblem, Problem } from 'specs'
 import { type AssociateAccept, type AssociateRequest } from './associate-pdu.ts'
-import { protocolFault } from './byte-reader.ts'
-import {
-  type AssociateReject,
-  abortReasons,
-  abortSources,
-  type Abort,
-  encodeDataTransferHeader,
-  encodePdu,
-  type Pdu,
-  rejectionText,
-} from './pdu.ts'
+import { type AssociateReject, abortReasons, abortSources, encodeDataTransferHeader, encodePdu, type Pdu } from './pdu.ts'
 import { type Arrival, type Fragment, PduSplitter, type SplitterLimits } from './pdu-splitter.ts'
 import { Patience } from './patience.ts'
+import { abortedByPeer, type Ending, lostConnection, providerAbort, rejectedWith, unexpectedPdu } from './ending.ts'
 import { type Action, actionFor, type Event, type State, stateAfter } from './state-table.ts'
-
-/** How an association came to its end: `aborted` by us, `aborted by peer`, or `lost` with its connection. */
-export type Ending =
-  { readonly how: 'released' } | { readonly how: 'rejected' | 'aborted' | 'aborted by peer' | 'lost'; readonly problem: Problem }
 
 /**
  * Whoever uses the upper layer: the indications and confirmations of PS3.8 7. A returned promise holds the peer back:
@@ -303,33 +290,4 @@ export class UpperLayer {
       this.#socket.once('close', done)
     })
   }
-}
-
-function providerAbort(problem: Problem | undefined): Abort {
-  const fault = problem?.facts['fault']
-  if (problem === undefined) return { type: 'A-ABORT', source: abortSources.serviceProvider, reason: abortReasons.unexpectedPdu }
-  const reason =
-    fault === 'unrecognised PDU type'
-      ? abortReasons.unrecognizedPdu
-      : problem.code === 'dimse/protocol'
-        ? abortReasons.invalidParameter
-        : abortReasons.notSpecified
-  return { type: 'A-ABORT', source: abortSources.serviceProvider, reason }
-}
-
-function rejectedWith(reject: AssociateReject): Problem {
-  const { result, source, reason } = reject
-  return new Problem('dimse/rejected', { result, source, reason, answer: rejectionText(reject) })
-}
-
-function unexpectedPdu(pdu: Pdu | undefined): Problem {
-  return protocolFault('unexpected PDU', { pdu: pdu?.type ?? 'P-DATA-TF' })
-}
-
-function abortedByPeer(pdu: Pdu | undefined): Problem {
-  return new Problem('dimse/aborted', pdu?.type === 'A-ABORT' ? { source: pdu.source, reason: pdu.reason } : {})
-}
-
-function lostConnection(cause: Error | undefined): Problem {
-  return new Problem('dimse/lost', cause ? { reason: 'code' in cause ? cause.code : cause.name } : {}, cause && { cause })
 }

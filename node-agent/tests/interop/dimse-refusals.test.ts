@@ -322,8 +322,11 @@ describe('a peer that does not keep to the rules', () => {
       )
     expect(answered).toEqual(Array.from({ length: 50 }, (_, index) => index + 1))
   })
+})
 
-  it('may send any bytes after a request: they are answered or the association ends', async () => {
+describe('a peer that sends any bytes', () => {
+  it('is answered or aborted, and what is kept is whole', async () => {
+    const receiver = await startReceiver()
     const valid = Buffer.concat([
       encodePdu({ type: 'P-DATA-TF', values: [{ contextId: 3, isCommand: true, last: true, data: encodeCommandSet(store()) }] }),
       encodePdu({ type: 'P-DATA-TF', values: [{ contextId: 3, isCommand: false, last: true, data: buildDataset(aSlice()) }] }),
@@ -331,15 +334,28 @@ describe('a peer that does not keep to the rules', () => {
     ])
     const change = fc.record({ at: fc.nat(valid.length - 1), value: fc.nat(255) })
     const samples = fc.sample(fc.array(change, { minLength: 1, maxLength: 6 }), { numRuns: 150, seed: 20_261_120 })
-    for (const changes of samples) {
-      const bytes = Buffer.from(valid)
-      for (const { at, value } of changes) bytes.writeUInt8(value, at)
-      const rogue = await associating()
-      rogue.socket.end(bytes)
-      await rogue.end()
+    try {
+      for (const changes of samples) {
+        const bytes = Buffer.from(valid)
+        for (const { at, value } of changes) bytes.writeUInt8(value, at)
+        const rogue = await Rogue.associate(receiver.port)
+        rogue.socket.end(bytes)
+        await rogue.end()
+      }
+      await until('every association has ended', () => receiver.server.openAssociations === 0)
+      expect(await echo({ aeTitle: 'LIANPIAN', host: '127.0.0.1', port: receiver.port }, { callingAeTitle: 'NEXT' })).toMatchObject({
+        ok: true,
+      })
+      await receiver.server.close() // waits for what is being committed
+      expect(await receiver.archive.archive.verify({ digests: true })).toMatchObject({
+        missing: [],
+        wrongSize: [],
+        wrongDigest: [],
+        orphans: [],
+      })
+    } finally {
+      await receiver.stop()
     }
-    // Some of the changes leave a valid object of a valid patient: those are stored rightly.
-    for (const study of await receiver.archive.archive.studies()) await receiver.archive.archive.delete(study.studyInstanceUid)
   })
 })
 
