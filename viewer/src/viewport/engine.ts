@@ -38,6 +38,7 @@ export class Engine {
   readonly #rendering: RenderingEngine
   readonly #frames = new Map<string, ImageFrame>()
   readonly #loadedListeners = new Set<() => void>()
+  readonly #sizes = new ResizeObserver(() => this.#resizeSoon())
   readonly measuring: Measuring
   readonly loader: SeriesLoader
 
@@ -112,19 +113,32 @@ export class Engine {
       defaultOptions: { background: [0, 0, 0] },
     })
     this.measuring.attach(viewId, this.#rendering.id)
+    this.#sizes.observe(element)
     return new StackView(this, this.#rendering.getViewport<Types.IStackViewport>(viewId), onChange)
   }
 
   closeView(viewId: string): void {
     this.measuring.detach(viewId, this.#rendering.id)
     this.loader.unfocus(viewId)
+    this.#sizes.unobserve(this.#rendering.getViewport(viewId).element)
     this.#rendering.disableElement(viewId)
   }
 
-  resize(): void {
-    this.#rendering.resize(true, true)
-    this.#rendering.render() // so that texts and measurements follow the new size
-    this.measuring.redraw()
+  /** After viewports changed their size; several at once become one. */
+  #resizing: number | undefined
+  #resizeSoon(): void {
+    this.#resizing ??= requestAnimationFrame(() => {
+      this.#resizing = undefined
+      const views = this.#rendering.getViewports() as Types.IStackViewport[]
+      // Zoom counts from "fits", so a fitted picture still fits and an enlarged one stays as large in proportion.
+      const before = views.map((view) => ({ view, presentation: view.getViewPresentation() }))
+      this.#rendering.resize(true, false)
+      for (const { view, presentation } of before) view.setViewPresentation(presentation)
+      this.#rendering.render() // so that texts and measurements follow the new size
+      this.measuring.redraw()
+      // Cornerstone leaves a resize out while it is about to draw.
+      if (views.some(({ canvas, element }) => Math.abs(canvas.width - element.clientWidth * devicePixelRatio) > 2)) this.#resizeSoon()
+    })
   }
 
   /** Draws a picture small, for the list when the archive has no thumbnail. */

@@ -161,6 +161,10 @@ describe('reading a CT in the browser', patience, () => {
     // VWR-09, VWR-11
     await open(ct)
     await page.click('[data-testid=layout-1x2]')
+    // both halves know their new size: the 512 pixels of the image fill the shorter side
+    const half = await centre(0)
+    const fitted = Math.min(half.width, half.height) / 512
+    await until('the zoom of the smaller viewport', async () => Math.abs(((await report(page))?.viewports[0]?.zoom ?? 0) - fitted) < 0.02)
     const second = await centre(1)
     await page.mouse.click(second.x, second.y)
     await page.click('[data-testid=thumb-0]')
