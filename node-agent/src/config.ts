@@ -29,7 +29,12 @@ export const NodeConfig = z.strictObject({
   database: z
     .discriminatedUnion('dialect', [
       z.strictObject({ dialect: z.literal('sqlite') }),
-      z.strictObject({ dialect: z.literal('postgres'), url: z.string(), schemaPrefix: z.string().regex(/^[a-z_][a-z0-9_]{0,40}$/), poolSize: z.number().int().min(2).max(100).default(10) }),
+      z.strictObject({
+        dialect: z.literal('postgres'),
+        url: z.string(),
+        schemaPrefix: z.string().regex(/^[a-z_][a-z0-9_]{0,40}$/),
+        poolSize: z.number().int().min(2).max(100).default(10),
+      }),
     ])
     .default({ dialect: 'sqlite' }),
   archive: z
@@ -48,7 +53,10 @@ export const NodeConfig = z.strictObject({
       /** Written to images received before this hospital has joined a region (FED-20); afterwards the region's own identifier counts. */
       id: RegionId.prefault('unassigned'),
       /** How this hospital reaches the region's NATS, if not by the address the hub tells: through a relay or a gate of its own. */
-      natsUrl: z.string().regex(/^(?:nats|tls|wss?):\/\//, 'nats://host:port').optional(),
+      natsUrl: z
+        .string()
+        .regex(/^(?:nats|tls|wss?):\/\//, 'nats://host:port')
+        .optional(),
       heartbeatMs: z.number().int().min(200).max(600_000).default(5_000),
       /** How long joining waits for each answer of the platform. */
       requestTimeoutMs: z.number().int().min(500).max(120_000).default(10_000),
@@ -65,21 +73,38 @@ export const NodeConfig = z.strictObject({
   transfer: z
     .strictObject({
       piecesInFlight: z.number().int().min(1).max(64).default(6),
-      pieceBytes: z.number().int().min(16_384).max(PIECE_BYTES).default(PIECE_BYTES / 2),
+      pieceBytes: z.number().int().min(16_384).max(PIECE_BYTES).default(PIECE_BYTES),
       /** Studies fetched at the same time; the others wait their turn. */
       studiesAtOnce: z.number().int().min(1).max(16).default(2),
       pieceTimeoutMs: z.number().int().min(500).max(120_000).default(15_000),
       retryWaitMs: z.number().int().min(50).max(60_000).default(1_000),
       maxRetryWaitMs: z.number().int().min(100).max(3_600_000).default(60_000),
       /** The regional cache may grow to this size; then the least recently opened finished studies leave. */
-      regionalCacheBytes: z.number().int().min(0).default(200 * GB),
+      regionalCacheBytes: z
+        .number()
+        .int()
+        .min(0)
+        .default(200 * GB),
       /** Unused sessions of others end after this long. */
-      sessionMs: z.number().int().min(1_000).max(24 * 3_600_000).default(3_600_000),
+      sessionMs: z
+        .number()
+        .int()
+        .min(1_000)
+        .max(24 * 3_600_000)
+        .default(3_600_000),
     })
     .prefault({}),
   /** Made at the start when missing; for demonstrations. */
   accounts: z
-    .array(z.strictObject({ username: z.string().min(1).max(64), password: z.string().min(1).max(200), name: z.string().min(1).max(60), title: z.string().max(40).default(''), roles: z.array(NodeRole).min(1) }))
+    .array(
+      z.strictObject({
+        username: z.string().min(1).max(64),
+        password: z.string().min(1).max(200),
+        name: z.string().min(1).max(60),
+        title: z.string().max(40).default(''),
+        roles: z.array(NodeRole).min(1),
+      }),
+    )
     .default([]),
   /** Built pages; where `npm run build` puts them unless told. */
   pages: z.strictObject({ desk: z.string().min(1).optional(), viewer: z.string().min(1).optional() }).prefault({}),
@@ -107,7 +132,15 @@ export function settingsOf(config: NodeConfig, baseFolder: string) {
 }
 
 /** The database of one part of the node: its own file, or its own schema (two archives share nothing, rule 7). */
-export function databaseOf({ database, dataFolder }: Pick<NodeSettings, 'database' | 'dataFolder'>, part: 'node' | 'archive-in-hospital' | 'archive-regional'): DatabaseConfig {
+export function databaseOf(
+  { database, dataFolder }: Pick<NodeSettings, 'database' | 'dataFolder'>,
+  part: 'node' | 'archive-in-hospital' | 'archive-regional',
+): DatabaseConfig {
   if (database.dialect === 'sqlite') return { dialect: 'sqlite', file: join(dataFolder, `${part}.sqlite`) }
-  return { dialect: 'postgres', url: database.url, schema: `${database.schemaPrefix}_${part.replaceAll('-', '_')}`, poolSize: database.poolSize }
+  return {
+    dialect: 'postgres',
+    url: database.url,
+    schema: `${database.schemaPrefix}_${part.replaceAll('-', '_')}`,
+    poolSize: database.poolSize,
+  }
 }

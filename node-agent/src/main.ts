@@ -24,11 +24,19 @@ try {
     const shutdown = createShutdown({ log })
     const node = await startNode(settings, log)
     shutdown.onStop('node', node.stop)
-    log.info({ httpPort: node.httpPort, dimsePort: node.dimsePort, desk: `http://${settings.http.host}:${node.httpPort}/desk/` }, 'node started')
+    log.info(
+      { httpPort: node.httpPort, dimsePort: node.dimsePort, desk: `http://${settings.http.host}:${node.httpPort}/desk/` },
+      'node started',
+    )
   }
 } catch (error) {
-  const told = isProblem(error) ? `${error.answer.zh} / ${error.answer.en} (${error.code})` : error instanceof Error ? error.message : String(error)
+  const told = isProblem(error)
+    ? `${error.answer.zh} / ${error.answer.en} (${error.code})`
+    : error instanceof Error
+      ? error.message
+      : String(error)
   process.stderr.write(`${told}\n`)
-  if (error instanceof Error && error.cause !== undefined && !(error instanceof ConfigError)) process.stderr.write(`${String(error.cause)}\n`)
+  if (error instanceof Error && error.cause !== undefined && !(error instanceof ConfigError))
+    process.stderr.write(`${String(error.cause)}\n`)
   process.exit(1)
 }

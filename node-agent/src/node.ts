@@ -119,8 +119,25 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
       })
     },
   }) // prettier-ignore
-  const cache = new RegionalCache({ db, log, archive: regional, engine: transfers, limitBytes: settings.transfer.regionalCacheBytes, studiesInUse: () => studiesOfOpenConsults(db) })
-  const owner = new TransferOwner({ hospitalId, line: region.line, inHospital, regional, access, trust: () => region.trust, log, metrics, sessionMs: settings.transfer.sessionMs })
+  const cache = new RegionalCache({
+    db,
+    log,
+    archive: regional,
+    engine: transfers,
+    limitBytes: settings.transfer.regionalCacheBytes,
+    studiesInUse: () => studiesOfOpenConsults(db),
+  })
+  const owner = new TransferOwner({
+    hospitalId,
+    line: region.line,
+    inHospital,
+    regional,
+    access,
+    trust: () => region.trust,
+    log,
+    metrics,
+    sessionMs: settings.transfer.sessionMs,
+  })
   const consults: Consults = await Consults.open({
     db, log, region, access, hospitalId, inHospital, regional, transfers, announce,
     makeKeyObject: makeKeyObject({ archive: regional, organisation: () => region.nameOf(hospitalId) }),

@@ -83,7 +83,10 @@ export class AccessControl {
     })
   }
 
-  #keepTo(decision: AccessDecision, what: { doing: Doing; exam: AskedExam; userId?: string; hospitalId?: HospitalId; aeTitle?: string }): void {
+  #keepTo(
+    decision: AccessDecision,
+    what: { doing: Doing; exam: AskedExam; userId?: string; hospitalId?: HospitalId; aeTitle?: string },
+  ): void {
     const { exam, ...who } = what
     const about = { ...who, owner: exam.owner, studyInstanceUid: exam.study }
     if (!decision.allowed) {

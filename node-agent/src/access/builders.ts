@@ -22,7 +22,12 @@ export const aTask = (change: Partial<TaskView> = {}): TaskView => ({
   ...change,
 })
 
-export const heldAt = (hospitalId: HospitalId): TaskView['holder'] => ({ hospitalId, userId: UserId.parse('u1'), name: '周敏', since: NOW - 1_000 })
+export const heldAt = (hospitalId: HospitalId): TaskView['holder'] => ({
+  hospitalId,
+  userId: UserId.parse('u1'),
+  name: '周敏',
+  since: NOW - 1_000,
+})
 
 export const aGrant = (change: Partial<Grant> = {}): Grant => ({
   grantId: GrantId.parse('11111111-2f4b-4a57-9d0c-0d8f5f0a1b11'),

@@ -10,14 +10,18 @@ describe('people and exams of their own hospital', () => {
     expect(decideAccess(aRequest())).toEqual({ allowed: true, because: 'own-exam' })
   })
   it('lets an administrator keep the register, but neither see images nor write in a report', () => {
-    expect(codeOf(decideAccess(aRequest({ doing: 'register', asker: { kind: 'user', userId: 'u0', roles: ['admin'] } })))).toBe('allowed: own-exam')
+    expect(codeOf(decideAccess(aRequest({ doing: 'register', asker: { kind: 'user', userId: 'u0', roles: ['admin'] } })))).toBe(
+      'allowed: own-exam',
+    )
     for (const doing of ['view', 'change', 'apply', 'store', 'export'] as const) {
       expect(codeOf(decideAccess(aRequest({ doing, asker: { kind: 'user', userId: 'u0', roles: ['admin'] } })))).toBe('access/forbidden')
     }
   })
   it('lets only a doctor apply for a consultation', () => {
     expect(codeOf(decideAccess(aRequest({ doing: 'apply' })))).toBe('allowed: own-exam') // CON-02
-    expect(codeOf(decideAccess(aRequest({ doing: 'apply', asker: { kind: 'user', userId: 'u2', roles: ['technician'] } })))).toBe('access/forbidden')
+    expect(codeOf(decideAccess(aRequest({ doing: 'apply', asker: { kind: 'user', userId: 'u2', roles: ['technician'] } })))).toBe(
+      'access/forbidden',
+    )
   })
 })
 
@@ -34,7 +38,8 @@ describe('experts and exams of another hospital', () => {
   it('refuses when the task belongs to a hospital other than the owner of the exam', () => {
     expect(codeOf(decideAccess(anExpertRequest({ exam: { owner: B, study: CHEST, kept: 'regional' } })))).toBe('access/no-grant')
   })
-  it('refuses once another hospital holds the task and says which and since when', () => { // COR-15
+  it('refuses once another hospital holds the task and says which and since when', () => {
+    // COR-15
     const decision = decideAccess(anExpertRequest({ tasks: [aTask({ offeredTo: [B, C], holder: heldAt(B), state: 'accepted' })] }))
     expect(decision).toMatchObject({ allowed: false, code: 'access/no-grant', facts: { heldBy: B, since: NOW - 1_000 } })
   })
@@ -42,16 +47,20 @@ describe('experts and exams of another hospital', () => {
     const old = aTask({ taskId: TaskId.parse('7f1d2c1e-2f4b-4a57-9d0c-0d8f5f0a1b11'), holder: heldAt(C), state: 'read' })
     const tasks = [old, aTask({ offeredTo: [B, C], holder: heldAt(B), state: 'accepted' })]
     expect(codeOf(decideAccess(anExpertRequest({ tasks })))).toBe('allowed: task')
-    expect(codeOf(decideAccess(anExpertRequest({ tasks, exam: { owner: A, study: CHEST, taskId: TASK, kept: 'regional' } })))).toBe('access/no-grant')
+    expect(codeOf(decideAccess(anExpertRequest({ tasks, exam: { owner: A, study: CHEST, taskId: TASK, kept: 'regional' } })))).toBe(
+      'access/no-grant',
+    )
   })
   it('goes on showing a signed case to the hospital that held it', () => {
     expect(codeOf(decideAccess(anExpertRequest({ tasks: [aTask({ holder: heldAt(C), state: 'returned' })] })))).toBe('allowed: task')
   })
-  it('shows a cancelled case to nobody', () => { // CON-20
+  it('shows a cancelled case to nobody', () => {
+    // CON-20
     expect(codeOf(decideAccess(anExpertRequest({ tasks: [aTask({ holder: heldAt(C), state: 'cancelled' })] })))).toBe('access/no-grant')
   })
   it('lets nobody export or change an entrusted exam', () => {
-    for (const doing of ['export', 'register', 'change', 'apply', 'store'] as const) expect(codeOf(decideAccess(anExpertRequest({ doing })))).toBe('access/forbidden')
+    for (const doing of ['export', 'register', 'change', 'apply', 'store'] as const)
+      expect(codeOf(decideAccess(anExpertRequest({ doing })))).toBe('access/forbidden')
   })
   it('shows the people of a data centre nothing of what passes through it', () => {
     const tasks = [aTask({ offeredTo: [C] })]
@@ -60,7 +69,8 @@ describe('experts and exams of another hospital', () => {
 })
 
 describe('the agent of another hospital', () => {
-  it('receives the study its grant names', () => { // AGT-08
+  it('receives the study its grant names', () => {
+    // AGT-08
     expect(codeOf(decideAccess(anAgentRequest(aGrant())))).toBe('allowed: grant')
   })
   it('receives nothing without a grant', () => {
@@ -87,7 +97,10 @@ describe('the agent of another hospital', () => {
   })
   it('receives nothing while another hospital of the pool holds the task', () => {
     const tasks = [aTask({ offeredTo: [B, C], holder: heldAt(B), state: 'started' })]
-    expect(decideAccess(anAgentRequest(aGrant({ grantees: [B, C] }), { tasks }))).toMatchObject({ code: 'access/no-grant', facts: { heldBy: B } })
+    expect(decideAccess(anAgentRequest(aGrant({ grantees: [B, C] }), { tasks }))).toMatchObject({
+      code: 'access/no-grant',
+      facts: { heldBy: B },
+    })
   })
   it('that is the data centre goes on receiving when a hospital has taken the task', () => {
     const tasks = [aTask({ holder: heldAt(C), state: 'accepted' })]
@@ -95,12 +108,17 @@ describe('the agent of another hospital', () => {
     expect(codeOf(decideAccess(anAgentRequest(undefined, { tasks, asker })))).toBe('allowed: grant')
   })
   it('may not list, change or store', () => {
-    for (const doing of ['list', 'change', 'store', 'apply', 'export'] as const) expect(codeOf(decideAccess(anAgentRequest(aGrant(), { doing })))).toBe('access/forbidden')
+    for (const doing of ['list', 'change', 'store', 'apply', 'export'] as const)
+      expect(codeOf(decideAccess(anAgentRequest(aGrant(), { doing })))).toBe('access/forbidden')
   })
   it('receives copies from a data centre by the signature of the owner, and from no other hospital', () => {
     const copy = { exam: { owner: A, study: CHEST, kept: 'regional' }, standing: undefined } as const
-    expect(codeOf(decideAccess(anAgentRequest(aGrant(), { ...copy, here: { hospitalId: CENTRE, kinds: ['data-centre'] } })))).toBe('allowed: grant')
-    expect(codeOf(decideAccess(anAgentRequest(aGrant(), { ...copy, here: { hospitalId: B, kinds: ['processor'] } })))).toBe('access/no-grant')
+    expect(codeOf(decideAccess(anAgentRequest(aGrant(), { ...copy, here: { hospitalId: CENTRE, kinds: ['data-centre'] } })))).toBe(
+      'allowed: grant',
+    )
+    expect(codeOf(decideAccess(anAgentRequest(aGrant(), { ...copy, here: { hospitalId: B, kinds: ['processor'] } })))).toBe(
+      'access/no-grant',
+    )
   })
 })
 
@@ -111,9 +129,12 @@ describe('DICOM nodes of the house', () => {
     expect(codeOf(decideAccess(aRequest({ asker: ct, doing: 'list' })))).toBe('allowed: dicom-node')
     expect(codeOf(decideAccess(aRequest({ asker: { ...ct, allowed: false }, doing: 'store' })))).toBe('dimse/unknown-ae')
   })
-  it('see nothing of the regional cache, except at a data centre', () => { // FED-21
+  it('see nothing of the regional cache, except at a data centre', () => {
+    // FED-21
     const regional = { asker: ct, doing: 'list', exam: { owner: A, kept: 'regional' } } as const
     expect(codeOf(decideAccess(aRequest({ ...regional, here: { hospitalId: C, kinds: ['processor'] } })))).toBe('access/no-grant')
-    expect(codeOf(decideAccess(aRequest({ ...regional, here: { hospitalId: CENTRE, kinds: ['data-centre'] } })))).toBe('allowed: dicom-node')
+    expect(codeOf(decideAccess(aRequest({ ...regional, here: { hospitalId: CENTRE, kinds: ['data-centre'] } })))).toBe(
+      'allowed: dicom-node',
+    )
   })
 })

@@ -100,7 +100,8 @@ function decideForUser(request: AccessRequest, roles: readonly NodeRole[]): Acce
   const named = request.tasks.filter((task) => task.studyInstanceUids.includes(study) && task.submitter === exam.owner && isMeant(task))
   if (named.some((task) => isEntrustedTo(task, here.hospitalId))) return { allowed: true, because: 'task' }
   const elsewhere = named.find((task) => task.holder !== null && task.holder.hospitalId !== here.hospitalId)
-  if (elsewhere?.holder) return refused('access/no-grant', { taskId: elsewhere.taskId, heldBy: elsewhere.holder.hospitalId, since: elsewhere.holder.since })
+  if (elsewhere?.holder)
+    return refused('access/no-grant', { taskId: elsewhere.taskId, heldBy: elsewhere.holder.hospitalId, since: elsewhere.holder.since })
   return refused('access/no-grant')
 }
 

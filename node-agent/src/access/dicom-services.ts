@@ -19,7 +19,10 @@ export function storageFor({ access, inHospital, isAllowed }: DicomServicesParts
   return {
     async begin(object) {
       const { callingAeTitle } = object
-      await access.admitDicomNode(callingAeTitle, await isAllowed(callingAeTitle), 'store', { owner: access.hospitalId, kept: 'in-hospital' })
+      await access.admitDicomNode(callingAeTitle, await isAllowed(callingAeTitle), 'store', {
+        owner: access.hospitalId,
+        kept: 'in-hospital',
+      })
       return sink.begin(object)
     },
   }

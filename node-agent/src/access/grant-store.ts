@@ -28,11 +28,17 @@ export async function rememberGrant(tx: Transaction, signed: SignedGrant, region
 
 /** Withdraws every grant of a task; a grant withdrawn before keeps its first time. */
 export function withdrawGrants(tx: Transaction, taskId: TaskId, because: string, now: EpochMs): Promise<number> {
-  return tx.run('UPDATE exam_grant SET withdrawn_at = $2, withdrawn_because = $3 WHERE task_id = $1 AND withdrawn_at IS NULL', [taskId, now, because])
+  return tx.run('UPDATE exam_grant SET withdrawn_at = $2, withdrawn_because = $3 WHERE task_id = $1 AND withdrawn_at IS NULL', [
+    taskId,
+    now,
+    because,
+  ])
 }
 
 export async function standingOf(db: Queries, grantId: GrantId): Promise<GrantStanding> {
-  const row = await db.get<{ withdrawnAt: EpochMs | null }>('SELECT withdrawn_at AS "withdrawnAt" FROM exam_grant WHERE grant_id = $1', [grantId])
+  const row = await db.get<{ withdrawnAt: EpochMs | null }>('SELECT withdrawn_at AS "withdrawnAt" FROM exam_grant WHERE grant_id = $1', [
+    grantId,
+  ])
   return row === undefined ? { issued: false } : { issued: true, withdrawnAt: row.withdrawnAt }
 }
 

@@ -1,5 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import { GrantId, type EpochMs, type Grant, type HospitalId, type ProblemCode, type ProblemFacts, type StudyInstanceUid, type TaskId } from 'specs'
+import {
+  GrantId,
+  type EpochMs,
+  type Grant,
+  type HospitalId,
+  type ProblemCode,
+  type ProblemFacts,
+  type StudyInstanceUid,
+  type TaskId,
+} from 'specs'
 import type { Purpose } from './decide-access.ts'
 import type { TaskView } from './task-view.ts'
 
@@ -32,10 +41,12 @@ export function decideGrant(use: GrantUse): Refusal | undefined {
   const { grant, asker, study, now } = use
   const facts = { grantId: grant.grantId }
   if (!use.genuine || grant.owner !== use.owner) return refused('access/grant-invalid', facts)
-  if (!grant.grantees.includes(asker) || !grant.studyInstanceUids.includes(study) || grant.purpose !== use.purpose) return refused('access/no-grant', facts)
+  if (!grant.grantees.includes(asker) || !grant.studyInstanceUids.includes(study) || grant.purpose !== use.purpose)
+    return refused('access/no-grant', facts)
   if (now < grant.notBefore || now >= grant.expires) return refused('access/grant-expired', { ...facts, expires: grant.expires })
   if (use.standing?.issued === false) return refused('access/grant-invalid', facts)
-  if (use.standing?.issued && use.standing.withdrawnAt !== null) return refused('access/grant-withdrawn', { ...facts, withdrawnAt: use.standing.withdrawnAt })
+  if (use.standing?.issued && use.standing.withdrawnAt !== null)
+    return refused('access/grant-withdrawn', { ...facts, withdrawnAt: use.standing.withdrawnAt })
   const task = grant.taskId === undefined ? undefined : use.tasks.find((one) => one.taskId === grant.taskId)
   if (task === undefined) return undefined
   if (task.state === 'cancelled' || task.state === 'declined') return refused('access/grant-withdrawn', { ...facts, state: task.state })

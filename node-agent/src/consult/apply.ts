@@ -1,6 +1,14 @@
 import { signDocument } from 'pki'
 import type { Database, User } from 'service-kit'
-import { Problem, type ConsultApplication, type ConsultFacts, type ConsultRequest, type EpochMs, type HospitalId, type SignedGrant } from 'specs'
+import {
+  Problem,
+  type ConsultApplication,
+  type ConsultFacts,
+  type ConsultRequest,
+  type EpochMs,
+  type HospitalId,
+  type SignedGrant,
+} from 'specs'
 import type { AccessControl } from '../access/access-control.ts'
 import { consultationGrant } from '../access/grant.ts'
 import { rememberGrant } from '../access/grant-store.ts'
@@ -37,7 +45,8 @@ export async function applyForConsult(parts: ApplyParts, user: User, application
   await access.admitUser(user, 'apply', { owner: hospitalId, study: exam.studyInstanceUid ?? undefined, kept: 'in-hospital' })
   const known = await findConsult(db, application.taskId)
   if (known) {
-    if (known.side !== 'submitter' || known.examId !== application.examId) throw new Problem('consult/exists', { taskId: application.taskId })
+    if (known.side !== 'submitter' || known.examId !== application.examId)
+      throw new Problem('consult/exists', { taskId: application.taskId })
     return
   }
   const study = exam.studyInstanceUid ? await archive.study(exam.studyInstanceUid) : undefined
@@ -89,8 +98,20 @@ export async function applyForConsult(parts: ApplyParts, user: User, application
   if (commandId !== undefined) await desk.outcome(application.taskId, commandId)
 }
 
-function signGrant({ hospitalId, grantDays, region, now }: ApplyParts, { taskId }: ConsultApplication, { processors, dataCentres }: Addressees, study: StudyRow): SignedGrant {
-  const grant = consultationGrant({ owner: hospitalId, grantees: [...processors, ...dataCentres], studyInstanceUids: [study.studyInstanceUid], taskId, validDays: grantDays, now: now() })
+function signGrant(
+  { hospitalId, grantDays, region, now }: ApplyParts,
+  { taskId }: ConsultApplication,
+  { processors, dataCentres }: Addressees,
+  study: StudyRow,
+): SignedGrant {
+  const grant = consultationGrant({
+    owner: hospitalId,
+    grantees: [...processors, ...dataCentres],
+    studyInstanceUids: [study.studyInstanceUid],
+    taskId,
+    validDays: grantDays,
+    now: now(),
+  })
   return { grant, ...signDocument(region.identity, grant) }
 }
 

@@ -66,7 +66,8 @@ export class ConsultArrivals {
 
   /** First news of a task: only `submitted` tells enough; anything else comes again after it, because the hub keeps the order. */
   #begin(event: ConsultEvent): Consult {
-    if (event.type !== 'submitted' || !event.facts) throw new Problem('consult/unknown-task', { taskId: event.taskId, revision: event.revision })
+    if (event.type !== 'submitted' || !event.facts)
+      throw new Problem('consult/unknown-task', { taskId: event.taskId, revision: event.revision })
     return beginConsult(event, event.facts, this.#here(), this.#openRequest(event))
   }
 
@@ -80,7 +81,11 @@ export class ConsultArrivals {
   #openRequest(event: ConsultEvent): OpenedRequest {
     if (event.sealed === undefined) return undefined
     try {
-      const request = parseWith(ConsultRequest, this.#parts.region.line.openSealed(event.sealed, { from: event.submitter }), 'consult request')
+      const request = parseWith(
+        ConsultRequest,
+        this.#parts.region.line.openSealed(event.sealed, { from: event.submitter }),
+        'consult request',
+      )
       if (request.taskId !== event.taskId) throw new Problem('envelope/wrong-audience', { reason: 'content of another task' })
       return { request }
     } catch (error) {
@@ -121,7 +126,15 @@ export class ConsultArrivals {
     const { taskId, regionId, submitter, facts } = consult
     const sources = [...new Set([decision.from, submitter])]
     for (const studyInstanceUid of facts.studyInstanceUids) {
-      await this.#parts.transfers.wish(tx, { regionId, studyInstanceUid, owner: submitter, sources, grant: facts.grant, purpose: 'push', taskId })
+      await this.#parts.transfers.wish(tx, {
+        regionId,
+        studyInstanceUid,
+        owner: submitter,
+        sources,
+        grant: facts.grant,
+        purpose: 'push',
+        taskId,
+      })
     }
   }
 
@@ -134,12 +147,21 @@ export class ConsultArrivals {
     const consult = await findConsult(tx, command.taskId)
     if (consult && !command.byAgent) await saveConsult(tx, afterAnswer(consult, answer, command.type), this.#parts.hospitalId)
     if (answer.outcome === 'refused') {
-      this.#parts.log.warn({ taskId: command.taskId, type: command.type, byAgent: command.byAgent, code: answer.problem.code }, 'command refused')
+      this.#parts.log.warn(
+        { taskId: command.taskId, type: command.type, byAgent: command.byAgent, code: answer.problem.code },
+        'command refused',
+      )
       if (command.type === 'submit') await withdrawGrants(tx, command.taskId, 'refused', this.#parts.now())
     }
     tx.afterCommit(() => {
       const problem = answer.outcome === 'refused' ? { problem: answer.problem.code } : {}
-      this.#parts.announce({ type: 'consult', taskId: command.taskId, state: consult?.state ?? '', revision: consult?.revision ?? 0, ...problem })
+      this.#parts.announce({
+        type: 'consult',
+        taskId: command.taskId,
+        state: consult?.state ?? '',
+        revision: consult?.revision ?? 0,
+        ...problem,
+      })
       this.#parts.answers.changed(command.taskId)
     })
   }

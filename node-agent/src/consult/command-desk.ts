@@ -1,6 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import type { Database, Transaction, User } from 'service-kit'
-import { Actor, ConsultCommand, HUB, kinds, MessageId, parseWith, Problem, UserId, type ConsultCommandType, type EpochMs, type HospitalId, type LiveEvent } from 'specs'
+import {
+  type Actor,
+  ConsultCommand,
+  HUB,
+  kinds,
+  MessageId,
+  parseWith,
+  Problem,
+  UserId,
+  type ConsultCommandType,
+  type EpochMs,
+  type HospitalId,
+  type LiveEvent,
+} from 'specs'
 import type { Region } from '../region/region.ts'
 import { AnswerDesk } from './answers.ts'
 import type { Consult } from './consult.ts'
@@ -28,7 +41,12 @@ export class CommandDesk {
   }
 
   personOf(user: Pick<User, 'id' | 'name' | 'title'>): Actor {
-    return { hospitalId: this.#parts.hospitalId, userId: parseWith(UserId, user.id, 'user'), name: user.name, ...(user.title && { title: user.title }) }
+    return {
+      hospitalId: this.#parts.hospitalId,
+      userId: parseWith(UserId, user.id, 'user'),
+      name: user.name,
+      ...(user.title && { title: user.title }),
+    }
   }
 
   /** The node itself, for what happens without anybody pressing a button. */
@@ -59,7 +77,11 @@ export class CommandDesk {
    * @param prepare looks at the newest state inside the transaction; returns what to save and say, or undefined when it is done already.
    * @throws {Problem} the hub's refusal, when it comes in time; what `prepare` throws.
    */
-  async command(taskId: Consult['taskId'], by: Actor, prepare: (consult: Consult, tx: Transaction) => Promise<{ next: Consult; content: CommandContent } | undefined>): Promise<void> {
+  async command(
+    taskId: Consult['taskId'],
+    by: Actor,
+    prepare: (consult: Consult, tx: Transaction) => Promise<{ next: Consult; content: CommandContent } | undefined>,
+  ): Promise<void> {
     const { db, announce } = this.#parts
     const commandId = await db.write(async (tx) => {
       const consult = await findConsult(tx, taskId)

@@ -1,5 +1,17 @@
 import type { Database, Log, User } from 'service-kit'
-import { Problem, type ConsultApplication, type ConsultDetail, type ConsultEvent, type ConsultRow, type EpochMs, type HospitalId, type LiveEvent, type LiveExam, type OpinionDraft, type TaskId } from 'specs'
+import {
+  Problem,
+  type ConsultApplication,
+  type ConsultDetail,
+  type ConsultEvent,
+  type ConsultRow,
+  type EpochMs,
+  type HospitalId,
+  type LiveEvent,
+  type LiveExam,
+  type OpinionDraft,
+  type TaskId,
+} from 'specs'
 import type { AccessControl, Person } from '../access/access-control.ts'
 import type { Archive } from '../archive/archive.ts'
 import { snapshotOf } from '../exam/exam.ts'
@@ -74,14 +86,22 @@ export class Consults {
 
   async apply(user: User, application: ConsultApplication): Promise<ConsultRow> {
     const { db, region, access, inHospital, hospitalId, settings } = this.#parts
-    await applyForConsult({ db, region, access, archive: inHospital, desk: this.#desk, hospitalId, grantDays: settings.grantDays, now: this.#now }, user, application)
+    await applyForConsult(
+      { db, region, access, archive: inHospital, desk: this.#desk, hospitalId, grantDays: settings.grantDays, now: this.#now },
+      user,
+      application,
+    )
     return this.row(user, application.taskId)
   }
 
   async list(user: User, filter: ConsultFilter): Promise<{ rows: ConsultRow[]; total: number; next: string | null }> {
     const { rows, total } = await listConsults(this.#parts.db, filter)
     const last = rows.length === filter.limit ? rows.at(-1) : undefined
-    return { rows: await Promise.all(rows.map((consult) => rowOf(this.#view, user, consult))), total, next: last ? `${last.appliedAt}_${last.taskId}` : null }
+    return {
+      rows: await Promise.all(rows.map((consult) => rowOf(this.#view, user, consult))),
+      total,
+      next: last ? `${last.appliedAt}_${last.taskId}` : null,
+    }
   }
 
   async row(user: User, taskId: TaskId): Promise<ConsultRow> {
@@ -168,7 +188,12 @@ export class Consults {
     return this.#parts.access.admitUser(user, 'read', examOf(consult))
   }
 
-  async #command(user: User, taskId: TaskId, side: Consult['side'], content: (consult: Consult) => Parameters<CommandDesk['post']>[3] | undefined): Promise<ConsultRow> {
+  async #command(
+    user: User,
+    taskId: TaskId,
+    side: Consult['side'],
+    content: (consult: Consult) => Parameters<CommandDesk['post']>[3] | undefined,
+  ): Promise<ConsultRow> {
     await this.#desk.command(taskId, this.#desk.personOf(user), async (consult) => {
       if (consult.side !== side) throw new Problem(side === 'submitter' ? 'consult/not-yours' : 'consult/not-offered-here', { taskId })
       const said = content(consult)
@@ -179,8 +204,12 @@ export class Consults {
 
   #follow(consult: Consult, event: ConsultEvent): void {
     if (event.type === 'signed') void this.#settling.settle(consult.taskId)
-    const isLost = consult.state === 'cancelled' || consult.state === 'declined' || (event.type === 'claimed' && event.by.hospitalId !== this.#parts.hospitalId)
-    if (consult.side !== 'submitter' && isLost && !(consult.side === 'data-centre' && event.type === 'claimed')) void this.#stopFetching(consult)
+    const isLost =
+      consult.state === 'cancelled' ||
+      consult.state === 'declined' ||
+      (event.type === 'claimed' && event.by.hospitalId !== this.#parts.hospitalId)
+    if (consult.side !== 'submitter' && isLost && !(consult.side === 'data-centre' && event.type === 'claimed'))
+      void this.#stopFetching(consult)
   }
 
   #stopFetching(consult: Consult): Promise<void> {

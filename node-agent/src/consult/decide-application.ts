@@ -21,7 +21,8 @@ export function decideApplication(application: ConsultApplication, us: HospitalC
     throw new Problem('request/invalid', { what: 'imagesTo', mode: application.mode, imagesTo: application.imagesTo })
   }
   const members = directory.hospitals.filter((hospital) => hospital.id !== us.id && hospital.certificate !== '' && !hospital.revoked)
-  const dataCentres = application.imagesTo === 'data-centre' ? members.filter((hospital) => hospital.kinds.includes('data-centre')).map(({ id }) => id) : []
+  const dataCentres =
+    application.imagesTo === 'data-centre' ? members.filter((hospital) => hospital.kinds.includes('data-centre')).map(({ id }) => id) : []
   if (application.imagesTo === 'data-centre' && dataCentres.length === 0) throw new Problem('region/no-data-centre')
   return { processors: processorsFor(application, members, directory), dataCentres }
 }
@@ -33,7 +34,8 @@ function processorsFor({ target }: ConsultApplication, members: readonly Directo
     if (pool.length === 0) throw new Problem('region/not-a-processor', { reason: 'empty-pool' })
     return pool
   }
-  if (!directory.hospitals.some(({ id }) => id === target.hospitalId)) throw new Problem('region/unknown-hospital', { hospitalId: target.hospitalId })
+  if (!directory.hospitals.some(({ id }) => id === target.hospitalId))
+    throw new Problem('region/unknown-hospital', { hospitalId: target.hospitalId })
   const named = members.find(({ id }) => id === target.hospitalId)
   if (!named) throw new Problem('region/not-a-processor', { hospitalId: target.hospitalId, reason: 'not-joined' })
   if (!canConsult(named)) throw new Problem('region/not-a-processor', { hospitalId: named.id, hospitalName: named.name, reason: 'kind' })

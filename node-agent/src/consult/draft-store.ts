@@ -17,7 +17,14 @@ export async function findDraft(db: Queries, taskId: TaskId, userId: string): Pr
  * @param basedOn undefined saves over whatever is there.
  * @throws {Problem} request/conflict with the revision that is there.
  */
-export function saveDraft(db: Database, taskId: TaskId, userId: string, draft: OpinionDraft, basedOn: number | undefined, now: EpochMs): Promise<SavedDraft> {
+export function saveDraft(
+  db: Database,
+  taskId: TaskId,
+  userId: string,
+  draft: OpinionDraft,
+  basedOn: number | undefined,
+  now: EpochMs,
+): Promise<SavedDraft> {
   return db.write(async (tx) => {
     const saved = await findDraft(tx, taskId, userId)
     if (basedOn !== undefined && basedOn !== saved.revision) throw new Problem('request/conflict', { revision: saved.revision, basedOn })

@@ -12,7 +12,13 @@ export function makeKeyObject({ archive, organisation }: { archive: Archive; org
     const { studyInstanceUid } = first
     const untold = { studyInstanceUid, issuerOfPatientId: '', studyId: '', referringPhysicianName: '' }
     const study = (await archive.study(studyInstanceUid)) ?? { ...untold, ...knownOf(consult) }
-    return buildKeyObjectSelection({ study, keyImages, author: { name: signer.name, organisation: organisation() }, description: '会诊关键影像', at: new Date(signedAt) })
+    return buildKeyObjectSelection({
+      study,
+      keyImages,
+      author: { name: signer.name, organisation: organisation() },
+      description: '会诊关键影像',
+      at: new Date(signedAt),
+    })
   }
 }
 

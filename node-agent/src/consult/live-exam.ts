@@ -30,12 +30,25 @@ export async function readLiveExam(line: Line, consult: Consult, now: EpochMs): 
 }
 
 /** The owner's side: reads its own table, never a copy, for whoever holds a grant. */
-export function serveExams(parts: { db: Database; line: Line; access: AccessControl; hospitalId: HospitalId; trust: () => TrustStore | undefined; now: () => EpochMs }): void {
+export function serveExams(parts: {
+  db: Database
+  line: Line
+  access: AccessControl
+  hospitalId: HospitalId
+  trust: () => TrustStore | undefined
+  now: () => EpochMs
+}): void {
   const { db, line, access, hospitalId, trust, now } = parts
   line.serve(services.examRead, async ({ from, body }) => {
     const asker = parseWith(HospitalId, from, 'sender')
     const { studyInstanceUid, grant } = parseWith(ExamRead, body, services.examRead)
-    await access.admitHospital(asker, 'read', { owner: hospitalId, study: studyInstanceUid, kept: 'in-hospital' }, grant, isGenuineGrant(grant, trust(), now()))
+    await access.admitHospital(
+      asker,
+      'read',
+      { owner: hospitalId, study: studyInstanceUid, kept: 'in-hospital' },
+      grant,
+      isGenuineGrant(grant, trust(), now()),
+    )
     const exam = await findExamOfStudy(db, studyInstanceUid)
     if (!exam) throw new Problem('exam/unknown', { studyInstanceUid })
     return snapshotOf(exam, hospitalId)

@@ -17,7 +17,10 @@ const ListQuery = z.object({
   dateFrom: z.iso.date().optional(),
   dateTo: z.iso.date().optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
-  after: z.string().regex(/^\d+_[0-9a-f-]{36}$/).optional(),
+  after: z
+    .string()
+    .regex(/^\d+_[0-9a-f-]{36}$/)
+    .optional(),
 })
 
 const dayStart = (date: string, plusDays = 0): EpochMs => {
@@ -27,33 +30,76 @@ const dayStart = (date: string, plusDays = 0): EpochMs => {
 }
 
 /** 会诊 for the staff pages. A command is answered with 202 when the hub's answer may still be on its way. */
-export function addConsultRoutes(face: HttpFace, { consults, db, now = Date.now }: { consults: Consults; db: Database; now?: () => EpochMs }): void {
+export function addConsultRoutes(
+  face: HttpFace,
+  { consults, db, now = Date.now }: { consults: Consults; db: Database; now?: () => EpochMs },
+): void {
   face.route(
-    { method: 'POST', path: '/api/consults', summary: 'Apply for a consultation', allow: ['doctor'], body: ConsultApplication, answer: ConsultRow },
+    {
+      method: 'POST',
+      path: '/api/consults',
+      summary: 'Apply for a consultation',
+      allow: ['doctor'],
+      body: ConsultApplication,
+      answer: ConsultRow,
+    },
     async ({ user, body }) => ({ status: 201, body: await consults.apply(user, body) }),
   )
   face.route(
-    { method: 'GET', path: '/api/consults', summary: 'Consultations of this hospital, newest first', allow: clinicians, query: ListQuery, answer: Page(ConsultRow) },
+    {
+      method: 'GET',
+      path: '/api/consults',
+      summary: 'Consultations of this hospital, newest first',
+      allow: clinicians,
+      query: ListQuery,
+      answer: Page(ConsultRow),
+    },
     ({ user, query: { dateFrom, dateTo, after, ...filter } }) => {
       const [appliedAt, taskId] = after?.split('_') ?? []
       return consults.list(user, {
         ...filter,
-        appliedFrom: dateFrom && dayStart(dateFrom) || undefined,
-        appliedBefore: dateTo && dayStart(dateTo, 1) || undefined,
+        appliedFrom: (dateFrom && dayStart(dateFrom)) || undefined,
+        appliedBefore: (dateTo && dayStart(dateTo, 1)) || undefined,
         ...(appliedAt && taskId && { after: { appliedAt: Number(appliedAt), taskId } }),
       })
     },
   )
-  face.route({ method: 'GET', path: '/api/consults/:taskId', summary: 'One consultation with its time line', allow: clinicians, params, answer: ConsultDetail }, (context) =>
-    consults.detail(context.user, context.params.taskId),
+  face.route(
+    {
+      method: 'GET',
+      path: '/api/consults/:taskId',
+      summary: 'One consultation with its time line',
+      allow: clinicians,
+      params,
+      answer: ConsultDetail,
+    },
+    (context) => consults.detail(context.user, context.params.taskId),
   )
-  face.route({ method: 'GET', path: '/api/consults/:taskId/exam', summary: 'The exam as its hospital has it now', allow: clinicians, params, answer: LiveExam }, (context) =>
-    consults.liveExam(context.user, context.params.taskId),
+  face.route(
+    {
+      method: 'GET',
+      path: '/api/consults/:taskId/exam',
+      summary: 'The exam as its hospital has it now',
+      allow: clinicians,
+      params,
+      answer: LiveExam,
+    },
+    (context) => consults.liveExam(context.user, context.params.taskId),
   )
-  face.route({ method: 'POST', path: '/api/consults/:taskId/fetch', summary: 'Bring the images here now', allow: ['expert'], params, answer: ConsultRow }, async ({ user, params: { taskId } }) => ({
-    status: 202,
-    body: await consults.fetchImages(user, taskId),
-  }))
+  face.route(
+    {
+      method: 'POST',
+      path: '/api/consults/:taskId/fetch',
+      summary: 'Bring the images here now',
+      allow: ['expert'],
+      params,
+      answer: ConsultRow,
+    },
+    async ({ user, params: { taskId } }) => ({
+      status: 202,
+      body: await consults.fetchImages(user, taskId),
+    }),
+  )
   addCommandRoutes(face, consults)
   addDraftRoutes(face, { consults, db, now })
 }
@@ -61,13 +107,30 @@ export function addConsultRoutes(face: HttpFace, { consults, db, now = Date.now 
 function addCommandRoutes(face: HttpFace, consults: Consults): void {
   const at = (step: string) => ({ method: 'POST', path: `/api/consults/:taskId/${step}`, params, answer: ConsultRow }) as const
   const accepted = async (row: Promise<ConsultRow>) => ({ status: 202, body: await row })
-  face.route({ ...at('claim'), summary: 'Take it', allow: ['expert'] }, ({ user, params: { taskId } }) => accepted(consults.claim(user, taskId)))
-  face.route({ ...at('start'), summary: 'The holder has opened the case', allow: ['expert'] }, ({ user, params: { taskId } }) => accepted(consults.start(user, taskId)))
-  face.route({ ...at('read'), summary: 'The requester has opened the opinion', allow: ['doctor'] }, ({ user, params: { taskId } }) => accepted(consults.markRead(user, taskId)))
-  face.route({ ...at('release'), summary: 'Give it back', allow: ['expert'], body: Reason }, ({ user, params: { taskId }, body }) => accepted(consults.release(user, taskId, body.reason)))
-  face.route({ ...at('decline'), summary: 'Refuse it for this hospital', allow: ['expert'], body: Reason }, ({ user, params: { taskId }, body }) => accepted(consults.decline(user, taskId, body.reason)))
-  face.route({ ...at('cancel'), summary: 'Withdraw the application', allow: ['doctor'], body: Reason }, ({ user, params: { taskId }, body }) => accepted(consults.cancel(user, taskId, body.reason)))
-  const Signing = z.object({ draftRevision: z.number().int().nonnegative().optional(), opinion: OpinionDraft.extend({ opinion: z.string().trim().min(1, '请填写会诊意见').max(20_000) }) })
+  face.route({ ...at('claim'), summary: 'Take it', allow: ['expert'] }, ({ user, params: { taskId } }) =>
+    accepted(consults.claim(user, taskId)),
+  )
+  face.route({ ...at('start'), summary: 'The holder has opened the case', allow: ['expert'] }, ({ user, params: { taskId } }) =>
+    accepted(consults.start(user, taskId)),
+  )
+  face.route({ ...at('read'), summary: 'The requester has opened the opinion', allow: ['doctor'] }, ({ user, params: { taskId } }) =>
+    accepted(consults.markRead(user, taskId)),
+  )
+  face.route({ ...at('release'), summary: 'Give it back', allow: ['expert'], body: Reason }, ({ user, params: { taskId }, body }) =>
+    accepted(consults.release(user, taskId, body.reason)),
+  )
+  face.route(
+    { ...at('decline'), summary: 'Refuse it for this hospital', allow: ['expert'], body: Reason },
+    ({ user, params: { taskId }, body }) => accepted(consults.decline(user, taskId, body.reason)),
+  )
+  face.route(
+    { ...at('cancel'), summary: 'Withdraw the application', allow: ['doctor'], body: Reason },
+    ({ user, params: { taskId }, body }) => accepted(consults.cancel(user, taskId, body.reason)),
+  )
+  const Signing = z.object({
+    draftRevision: z.number().int().nonnegative().optional(),
+    opinion: OpinionDraft.extend({ opinion: z.string().trim().min(1, '请填写会诊意见').max(20_000) }),
+  })
   face.route({ ...at('sign'), summary: 'Sign the opinion', allow: ['expert'], body: Signing }, ({ user, params: { taskId }, body }) =>
     accepted(consults.sign(user, taskId, body.opinion, body.draftRevision)),
   )
@@ -76,14 +139,20 @@ function addCommandRoutes(face: HttpFace, consults: Consults): void {
 /** The text so far stays at the server, so that another desk or a phone goes on with it. */
 function addDraftRoutes(face: HttpFace, { consults, db, now }: { consults: Consults; db: Database; now: () => EpochMs }): void {
   const path = '/api/consults/:taskId/draft'
-  face.route({ method: 'GET', path, summary: 'My draft of the opinion', allow: ['expert'], params, answer: SavedDraft }, async ({ user, params: { taskId } }) => {
-    await consults.admitReader(user, await consults.read(taskId))
-    return findDraft(db, taskId, user.id)
-  })
+  face.route(
+    { method: 'GET', path, summary: 'My draft of the opinion', allow: ['expert'], params, answer: SavedDraft },
+    async ({ user, params: { taskId } }) => {
+      await consults.admitReader(user, await consults.read(taskId))
+      return findDraft(db, taskId, user.id)
+    },
+  )
   const Draft = OpinionDraft.extend({ revision: z.number().int().nonnegative().optional() })
-  face.route({ method: 'PUT', path, summary: 'Save my draft of the opinion', allow: ['expert'], params, body: Draft, answer: SavedDraft }, async ({ user, params: { taskId }, body }) => {
-    await consults.admitReader(user, await consults.read(taskId))
-    const { revision, ...draft } = body
-    return saveDraft(db, taskId, user.id, draft, revision, now())
-  })
+  face.route(
+    { method: 'PUT', path, summary: 'Save my draft of the opinion', allow: ['expert'], params, body: Draft, answer: SavedDraft },
+    async ({ user, params: { taskId }, body }) => {
+      await consults.admitReader(user, await consults.read(taskId))
+      const { revision, ...draft } = body
+      return saveDraft(db, taskId, user.id, draft, revision, now())
+    },
+  )
 }

@@ -1,7 +1,17 @@
 import { Buffer } from 'node:buffer'
 import { sm3Hex, verifyDocument } from 'pki'
 import type { Database, Log } from 'service-kit'
-import { isProblem, noteOf, Problem, type EpochMs, type HospitalId, type LiveEvent, type Opinion, type SeriesInstanceUid, type TaskId } from 'specs'
+import {
+  isProblem,
+  noteOf,
+  Problem,
+  type EpochMs,
+  type HospitalId,
+  type LiveEvent,
+  type Opinion,
+  type SeriesInstanceUid,
+  type TaskId,
+} from 'specs'
 import type { Archive } from '../archive/archive.ts'
 import type { Region } from '../region/region.ts'
 import type { CommandDesk } from './command-desk.ts'
@@ -83,7 +93,12 @@ export class OpinionSettling {
     if (signed?.by.hospitalId !== signer.hospitalId || signed.by.userId !== signer.userId) return
     const series = await this.#storeKeyObject(this.#parts.regional, opinion, this.#parts.hospitalId, consult.submitter)
     const { keyObject: _keyObject, ...shown } = opinion
-    await this.#save(consult.taskId, (current) => ({ ...current, opinion: shown, opinionValid: true, keyImageSeriesInstanceUid: series ?? null }))
+    await this.#save(consult.taskId, (current) => ({
+      ...current,
+      opinion: shown,
+      opinionValid: true,
+      keyImageSeriesInstanceUid: series ?? null,
+    }))
   }
 
   async #save(taskId: TaskId, change: (current: Consult) => Consult): Promise<void> {
@@ -124,7 +139,12 @@ export class OpinionSettling {
   }
 
   /** A new series of the study, whose owner stays who it is. Storing it again changes nothing. */
-  async #storeKeyObject(archive: Archive, { text, keyObject }: Opinion, peer: HospitalId, owner: HospitalId): Promise<SeriesInstanceUid | undefined> {
+  async #storeKeyObject(
+    archive: Archive,
+    { text, keyObject }: Opinion,
+    peer: HospitalId,
+    owner: HospitalId,
+  ): Promise<SeriesInstanceUid | undefined> {
     if (keyObject === undefined || text.keyObjectSm3 === undefined) return undefined
     const incoming = await archive.receive({ kind: 'own', peer, owner }, { part10: true })
     try {

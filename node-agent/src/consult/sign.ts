@@ -2,7 +2,17 @@ import { randomUUID } from 'node:crypto'
 import { Buffer } from 'node:buffer'
 import { signDocument, sm3Hex } from 'pki'
 import type { Database, User } from 'service-kit'
-import { MessageId, OpinionText, parseWith, Problem, type EpochMs, type HospitalId, type Opinion, type OpinionDraft, type TaskId } from 'specs'
+import {
+  MessageId,
+  OpinionText,
+  parseWith,
+  Problem,
+  type EpochMs,
+  type HospitalId,
+  type Opinion,
+  type OpinionDraft,
+  type TaskId,
+} from 'specs'
 import type { Region } from '../region/region.ts'
 import type { CommandDesk } from './command-desk.ts'
 import type { Consult } from './consult.ts'
@@ -28,22 +38,38 @@ export interface SignParts {
  * @param draftRevision the saved draft that the writer had before their eyes, if any.
  * @throws {Problem} consult/unknown-task, consult/not-holder, consult/not-open, request/conflict, request/invalid, or the hub's refusal.
  */
-export async function signOpinion(parts: SignParts, user: User, taskId: TaskId, draft: OpinionDraft, draftRevision: number | undefined): Promise<void> {
+export async function signOpinion(
+  parts: SignParts,
+  user: User,
+  taskId: TaskId,
+  draft: OpinionDraft,
+  draftRevision: number | undefined,
+): Promise<void> {
   const { db, region, desk, makeKeyObject, now } = parts
   const consult = await findConsult(db, taskId)
   if (!consult) throw new Problem('consult/unknown-task', { taskId })
   checkMaySign(parts, consult, user)
   checkKeyImages(consult, draft)
   const saved = await findDraft(db, taskId, user.id)
-  if (draftRevision !== undefined && draftRevision !== saved.revision) throw new Problem('request/conflict', { revision: saved.revision, basedOn: draftRevision })
+  if (draftRevision !== undefined && draftRevision !== saved.revision)
+    throw new Problem('request/conflict', { revision: saved.revision, basedOn: draftRevision })
 
   const signer = desk.personOf(user)
   const opinionId = parseWith(MessageId, randomUUID(), 'opinionId')
   const { findings, opinion: words, advice, keyImages } = draft
-  const unsigned = parseWith(OpinionText, { opinionId, taskId, findings, opinion: words, advice, keyImages, signer, signedAt: now() }, 'opinion')
+  const unsigned = parseWith(
+    OpinionText,
+    { opinionId, taskId, findings, opinion: words, advice, keyImages, signer, signedAt: now() },
+    'opinion',
+  )
   const keyObject = await makeKeyObject(consult, unsigned)
   const text = keyObject ? { ...unsigned, keyObjectSm3: sm3Hex(keyObject) } : unsigned
-  const opinion: Opinion = { kind: 'opinion', text, ...signDocument(region.identity, text), ...(keyObject && { keyObject: Buffer.from(keyObject).toString('base64') }) }
+  const opinion: Opinion = {
+    kind: 'opinion',
+    text,
+    ...signDocument(region.identity, text),
+    ...(keyObject && { keyObject: Buffer.from(keyObject).toString('base64') }),
+  }
   const sealed = region.line.sealFor([consult.submitter], opinion)
 
   await desk.command(taskId, signer, async (current, tx) => {

@@ -1,5 +1,16 @@
 import type { Migration, Queries, SqlValue, Transaction } from 'service-kit'
-import { problemFromNote, type ConsultAnswer, type ConsultEvent, type EpochMs, type HospitalId, type Opinion, type Problem, type ProblemNote, type TaskId, type TimelineEvent } from 'specs'
+import {
+  problemFromNote,
+  type ConsultAnswer,
+  type ConsultEvent,
+  type EpochMs,
+  type HospitalId,
+  type Opinion,
+  type Problem,
+  type ProblemNote,
+  type TaskId,
+  type TimelineEvent,
+} from 'specs'
 import { isListed, type Consult } from './consult.ts'
 
 /** Tables of this node's consultations. `listed` and the filter columns are derived from `body` at every save. */
@@ -95,7 +106,10 @@ export async function listConsults(db: Queries, filter: ConsultFilter): Promise<
     const at = bind(filter.after.appliedAt)
     wanted.push(`(applied_at < ${at} OR (applied_at = ${at} AND task_id > ${bind(filter.after.taskId)}))`)
   }
-  const rows = await db.all<{ body: string }>(`SELECT body FROM consult WHERE ${wanted.join(' AND ')} ORDER BY applied_at DESC, task_id LIMIT ${bind(filter.limit)}`, params)
+  const rows = await db.all<{ body: string }>(
+    `SELECT body FROM consult WHERE ${wanted.join(' AND ')} ORDER BY applied_at DESC, task_id LIMIT ${bind(filter.limit)}`,
+    params,
+  )
   return { rows: rows.map((row) => JSON.parse(row.body) as Consult), total: counted?.total ?? 0 }
 }
 
@@ -124,14 +138,14 @@ export async function timelineOf(db: Queries, taskId: TaskId): Promise<TimelineE
   return rows.map((row) => JSON.parse(row.body) as TimelineEvent)
 }
 
-export async function rememberCommand(tx: Transaction, command: { commandId: string; taskId: TaskId; type: string; byAgent: boolean; at: EpochMs }): Promise<void> {
-  await tx.run(`INSERT INTO consult_command (command_id, task_id, type, by_agent, state, created_at) VALUES ($1, $2, $3, $4, 'queued', $5)`, [
-    command.commandId,
-    command.taskId,
-    command.type,
-    command.byAgent ? 1 : 0,
-    command.at,
-  ])
+export async function rememberCommand(
+  tx: Transaction,
+  command: { commandId: string; taskId: TaskId; type: string; byAgent: boolean; at: EpochMs },
+): Promise<void> {
+  await tx.run(
+    `INSERT INTO consult_command (command_id, task_id, type, by_agent, state, created_at) VALUES ($1, $2, $3, $4, 'queued', $5)`,
+    [command.commandId, command.taskId, command.type, command.byAgent ? 1 : 0, command.at],
+  )
 }
 
 export interface CommandRow {
@@ -150,25 +164,31 @@ export async function findCommand(db: Queries, commandId: string): Promise<Comma
     'SELECT command_id AS "commandId", task_id AS "taskId", type, by_agent AS "byAgent", state, revision, problem FROM consult_command WHERE command_id = $1',
     [commandId],
   )
-  return row && { ...row, byAgent: Boolean(row.byAgent), problem: row.problem === null ? undefined : problemFromNote(JSON.parse(row.problem) as ProblemNote) }
+  return (
+    row && {
+      ...row,
+      byAgent: Boolean(row.byAgent),
+      problem: row.problem === null ? undefined : problemFromNote(JSON.parse(row.problem) as ProblemNote),
+    }
+  )
 }
 
 /** Returns false when this answer has been noted before. */
 export async function answerCommand(tx: Transaction, answer: ConsultAnswer, now: EpochMs): Promise<boolean> {
   const [revision, problem] = answer.outcome === 'accepted' ? [answer.revision, null] : [null, JSON.stringify(answer.problem)]
-  const changed = await tx.run(`UPDATE consult_command SET state = $2, revision = $3, problem = $4, answered_at = $5 WHERE command_id = $1 AND state = 'queued'`, [
-    answer.commandId,
-    answer.outcome,
-    revision,
-    problem,
-    now,
-  ])
+  const changed = await tx.run(
+    `UPDATE consult_command SET state = $2, revision = $3, problem = $4, answered_at = $5 WHERE command_id = $1 AND state = 'queued'`,
+    [answer.commandId, answer.outcome, revision, problem, now],
+  )
   return changed === 1
 }
 
 /** Whether the agent has already said this of the task and was not refused. */
 export async function agentHasSaid(db: Queries, taskId: TaskId, type: string): Promise<boolean> {
-  const row = await db.get<{ said: number }>(`SELECT COUNT(*) AS "said" FROM consult_command WHERE task_id = $1 AND type = $2 AND by_agent = 1 AND state <> 'refused'`, [taskId, type])
+  const row = await db.get<{ said: number }>(
+    `SELECT COUNT(*) AS "said" FROM consult_command WHERE task_id = $1 AND type = $2 AND by_agent = 1 AND state <> 'refused'`,
+    [taskId, type],
+  )
   return (row?.said ?? 0) > 0
 }
 

@@ -16,7 +16,8 @@ export interface ViewParts {
   readonly imagesOf: (consult: Consult) => Promise<ImagesState>
 }
 
-const told = (note: ProblemNote | null) => note && { code: note.code, title: isProblemCode(note.code) ? answers[note.code].zh : note.code, facts: { ...note.facts } }
+const told = (note: ProblemNote | null) =>
+  note && { code: note.code, title: isProblemCode(note.code) ? answers[note.code].zh : note.code, facts: { ...note.facts } }
 
 /** The row with what this person may know: whoever may not read the exam sees the masked label and no question. */
 export async function rowOf(parts: ViewParts, user: User, consult: Consult): Promise<ConsultRow> {
@@ -41,7 +42,13 @@ export async function detailOf(parts: ViewParts, user: User, taskId: Consult['ta
   if (!consult) throw new Problem('consult/unknown-task', { taskId })
   const events = await timelineOf(parts.db, taskId)
   const isReadable = await mayRead(parts, user, consult)
-  const named = [consult.submitter, ...consult.offeredTo, ...consult.imagesArrivedAt, ...events.map((event) => event.by.hospitalId), ...(consult.holder ? [consult.holder.hospitalId] : [])]
+  const named = [
+    consult.submitter,
+    ...consult.offeredTo,
+    ...consult.imagesArrivedAt,
+    ...events.map((event) => event.by.hospitalId),
+    ...(consult.holder ? [consult.holder.hospitalId] : []),
+  ]
   return {
     ...(await rowOf(parts, user, consult)),
     request: isReadable ? consult.request : null,

@@ -16,7 +16,8 @@ const anExam = (change: Partial<Exam> = {}): Exam => ({ ...factsOfStudy(aStudyRo
   sizeBytes: 0, clinicalHistory: '', reportFindings: '', reportImpression: '', receivedAt: 1, updatedAt: 1, ...change }) // prettier-ignore
 
 describe('finding the exam that images belong to', () => {
-  it('goes by the images themselves first, then by accession number and patient', () => { // AGT-01
+  it('goes by the images themselves first, then by accession number and patient', () => {
+    // AGT-01
     expect(decideExam(aStudyRow(), anExam({ examId: 'e9' }), anExam())).toEqual({ kind: 'linked', examId: 'e9' })
     expect(decideExam(aStudyRow(), undefined, anExam())).toEqual({ kind: 'link', examId: 'e1' })
     expect(decideExam(aStudyRow(), undefined, undefined)).toEqual({ kind: 'new' })
@@ -31,7 +32,13 @@ describe('finding the exam that images belong to', () => {
 
 describe('what images tell about their exam', () => {
   it('shows the Chinese name, ISO dates and the age at the study', () => {
-    expect(factsOfStudy(aStudyRow())).toMatchObject({ patientName: '王小东', patientBirthDate: '1960-05-21', patientAge: '065Y', studyDate: '2026-03-01', studyTime: '08:15:00' })
+    expect(factsOfStudy(aStudyRow())).toMatchObject({
+      patientName: '王小东',
+      patientBirthDate: '1960-05-21',
+      patientAge: '065Y',
+      studyDate: '2026-03-01',
+      studyTime: '08:15:00',
+    })
   })
   it('names the modality of the images, not of accompanying objects', () => {
     expect(factsOfStudy(aStudyRow({ modalitiesInStudy: ['KO', 'SR', 'CT'] })).modality).toBe('CT')

@@ -31,7 +31,8 @@ export interface Exam {
 }
 
 /** Which exam arriving images belong to. */
-export type ExamMatch = { readonly kind: 'linked'; readonly examId: string } | { readonly kind: 'link'; readonly examId: string } | { readonly kind: 'new' }
+export type ExamMatch =
+  { readonly kind: 'linked'; readonly examId: string } | { readonly kind: 'link'; readonly examId: string } | { readonly kind: 'new' }
 
 /** @param byStudy exam that has these images already; `byAccession` exam with the same accession number, if the images name one. */
 export function decideExam(study: StudyRow, byStudy: Exam | undefined, byAccession: Exam | undefined): ExamMatch {

@@ -1,5 +1,18 @@
 import type { Database, HttpFace } from 'service-kit'
-import { ExamChange, ExamDetail, ExamRegistration, ExamRow, Page, Problem, RegionId, StudyInstanceUid, type EpochMs, type HospitalId, type LiveEvent, type TaskId } from 'specs'
+import {
+  ExamChange,
+  ExamDetail,
+  ExamRegistration,
+  ExamRow,
+  Page,
+  Problem,
+  type RegionId,
+  StudyInstanceUid,
+  type EpochMs,
+  type HospitalId,
+  type LiveEvent,
+  type TaskId,
+} from 'specs'
 import { z } from 'zod'
 import type { AccessControl } from '../access/access-control.ts'
 import type { Exam } from './exam.ts'
@@ -22,7 +35,10 @@ const ListQuery = z.object({
   dateFrom: z.iso.date().optional(),
   dateTo: z.iso.date().optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
-  after: z.string().regex(/^\d+_[0-9a-f-]{36}$/).optional(),
+  after: z
+    .string()
+    .regex(/^\d+_[0-9a-f-]{36}$/)
+    .optional(),
 })
 
 /** The hospital's own exams. */
@@ -36,22 +52,49 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
   }
   const own = (study?: StudyInstanceUid) => ({ owner: hospitalId, study, kept: 'in-hospital' }) as const
 
-  face.route({ method: 'GET', path: '/api/exams', summary: 'Exams of this hospital, newest first', allow: readers, query: ListQuery, answer: Page(ExamRow) }, async ({ user, query }) => {
-    await access.admitUser(user, 'list', own())
-    const [receivedAt, examId] = query.after?.split('_') ?? []
-    const { rows, total } = await listExams(db, { ...query, after: receivedAt && examId ? { receivedAt: Number(receivedAt), examId } : undefined })
-    const last = rows.length === query.limit ? rows.at(-1) : undefined
-    return { rows: await rowsOf(parts, rows), total, next: last ? `${last.receivedAt}_${last.examId}` : null }
-  })
   face.route(
-    { method: 'GET', path: '/api/exams/by-study/:studyUid', summary: 'The exam of a study', allow: readers, params: z.object({ studyUid: StudyInstanceUid }), answer: ExamDetail },
+    {
+      method: 'GET',
+      path: '/api/exams',
+      summary: 'Exams of this hospital, newest first',
+      allow: readers,
+      query: ListQuery,
+      answer: Page(ExamRow),
+    },
+    async ({ user, query }) => {
+      await access.admitUser(user, 'list', own())
+      const [receivedAt, examId] = query.after?.split('_') ?? []
+      const { rows, total } = await listExams(db, {
+        ...query,
+        after: receivedAt && examId ? { receivedAt: Number(receivedAt), examId } : undefined,
+      })
+      const last = rows.length === query.limit ? rows.at(-1) : undefined
+      return { rows: await rowsOf(parts, rows), total, next: last ? `${last.receivedAt}_${last.examId}` : null }
+    },
+  )
+  face.route(
+    {
+      method: 'GET',
+      path: '/api/exams/by-study/:studyUid',
+      summary: 'The exam of a study',
+      allow: readers,
+      params: z.object({ studyUid: StudyInstanceUid }),
+      answer: ExamDetail,
+    },
     async ({ user, params: { studyUid } }) => {
       await access.admitUser(user, 'read', own(studyUid))
       return detailOf(await findExamOfStudy(db, studyUid), { studyInstanceUid: studyUid })
     },
   )
   face.route(
-    { method: 'POST', path: '/api/exams', summary: 'Register an exam, usually before its images arrive', allow: ['technician', 'admin'], body: ExamRegistration, answer: ExamDetail },
+    {
+      method: 'POST',
+      path: '/api/exams',
+      summary: 'Register an exam, usually before its images arrive',
+      allow: ['technician', 'admin'],
+      body: ExamRegistration,
+      answer: ExamDetail,
+    },
     async ({ user, body }) => {
       await access.admitUser(user, 'register', own())
       const examId = await db.write((tx) => registerExam(tx, body, now()))
@@ -60,12 +103,23 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
     },
   )
   const params = z.object({ examId: z.string().min(1).max(64) })
-  face.route({ method: 'GET', path: '/api/exams/:examId', summary: 'One exam', allow: readers, params, answer: ExamDetail }, async ({ user, params: { examId } }) => {
-    await access.admitUser(user, 'read', own())
-    return detailOf(await findExam(db, examId), { examId })
-  })
   face.route(
-    { method: 'PATCH', path: '/api/exams/:examId', summary: 'Change history or report', allow: readers, params, body: ExamChange, answer: ExamDetail },
+    { method: 'GET', path: '/api/exams/:examId', summary: 'One exam', allow: readers, params, answer: ExamDetail },
+    async ({ user, params: { examId } }) => {
+      await access.admitUser(user, 'read', own())
+      return detailOf(await findExam(db, examId), { examId })
+    },
+  )
+  face.route(
+    {
+      method: 'PATCH',
+      path: '/api/exams/:examId',
+      summary: 'Change history or report',
+      allow: readers,
+      params,
+      body: ExamChange,
+      answer: ExamDetail,
+    },
     async ({ user, params: { examId }, body }) => {
       await access.admitUser(user, 'change', own())
       const isChanged = await db.write((tx) => changeExam(tx, examId, body, now()))

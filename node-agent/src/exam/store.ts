@@ -55,7 +55,10 @@ export async function listExams(db: Queries, filter: ExamFilter): Promise<{ rows
     const at = bind(filter.after.receivedAt)
     wanted.push(`(received_at < ${at} OR (received_at = ${at} AND exam_id > ${bind(filter.after.examId)}))`)
   }
-  const rows = await db.all<Exam>(`SELECT ${columns} FROM exam ${where(wanted)} ORDER BY received_at DESC, exam_id LIMIT ${bind(filter.limit)}`, params)
+  const rows = await db.all<Exam>(
+    `SELECT ${columns} FROM exam ${where(wanted)} ORDER BY received_at DESC, exam_id LIMIT ${bind(filter.limit)}`,
+    params,
+  )
   return { rows, total: counted?.total ?? 0 }
 }
 
@@ -68,7 +71,9 @@ export function findExamOfStudy(db: Queries, studyInstanceUid: StudyInstanceUid)
 }
 
 function findExamByAccession(db: Queries, accessionNumber: string): Promise<Exam | undefined> {
-  return db.get<Exam>(`SELECT ${columns} FROM exam WHERE accession_number = $1 AND accession_number <> '' ORDER BY received_at LIMIT 1`, [accessionNumber])
+  return db.get<Exam>(`SELECT ${columns} FROM exam WHERE accession_number = $1 AND accession_number <> '' ORDER BY received_at LIMIT 1`, [
+    accessionNumber,
+  ])
 }
 
 /** Texts a person changes; what is absent stays. Returns whether the exam exists. */
@@ -88,12 +93,23 @@ export async function recordStudy(tx: Transaction, study: StudyRow, now: EpochMs
   const counts = [study.seriesCount, study.instanceCount, study.sizeBytes] as const
   if (match.kind !== 'new') {
     // The facts were entered with the first images; the RIS may have corrected them since, so only counts follow.
-    await tx.run('UPDATE exam SET study_instance_uid = $2, series_count = $3, instance_count = $4, size_bytes = $5 WHERE exam_id = $1', [match.examId, study.studyInstanceUid, ...counts])
+    await tx.run('UPDATE exam SET study_instance_uid = $2, series_count = $3, instance_count = $4, size_bytes = $5 WHERE exam_id = $1', [
+      match.examId,
+      study.studyInstanceUid,
+      ...counts,
+    ])
     if (match.kind === 'linked') await completeFacts(tx, match.examId, study)
     return match.examId
   }
   const texts = { clinicalHistory: '', reportFindings: '', reportImpression: '' }
-  const exam = { ...factsOfStudy(study), ...texts, examId: randomUUID(), studyInstanceUid: study.studyInstanceUid, receivedAt: study.receivedAt, updatedAt: now }
+  const exam = {
+    ...factsOfStudy(study),
+    ...texts,
+    examId: randomUUID(),
+    studyInstanceUid: study.studyInstanceUid,
+    receivedAt: study.receivedAt,
+    updatedAt: now,
+  }
   await insertExam(tx, { ...exam, seriesCount: study.seriesCount, instanceCount: study.instanceCount, sizeBytes: study.sizeBytes })
   return exam.examId
 }
@@ -105,11 +121,22 @@ export async function recordStudy(tx: Transaction, study: StudyRow, now: EpochMs
  */
 export async function registerExam(tx: Transaction, registration: z.output<typeof ExamRegistration>, now: EpochMs): Promise<string> {
   const { accessionNumber, studyInstanceUid } = registration
-  const known = (await findExamByAccession(tx, accessionNumber)) ?? (studyInstanceUid === null ? undefined : await findExamOfStudy(tx, studyInstanceUid))
+  const known =
+    (await findExamByAccession(tx, accessionNumber)) ??
+    (studyInstanceUid === null ? undefined : await findExamOfStudy(tx, studyInstanceUid))
   if (known) throw new Problem('exam/exists', { examId: known.examId })
   const examId = randomUUID()
   const patientAge = ageAt(registration.patientBirthDate.replaceAll('-', ''), registration.studyDate.replaceAll('-', ''))
-  await insertExam(tx, { ...registration, patientAge, examId, seriesCount: 0, instanceCount: 0, sizeBytes: 0, receivedAt: now, updatedAt: now })
+  await insertExam(tx, {
+    ...registration,
+    patientAge,
+    examId,
+    seriesCount: 0,
+    instanceCount: 0,
+    sizeBytes: 0,
+    receivedAt: now,
+    updatedAt: now,
+  })
   return examId
 }
 

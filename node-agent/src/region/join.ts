@@ -30,7 +30,17 @@ export async function joinRegion(wish: JoinWish): Promise<{ membership: Membersh
   const joined = parseWith(JoinResponse, await askHub(hubUrl, '/api/join', { code, csr, agentVersion }, timeoutMs), 'join response')
   checkJoined(joined, info, hospitalId, privateKeyPem, now)
   const { regionId, regionName, hospital, certificateChain, hubCertificateChain, natsUrl, natsCredentials, directory } = joined
-  const membership = { regionId, regionName, hubUrl, hospital, certificateChain, rootCertificate: info.rootCertificate, hubCertificateChain, natsUrl, directory }
+  const membership = {
+    regionId,
+    regionName,
+    hubUrl,
+    hospital,
+    certificateChain,
+    rootCertificate: info.rootCertificate,
+    hubCertificateChain,
+    natsUrl,
+    directory,
+  }
   return { membership, secrets: { privateKeyPem, natsCredentials } }
 }
 
@@ -43,7 +53,8 @@ export function isPinnedRoot(rootPem: string, code: string): boolean {
 /** The answer must hold together: our key, our name, this root, and a hub certified by it. */
 function checkJoined(joined: JoinResponse, info: RegionInfo, hospitalId: HospitalId, privateKeyPem: string, now: EpochMs): void {
   const fingerprintOf = (pem: string) => parseCertificate(pem).fingerprintSm3
-  if (joined.regionId !== info.regionId || fingerprintOf(joined.rootCertificate) !== fingerprintOf(info.rootCertificate)) throw new Problem('region/wrong-root')
+  if (joined.regionId !== info.regionId || fingerprintOf(joined.rootCertificate) !== fingerprintOf(info.rootCertificate))
+    throw new Problem('region/wrong-root')
   const trust = new TrustStore({ rootPem: info.rootCertificate, crlPem: joined.crl, regionId: joined.regionId })
   const own = trust.verifyChain(joined.certificateChain, now)
   const hub = trust.verifyChain(joined.hubCertificateChain, now)
@@ -56,9 +67,11 @@ const ProblemAnswer = z.object({ code: z.string(), facts: z.record(z.string(), z
 async function askHub(hubUrl: string, path: string, body: unknown, timeoutMs: number): Promise<unknown> {
   const request = body === undefined ? {} : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
   const unreachable = (facts: object, cause?: unknown) => new Problem('region/hub-unreachable', { hubUrl, ...facts }, { cause })
-  const response = await fetch(new URL(path, hubUrl), { ...request, redirect: 'error', signal: AbortSignal.timeout(timeoutMs) }).catch((cause: unknown) => {
-    throw unreachable({}, cause)
-  })
+  const response = await fetch(new URL(path, hubUrl), { ...request, redirect: 'error', signal: AbortSignal.timeout(timeoutMs) }).catch(
+    (cause: unknown) => {
+      throw unreachable({}, cause)
+    },
+  )
   const answer: unknown = await response.json().catch((cause: unknown) => {
     throw unreachable({ status: response.status, reason: 'no JSON' }, cause)
   })

@@ -1,5 +1,4 @@
-import type { MessageId, PartyId } from 'specs'
-import { Problem } from 'specs'
+import { Problem, type MessageId, type PartyId } from 'specs'
 import type { Transaction } from 'service-kit'
 
 export interface ArrivedMessage {

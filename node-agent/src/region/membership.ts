@@ -19,7 +19,9 @@ export type Membership = z.infer<typeof Membership>
 export const regionMigrations: readonly Migration[] = [
   {
     name: '0001-membership',
-    up: [`CREATE TABLE membership (region_id TEXT PRIMARY KEY, hub_url TEXT NOT NULL, is_active INTEGER NOT NULL, joined_at BIGINT NOT NULL, body TEXT NOT NULL)`],
+    up: [
+      `CREATE TABLE membership (region_id TEXT PRIMARY KEY, hub_url TEXT NOT NULL, is_active INTEGER NOT NULL, joined_at BIGINT NOT NULL, body TEXT NOT NULL)`,
+    ],
   },
 ]
 

@@ -19,7 +19,15 @@ import {
 } from 'specs'
 import { SwitchableLine } from './line.ts'
 import { joinRegion } from './join.ts'
-import { activate, activeMembership, membershipOfHub, regionMigrations, saveDirectory, saveMembership, type Membership } from './membership.ts'
+import {
+  activate,
+  activeMembership,
+  membershipOfHub,
+  regionMigrations,
+  saveDirectory,
+  saveMembership,
+  type Membership,
+} from './membership.ts'
 import { readSecrets, saveSecrets } from './secrets.ts'
 
 export interface RegionParts {
@@ -166,7 +174,15 @@ export class Region {
   /** Joins without connecting; it becomes the active membership if there is no other. @throws what joinRegion throws. */
   async join(hubUrl: string, code: string): Promise<Membership> {
     const { db, hospitalId, hospitalName, version, requestTimeoutMs, keyFolder } = this.#parts
-    const { membership, secrets } = await joinRegion({ hubUrl, code, hospitalId, hospitalName, agentVersion: version, now: this.#now(), timeoutMs: requestTimeoutMs })
+    const { membership, secrets } = await joinRegion({
+      hubUrl,
+      code,
+      hospitalId,
+      hospitalName,
+      agentVersion: version,
+      now: this.#now(),
+      timeoutMs: requestTimeoutMs,
+    })
     await saveSecrets(keyFolder, membership.regionId, secrets)
     await db.write(async (tx) => {
       await saveMembership(tx, membership, this.#now())
@@ -229,13 +245,25 @@ export class Region {
     if (at - (this.#reportedAt.get(key) ?? 0) < REPORT_EVERY_MS) return
     this.#reportedAt.set(key, at)
     const report: ProblemReport = { at, code, facts: { ...facts, claimedSender, subject } }
-    db.write((tx) => this.line.post(tx, HUB, kinds.problemReport, report)).catch((error: unknown) => log.error({ err: error, code }, 'refusal not reported'))
+    db.write((tx) => this.line.post(tx, HUB, kinds.problemReport, report)).catch((error: unknown) =>
+      log.error({ err: error, code }, 'refusal not reported'),
+    )
   }
 
   async status(): Promise<LinkStatus> {
     const connected = this.#connected
     if (!connected) {
-      const nothing = { regionId: null, regionName: null, hubUrl: null, natsUrl: null, since: null, lastSyncAt: null, hospital: null, certificateExpires: null, problem: null }
+      const nothing = {
+        regionId: null,
+        regionName: null,
+        hubUrl: null,
+        natsUrl: null,
+        since: null,
+        lastSyncAt: null,
+        hospital: null,
+        certificateExpires: null,
+        problem: null,
+      }
       return { state: 'not-joined', ...nothing, pendingMessages: 0, refusedMessages: 0 }
     }
     const { membership, link, identity } = connected
@@ -244,7 +272,19 @@ export class Region {
     const { state, since, lastSyncAt, problem } = link.status()
     const certificateExpires = parseCertificate(identity.certificateChain[0] ?? '').notAfter
     const told = problem && { code: problem, title: answers[problem].zh }
-    return { state, since, lastSyncAt, problem: told, regionId, regionName, hubUrl, natsUrl, hospital, certificateExpires, ...(await link.counts()) }
+    return {
+      state,
+      since,
+      lastSyncAt,
+      problem: told,
+      regionId,
+      regionName,
+      hubUrl,
+      natsUrl,
+      hospital,
+      certificateExpires,
+      ...(await link.counts()),
+    }
   }
 
   #require(): Connected {

@@ -7,22 +7,63 @@ const HubAddress = z.object({ hubUrl: z.url({ protocol: /^https?$/ }).max(200), 
 
 /** The connection to the region, and the messages it has carried or refused. */
 export function addRegionRoutes(face: HttpFace, region: Region): void {
-  face.route({ method: 'GET', path: '/api/link', summary: 'Connection to the region', allow: 'signed-in', answer: LinkStatus }, () => region.status())
+  face.route({ method: 'GET', path: '/api/link', summary: 'Connection to the region', allow: 'signed-in', answer: LinkStatus }, () =>
+    region.status(),
+  )
   face.route(
-    { method: 'PUT', path: '/api/link', summary: 'Join a region, or move to another platform', allow: ['admin'], body: HubAddress, answer: LinkStatus, limit: { requests: 20, seconds: 60 } },
+    {
+      method: 'PUT',
+      path: '/api/link',
+      summary: 'Join a region, or move to another platform',
+      allow: ['admin'],
+      body: HubAddress,
+      answer: LinkStatus,
+      limit: { requests: 20, seconds: 60 },
+    },
     async ({ body }) => {
       await region.moveTo(body.hubUrl, body.joinCode)
       return region.status()
     },
   )
-  const query = z.object({ direction: z.enum(['out', 'in']).optional(), state: z.string().max(20).optional(), limit: z.coerce.number().int().min(1).max(500).default(100) })
-  face.route({ method: 'GET', path: '/api/messages', summary: 'Messages to and from the region, newest first', allow: 'signed-in', query, answer: Page(MessageRow) }, async ({ query: { direction, state, limit } }) =>
-    pageOf((await region.link?.messages({ limit, ...(direction && { direction }), ...(state && { state }) })) ?? []),
-  )
-  face.route({ method: 'GET', path: '/api/refusals', summary: 'What was refused at the link, newest first', allow: 'signed-in', answer: Page(RefusalRow) }, async () => pageOf((await region.link?.refusals()) ?? []))
-  face.route({ method: 'POST', path: '/api/messages/:id/retry', summary: 'Handle a failed message again', allow: ['admin'], params: z.object({ id: MessageId }) }, async ({ params }) => {
-    await region.link?.retry(params.id)
+  const query = z.object({
+    direction: z.enum(['out', 'in']).optional(),
+    state: z.string().max(20).optional(),
+    limit: z.coerce.number().int().min(1).max(500).default(100),
   })
+  face.route(
+    {
+      method: 'GET',
+      path: '/api/messages',
+      summary: 'Messages to and from the region, newest first',
+      allow: 'signed-in',
+      query,
+      answer: Page(MessageRow),
+    },
+    async ({ query: { direction, state, limit } }) =>
+      pageOf((await region.link?.messages({ limit, ...(direction && { direction }), ...(state && { state }) })) ?? []),
+  )
+  face.route(
+    {
+      method: 'GET',
+      path: '/api/refusals',
+      summary: 'What was refused at the link, newest first',
+      allow: 'signed-in',
+      answer: Page(RefusalRow),
+    },
+    async () => pageOf((await region.link?.refusals()) ?? []),
+  )
+  face.route(
+    {
+      method: 'POST',
+      path: '/api/messages/:id/retry',
+      summary: 'Handle a failed message again',
+      allow: ['admin'],
+      params: z.object({ id: MessageId }),
+    },
+    async ({ params }) => {
+      await region.link?.retry(params.id)
+    },
+  )
 }
 
 const pageOf = <T>(rows: readonly T[]) => ({ rows, total: rows.length, next: null })

@@ -1,5 +1,3 @@
-import { statfs } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Database, Log, Metrics, Transaction } from 'service-kit'
 import {
   isProblem,
@@ -9,6 +7,7 @@ import {
   type HospitalId,
   type LiveEvent,
   type Manifest,
+  type ManifestRow,
   type SeriesInstanceUid,
   type SopInstanceUid,
   type TaskId,
@@ -16,10 +15,9 @@ import {
 import type { Archive } from '../archive/archive.ts'
 import type { NodeConfig } from '../config.ts'
 import type { Line } from '../region/line.ts'
+import { attemptTransfer, partialsOf } from './attempt.ts'
 import { decideAfterFailure, type TransferJob, type TransferWish } from './job.ts'
-import { PartialFiles } from './partial-files.ts'
-import { PieceQueue } from './piece-queue.ts'
-import { SourceSession } from './source-session.ts'
+import type { SourceSession } from './source-session.ts'
 import {
   changeJob,
   dueJobs,
@@ -34,7 +32,7 @@ import {
   wakeWaiting,
   wishStudy,
 } from './store.ts'
-import { StudyRun } from './study-run.ts'
+import type { StudyRun } from './study-run.ts'
 import { Waiters } from './waiters.ts'
 
 export interface TransferEngineParts {
@@ -60,9 +58,6 @@ interface Active {
   session?: SourceSession
   run?: StudyRun
 }
-
-/** Pages hear of progress this often, and the table is written as often. */
-const PROGRESS_MS = 500
 
 /**
  * Fetches studies from other parties, a few at a time, for ever if need be: every job is a row, so a killed process goes
@@ -125,7 +120,15 @@ export class TransferEngine {
   async cancel(transferId: string): Promise<void> {
     const problem = new Problem('transfer/cancelled')
     if (!(await findJob(this.#parts.db, transferId))) throw new Problem('request/not-found', { transferId })
-    if (!(await changeJob(this.#parts.db, transferId, { state: 'cancelled', problem: noteOf(problem) }, ['waiting', 'running', 'failed'], this.#now()))) {
+    if (
+      !(await changeJob(
+        this.#parts.db,
+        transferId,
+        { state: 'cancelled', problem: noteOf(problem) },
+        ['waiting', 'running', 'failed'],
+        this.#now(),
+      ))
+    ) {
       throw new Problem('request/conflict', { transferId })
     }
     await this.#abandon(transferId, problem)
@@ -143,7 +146,8 @@ export class TransferEngine {
   async retry(transferId: string): Promise<void> {
     if (!(await findJob(this.#parts.db, transferId))) throw new Problem('request/not-found', { transferId })
     const change = { state: 'waiting', attempts: 0, nextAttemptAt: 0, problem: null } as const
-    if (!(await changeJob(this.#parts.db, transferId, change, ['failed', 'cancelled', 'waiting'], this.#now()))) throw new Problem('request/conflict', { transferId })
+    if (!(await changeJob(this.#parts.db, transferId, change, ['failed', 'cancelled', 'waiting'], this.#now())))
+      throw new Problem('request/conflict', { transferId })
     this.#pump()
   }
 
@@ -178,7 +182,8 @@ export class TransferEngine {
       return 'running'
     }
     this.#watched.add(transferId)
-    if (job.state !== 'running') await changeJob(this.#parts.db, transferId, { state: 'waiting', nextAttemptAt: 0 }, ['waiting', 'failed', 'cancelled'], this.#now())
+    if (job.state !== 'running')
+      await changeJob(this.#parts.db, transferId, { state: 'waiting', nextAttemptAt: 0 }, ['waiting', 'failed', 'cancelled'], this.#now())
     this.#pump()
     return 'running'
   }
@@ -228,7 +233,7 @@ export class TransferEngine {
     const abort = new AbortController()
     const done = Promise.resolve().then(async () => {
       try {
-        await this.#attempt(job, abort.signal)
+        await this.#run(job, abort.signal)
       } catch (error) {
         await this.#afterFailure(job, error).catch((cause: unknown) => this.#parts.log.error({ err: cause }, 'transfer state not saved'))
       } finally {
@@ -239,72 +244,39 @@ export class TransferEngine {
     this.#active.set(job.transferId, { job, abort, done })
   }
 
-  async #attempt(job: TransferJob, signal: AbortSignal): Promise<void> {
-    const { db, line, archive, settings, folder, log } = this.#parts
-    const source = job.sources[job.attempts % job.sources.length] ?? job.owner
-    const session = await SourceSession.open({ line, source, study: job.studyInstanceUid, grant: job.grant, purpose: job.purpose, timeoutMs: settings.pieceTimeoutMs })
-    const { rows } = session.manifest
-    await keepManifest(db, job.transferId, session.manifest)
-    const partials = new PartialFiles(join(folder, job.transferId))
-    const queue = new PieceQueue(rows, { pieceBytes: settings.pieceBytes, held: await this.#heldOf(session.manifest), partial: await partials.found(rows) })
-    await this.#checkSpace(queue)
-    let lastProblem: Problem | undefined
-    const progress = this.#progressOf(job, queue)
-    const run = new StudyRun({
-      session, queue, partials, archive, signal, owner: job.owner, studyInstanceUid: job.studyInstanceUid,
-      piecesInFlight: settings.piecesInFlight, pieceBytes: settings.pieceBytes,
+  async #run(job: TransferJob, signal: AbortSignal): Promise<void> {
+    const key = (row: ManifestRow) => instanceKey(job.transferId, row.sopInstanceUid)
+    const totals = await attemptTransfer({ ...this.#parts, now: this.#now }, job, signal, {
+      onOpened: (session, run) => {
+        const active = this.#active.get(job.transferId)
+        if (active) Object.assign(active, { session, run })
+        this.#waiters.fulfil(sessionKey(job.transferId))
+      },
       onHeld: (row) => {
         this.#received.inc(row.sizeBytes)
-        this.#waiters.fulfil(instanceKey(job.transferId, row.sopInstanceUid))
-        progress.note()
+        this.#waiters.fulfil(key(row))
       },
-      onFailed: (row, problem) => {
-        lastProblem = problem
-        log.warn({ studyInstanceUid: job.studyInstanceUid, sopInstanceUid: row.sopInstanceUid, source, code: problem.code }, 'instance given up')
-        this.#waiters.fail(instanceKey(job.transferId, row.sopInstanceUid), problem)
-      },
-    }) // prettier-ignore
-    const active = this.#active.get(job.transferId)
-    if (active) Object.assign(active, { session, run })
-    this.#waiters.fulfil(sessionKey(job.transferId))
-    progress.note()
-    try {
-      await run.run()
-    } finally {
-      await progress.finish()
-    }
-    if (lastProblem) throw new Problem('transfer/digest-mismatch', { instances: queue.counts().failed, because: lastProblem.code })
-    await this.#complete(job, session.manifest, partials, queue)
+      onFailed: (row, problem) => this.#waiters.fail(key(row), problem),
+    })
+    await this.#complete(job, totals)
   }
 
-  async #heldOf({ rows, studyInstanceUid }: Manifest): Promise<Set<string>> {
-    const wanted = new Map<string, string>(rows.map((row) => [row.sopInstanceUid, row.sm3]))
-    const kept = (await this.#parts.archive.study(studyInstanceUid)) ? await this.#parts.archive.instances(studyInstanceUid) : []
-    return new Set(kept.filter((row) => wanted.get(row.sopInstanceUid) === row.sm3).map((row) => row.sopInstanceUid))
-  }
-
-  async #checkSpace(queue: PieceQueue): Promise<void> {
-    const { heldBytes, totalBytes } = queue.counts()
-    const { bavail, bsize } = await statfs(this.#parts.folder)
-    if (bavail * bsize < totalBytes - heldBytes) throw new Problem('archive/out-of-space', { neededBytes: totalBytes - heldBytes, freeBytes: bavail * bsize })
-  }
-
-  async #complete(job: TransferJob, manifest: Manifest, partials: PartialFiles, queue: PieceQueue): Promise<void> {
+  async #complete(job: TransferJob, { instances, sizeBytes }: { instances: number; sizeBytes: number }): Promise<void> {
     const { db, log, onComplete, announce } = this.#parts
-    await partials.removeAll()
-    const { total, totalBytes } = queue.counts()
-    const change = { state: 'complete', instancesDone: total, instancesTotal: total, bytesDone: totalBytes, bytesTotal: totalBytes, attempts: 0, problem: null } as const
+    const { transferId, studyInstanceUid } = job
+    const counts = { instancesDone: instances, instancesTotal: instances, bytesDone: sizeBytes, bytesTotal: sizeBytes }
+    const change = { ...counts, state: 'complete', attempts: 0, problem: null } as const
     const isComplete = await db.write(async (tx) => {
-      if (!(await changeJob(tx, job.transferId, change, ['running'], this.#now()))) return false
-      await keepManifest(tx, job.transferId, null)
+      if (!(await changeJob(tx, transferId, change, ['running'], this.#now()))) return false
+      await keepManifest(tx, transferId, null)
       await onComplete(tx, { ...job, ...change })
       return true
     })
     if (!isComplete) return
-    this.#watched.delete(job.transferId)
-    this.#waiters.fulfil(sessionKey(job.transferId))
-    log.info({ studyInstanceUid: job.studyInstanceUid, instances: total, sizeBytes: totalBytes, milliseconds: this.#now() - manifest.madeAt }, 'transfer complete')
-    announce({ type: 'transfer', studyInstanceUid: job.studyInstanceUid, instancesDone: total, instancesTotal: total, state: 'complete' })
+    this.#watched.delete(transferId)
+    this.#waiters.fulfil(sessionKey(transferId))
+    log.info({ studyInstanceUid, instances, sizeBytes, milliseconds: this.#now() - job.startedAt }, 'transfer complete')
+    announce({ type: 'transfer', studyInstanceUid, instancesDone: instances, instancesTotal: instances, state: 'complete' })
   }
 
   async #afterFailure(job: TransferJob, error: unknown): Promise<void> {
@@ -320,11 +292,22 @@ export class TransferEngine {
     // A session that the source forgot is simply opened again; only if that does not help, waiting begins.
     const attempts = (madeProgress ? 0 : job.attempts) + 1
     const isSessionLost = isProblem(error) && error.code === 'transfer/unknown-session'
-    const after = isSessionLost && madeProgress ? ({ kind: 'retry', waitMs: 0 } as const) : decideAfterFailure(error, attempts - 1, settings)
-    log.warn({ studyInstanceUid: job.studyInstanceUid, attempts, err: error, ...(isProblem(error) && { code: error.code }) }, after.kind === 'retry' ? 'transfer interrupted' : 'transfer failed')
-    const change = after.kind === 'retry' ? ({ state: 'waiting', nextAttemptAt: this.#now() + after.waitMs } as const) : ({ state: 'failed' } as const)
+    const after =
+      isSessionLost && madeProgress ? ({ kind: 'retry', waitMs: 0 } as const) : decideAfterFailure(error, attempts - 1, settings)
+    log.warn(
+      { studyInstanceUid: job.studyInstanceUid, attempts, err: error, ...(isProblem(error) && { code: error.code }) },
+      after.kind === 'retry' ? 'transfer interrupted' : 'transfer failed',
+    )
+    const change =
+      after.kind === 'retry' ? ({ state: 'waiting', nextAttemptAt: this.#now() + after.waitMs } as const) : ({ state: 'failed' } as const)
     await changeJob(db, job.transferId, { ...change, attempts, problem: noteOf(error) }, ['running'], this.#now())
-    announce({ type: 'transfer', studyInstanceUid: job.studyInstanceUid, instancesDone: now.instancesDone, instancesTotal: now.instancesTotal, state: change.state })
+    announce({
+      type: 'transfer',
+      studyInstanceUid: job.studyInstanceUid,
+      instancesDone: now.instancesDone,
+      instancesTotal: now.instancesTotal,
+      state: change.state,
+    })
     if (!isSessionLost) this.#failWaiters(job, error)
   }
 
@@ -334,38 +317,21 @@ export class TransferEngine {
     await active?.done
     const job = await findJob(this.#parts.db, transferId)
     if (!job) return
-    await new PartialFiles(join(this.#parts.folder, transferId)).removeAll()
+    await partialsOf(this.#parts.folder, job).removeAll()
     this.#failWaiters(job, problem)
-    this.#parts.announce({ type: 'transfer', studyInstanceUid: job.studyInstanceUid, instancesDone: job.instancesDone, instancesTotal: job.instancesTotal, state: 'cancelled' })
+    this.#parts.announce({
+      type: 'transfer',
+      studyInstanceUid: job.studyInstanceUid,
+      instancesDone: job.instancesDone,
+      instancesTotal: job.instancesTotal,
+      state: 'cancelled',
+    })
   }
 
   #failWaiters(job: TransferJob, error: unknown): void {
     this.#watched.delete(job.transferId)
     this.#waiters.fail(sessionKey(job.transferId), error)
     this.#waiters.failWhere((key) => key.startsWith(instanceKey(job.transferId, '')), error)
-  }
-
-  #progressOf(job: TransferJob, queue: PieceQueue) {
-    const { db, announce, log } = this.#parts
-    let timer: ReturnType<typeof setTimeout> | undefined
-    const save = async () => {
-      const { heldInstances, heldBytes, total, totalBytes } = queue.counts()
-      announce({ type: 'transfer', studyInstanceUid: job.studyInstanceUid, instancesDone: heldInstances, instancesTotal: total, state: 'running' })
-      const change = { instancesDone: heldInstances, instancesTotal: total, bytesDone: heldBytes, bytesTotal: totalBytes }
-      await changeJob(db, job.transferId, change, ['running', 'cancelled'], this.#now())
-    }
-    return {
-      note: () => {
-        timer ??= setTimeout(() => {
-          timer = undefined
-          save().catch((error: unknown) => log.error({ err: error }, 'progress not saved'))
-        }, PROGRESS_MS)
-      },
-      finish: async () => {
-        clearTimeout(timer)
-        await save()
-      },
-    }
   }
 
   /** Job that brings a study here, if one was ever asked for. */

@@ -1,4 +1,14 @@
-import { isProblem, type EpochMs, type HospitalId, type ProblemNote, type RegionId, type SignedGrant, type StudyInstanceUid, type TaskId, type TransferRow } from 'specs'
+import {
+  isProblem,
+  type EpochMs,
+  type HospitalId,
+  type ProblemNote,
+  type RegionId,
+  type SignedGrant,
+  type StudyInstanceUid,
+  type TaskId,
+  type TransferRow,
+} from 'specs'
 
 export type TransferPurpose = TransferRow['purpose']
 export type TransferState = TransferRow['state']
@@ -42,7 +52,19 @@ export interface TransferWish {
 export type AfterFailure = { readonly kind: 'retry'; readonly waitMs: number } | { readonly kind: 'give-up' }
 
 /** Refusals that another attempt cannot change. */
-const permanent = new Set(['access/no-grant', 'access/grant-expired', 'access/grant-withdrawn', 'access/grant-invalid', 'access/forbidden', 'transfer/cancelled', 'transfer/digest-mismatch', 'archive/bad-uid', 'archive/unreadable', 'archive/uid-mismatch', 'request/invalid'])
+const permanent = new Set([
+  'access/no-grant',
+  'access/grant-expired',
+  'access/grant-withdrawn',
+  'access/grant-invalid',
+  'access/forbidden',
+  'transfer/cancelled',
+  'transfer/digest-mismatch',
+  'archive/bad-uid',
+  'archive/unreadable',
+  'archive/uid-mismatch',
+  'request/invalid',
+])
 
 /**
  * An outage is waited out for ever, ever more slowly (AGT-16); a refusal, or an instance that stays wrong, ends the

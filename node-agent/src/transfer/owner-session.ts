@@ -26,7 +26,17 @@ export class OwnerSession {
   readonly #sizes: ReadonlyMap<string, number>
   readonly #files = new Map<string, Promise<InstanceFile>>()
 
-  constructor(of: { sessionId: string; asker: HospitalId; owner: HospitalId; purpose: OwnerSession['purpose']; grant: SignedGrant; archive: Archive; study: StudyInstanceUid; rows: readonly ManifestRow[]; now: EpochMs }) {
+  constructor(of: {
+    sessionId: string
+    asker: HospitalId
+    owner: HospitalId
+    purpose: OwnerSession['purpose']
+    grant: SignedGrant
+    archive: Archive
+    study: StudyInstanceUid
+    rows: readonly ManifestRow[]
+    now: EpochMs
+  }) {
     this.sessionId = of.sessionId
     this.asker = of.asker
     this.owner = of.owner
@@ -67,7 +77,7 @@ export class OwnerSession {
     const opened = this.archive.open(sopInstanceUid)
     this.#files.set(sopInstanceUid, opened)
     opened.catch(() => this.#files.delete(sopInstanceUid)) // the error reaches whoever awaits `opened`
-    if (this.#files.size > OPEN_FILES) for (const oldest of this.#files.keys()) return this.#files.delete(oldest), opened
+    if (this.#files.size > OPEN_FILES) for (const oldest of this.#files.keys()) return (this.#files.delete(oldest), opened)
     return opened
   }
 }

@@ -115,7 +115,17 @@ export class TransferOwner {
     this.#endIdleSessions()
     const own = [...this.#sessions.values()].filter((session) => session.asker === asker).sort((a, b) => a.lastUsedAt - b.lastUsedAt)
     for (const session of own.slice(0, Math.max(0, own.length - SESSIONS_PER_ASKER + 1))) this.#end(session)
-    const session = new OwnerSession({ sessionId: randomUUID(), asker, owner, purpose: request.purpose, grant, archive, study, rows, now: this.#now() })
+    const session = new OwnerSession({
+      sessionId: randomUUID(),
+      asker,
+      owner,
+      purpose: request.purpose,
+      grant,
+      archive,
+      study,
+      rows,
+      now: this.#now(),
+    })
     this.#sessions.set(session.sessionId, session)
     this.#manifests.set(session.sessionId, rows)
     log.info({ asker, studyInstanceUid: study, purpose: request.purpose, instances: rows.length }, 'transfer opened')
@@ -154,7 +164,13 @@ export class TransferOwner {
 
   /** Withdrawn, expired, taken by another hospital: asked again for every piece. */
   #admit(session: OwnerSession): Promise<void> {
-    return this.#parts.access.admitHospital(session.asker, 'view', { owner: session.owner, study: session.study, kept: session.archive.name }, session.grant, true)
+    return this.#parts.access.admitHospital(
+      session.asker,
+      'view',
+      { owner: session.owner, study: session.study, kept: session.archive.name },
+      session.grant,
+      true,
+    )
   }
 
   #sessionOf(sessionId: string, asker: HospitalId): OwnerSession {

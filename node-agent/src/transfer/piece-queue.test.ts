@@ -6,7 +6,11 @@ import { PieceQueue } from './piece-queue.ts'
 const rows = [aManifestRow(1, 100), aManifestRow(2, 250), aManifestRow(3, 80)]
 const uid = (number: number) => SopInstanceUid.parse(`1.2.3.1.1.${number}`)
 const aQueue = (held: number[] = [], partial: [number, number][] = []) =>
-  new PieceQueue(rows, { pieceBytes: 100, held: new Set(held.map(uid)), partial: new Map(partial.map(([number, bytes]) => [uid(number), bytes])) })
+  new PieceQueue(rows, {
+    pieceBytes: 100,
+    held: new Set(held.map(uid)),
+    partial: new Map(partial.map(([number, bytes]) => [uid(number), bytes])),
+  })
 const takeAll = (queue: PieceQueue) => {
   const taken: string[] = []
   for (let piece = queue.next(); piece; piece = queue.next()) taken.push(`${piece.row.instanceNumber}:${piece.offset}+${piece.length}`)
@@ -17,7 +21,8 @@ describe('the order in which pieces are asked for', () => {
   it('follows the manifest, large instances in several pieces', () => {
     expect(takeAll(aQueue())).toEqual(['1:0+100', '2:0+100', '2:100+100', '2:200+50', '3:0+80'])
   })
-  it('goes on at the instance and byte where an earlier run stopped', () => { // AGT-16
+  it('goes on at the instance and byte where an earlier run stopped', () => {
+    // AGT-16
     expect(takeAll(aQueue([1], [[2, 130]]))).toEqual(['2:130+100', '2:230+20', '3:0+80'])
   })
   it('lets an instance that somebody waits for jump the queue, also in the middle of a large one', () => {

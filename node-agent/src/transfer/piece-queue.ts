@@ -33,7 +33,10 @@ export class PieceQueue {
   readonly #order: readonly Progress[]
 
   /** @param partial bytes of unfinished instances that an earlier run left on disk. */
-  constructor(rows: readonly ManifestRow[], options: { pieceBytes: number; held: ReadonlySet<string>; partial: ReadonlyMap<string, number> }) {
+  constructor(
+    rows: readonly ManifestRow[],
+    options: { pieceBytes: number; held: ReadonlySet<string>; partial: ReadonlyMap<string, number> },
+  ) {
     this.#pieceBytes = options.pieceBytes
     this.#order = rows.map((row) => ({
       row,

@@ -53,7 +53,9 @@ export class RegionalCache {
     const excessBytes = archive.totals().sizeBytes - limitBytes
     if (excessBytes <= 0) return
     const jobs = await finishedByUse(db)
-    const sized = await Promise.all(jobs.map(async (job) => ({ ...job, sizeBytes: (await archive.study(job.studyInstanceUid))?.sizeBytes ?? 0 })))
+    const sized = await Promise.all(
+      jobs.map(async (job) => ({ ...job, sizeBytes: (await archive.study(job.studyInstanceUid))?.sizeBytes ?? 0 })),
+    )
     const leaving = new Set(decideEviction(sized, await studiesInUse(), excessBytes))
     for (const { transferId, studyInstanceUid, sizeBytes } of sized) {
       if (!leaving.has(studyInstanceUid)) continue

@@ -1,11 +1,23 @@
-import { Problem, type HospitalId, type Manifest, type ManifestRow, type RegionId, type SeriesInstanceUid, type SopInstanceUid, type StudyInstanceUid } from 'specs'
+import {
+  Problem,
+  type HospitalId,
+  type Manifest,
+  type ManifestRow,
+  type RegionId,
+  type SeriesInstanceUid,
+  type SopInstanceUid,
+  type StudyInstanceUid,
+} from 'specs'
 import type { Archive, InstanceFile, InstanceRow, SeriesRow, StudyRow } from '../archive/archive.ts'
 import type { StudyAccess } from '../dicomweb/study-source.ts'
 import type { TransferEngine } from './engine.ts'
 import type { TransferJob } from './job.ts'
 
 /** What is known of a study before any of it is here. */
-export type KnownStudy = Pick<StudyRow, 'patientId' | 'patientName' | 'patientSex' | 'patientBirthDate' | 'accessionNumber' | 'studyDate' | 'studyTime' | 'studyDescription'>
+export type KnownStudy = Pick<
+  StudyRow,
+  'patientId' | 'patientName' | 'patientSex' | 'patientBirthDate' | 'accessionNumber' | 'studyDate' | 'studyTime' | 'studyDescription'
+>
 
 /**
  * A study that is still at its owner, read as if it lay here: metadata comes through the owner's agent, an instance that
@@ -39,9 +51,25 @@ export class RemoteStudyAccess implements StudyAccess {
       sizeBytes: rows.reduce((sum, row) => sum + row.sizeBytes, 0),
     }
     if (held) return { ...held, ...counts }
-    const untold = { issuerOfPatientId: '', patientAge: '', studyId: '', referringPhysicianName: '', institutionName: '', bodyPartsExamined: [], duplicateCount: 0 }
+    const untold = {
+      issuerOfPatientId: '',
+      patientAge: '',
+      studyId: '',
+      referringPhysicianName: '',
+      institutionName: '',
+      bodyPartsExamined: [],
+      duplicateCount: 0,
+    }
     const { startedAt, updatedAt } = this.#job
-    return { ...untold, ...this.#known, ...this.#here, studyInstanceUid: this.studyInstanceUid, ...counts, receivedAt: startedAt, updatedAt }
+    return {
+      ...untold,
+      ...this.#known,
+      ...this.#here,
+      studyInstanceUid: this.studyInstanceUid,
+      ...counts,
+      receivedAt: startedAt,
+      updatedAt,
+    }
   }
 
   async seriesList(): Promise<readonly SeriesRow[]> {
@@ -90,7 +118,11 @@ export class RemoteStudyAccess implements StudyAccess {
     if (known) return known
     const session = await this.#engine.watch(this.#job.transferId)
     if (session) return session.manifest
-    return { studyInstanceUid: this.studyInstanceUid, rows: await this.#archive.manifest(this.studyInstanceUid), madeAt: this.#job.updatedAt }
+    return {
+      studyInstanceUid: this.studyInstanceUid,
+      rows: await this.#archive.manifest(this.studyInstanceUid),
+      madeAt: this.#job.updatedAt,
+    }
   }
 
   #untoldSeries(seriesInstanceUid: SeriesInstanceUid, modality: string): Omit<SeriesRow, 'instanceCount' | 'sizeBytes'> {
@@ -98,13 +130,42 @@ export class RemoteStudyAccess implements StudyAccess {
       seriesNumber: '', seriesDescription: '', seriesDate: '', seriesTime: '', bodyPartExamined: '', laterality: '', protocolName: '', manufacturer: '',
       manufacturerModelName: '', stationName: '', performedProcedureStepStartDate: '', performedProcedureStepStartTime: '',
     } // prettier-ignore
-    return { ...untold, ...this.#here, studyInstanceUid: this.studyInstanceUid, seriesInstanceUid, modality, version: 0, updatedAt: this.#job.updatedAt }
+    return {
+      ...untold,
+      ...this.#here,
+      studyInstanceUid: this.studyInstanceUid,
+      seriesInstanceUid,
+      modality,
+      version: 0,
+      updatedAt: this.#job.updatedAt,
+    }
   }
 
   #untoldInstance(row: ManifestRow): InstanceRow {
-    const untold = { rows: null, columns: null, bitsAllocated: null, numberOfFrames: null, contentDate: '', contentTime: '', imageType: '', path: '' }
+    const untold = {
+      rows: null,
+      columns: null,
+      bitsAllocated: null,
+      numberOfFrames: null,
+      contentDate: '',
+      contentTime: '',
+      imageType: '',
+      path: '',
+    }
     const { seriesInstanceUid, sopInstanceUid, sopClassUid, transferSyntaxUid, instanceNumber, sizeBytes, sm3 } = row
     const source = { sourceKind: 'transfer', sourcePeer: this.#job.owner, receivedAt: this.#job.updatedAt } as const
-    return { ...untold, ...this.#here, ...source, studyInstanceUid: this.studyInstanceUid, seriesInstanceUid, sopInstanceUid, sopClassUid, transferSyntaxUid, instanceNumber, sizeBytes, sm3 }
+    return {
+      ...untold,
+      ...this.#here,
+      ...source,
+      studyInstanceUid: this.studyInstanceUid,
+      seriesInstanceUid,
+      sopInstanceUid,
+      sopClassUid,
+      transferSyntaxUid,
+      instanceNumber,
+      sizeBytes,
+      sm3,
+    }
   }
 }

@@ -16,16 +16,40 @@ export function rowOf(job: TransferJob): TransferRow {
 }
 
 /** Pages of whoever works with images; nothing here shows a patient. */
-export function addTransferRoutes(face: HttpFace, { db, engine, owner }: { db: Database; engine: TransferEngine; owner: TransferOwner }): void {
+export function addTransferRoutes(
+  face: HttpFace,
+  { db, engine, owner }: { db: Database; engine: TransferEngine; owner: TransferOwner },
+): void {
   const params = z.object({ id: z.uuid() })
-  face.route({ method: 'GET', path: '/api/transfers', summary: 'Images on their way, newest first', allow: 'signed-in', answer: Page(TransferRow) }, async () => {
-    const rows = [...(await listJobs(db, 200)).map(rowOf), ...owner.outgoing()].sort((a, b) => b.updatedAt - a.updatedAt)
-    return { rows, total: rows.length, next: null }
-  })
-  face.route({ method: 'POST', path: '/api/transfers/:id/cancel', summary: 'Stop a transfer', allow: ['expert', 'doctor', 'technician', 'admin'], params }, async (context) => {
-    await engine.cancel(context.params.id)
-  })
-  face.route({ method: 'POST', path: '/api/transfers/:id/retry', summary: 'Try a failed transfer again', allow: ['expert', 'doctor', 'technician', 'admin'], params }, async (context) => {
-    await engine.retry(context.params.id)
-  })
+  face.route(
+    { method: 'GET', path: '/api/transfers', summary: 'Images on their way, newest first', allow: 'signed-in', answer: Page(TransferRow) },
+    async () => {
+      const rows = [...(await listJobs(db, 200)).map(rowOf), ...owner.outgoing()].sort((a, b) => b.updatedAt - a.updatedAt)
+      return { rows, total: rows.length, next: null }
+    },
+  )
+  face.route(
+    {
+      method: 'POST',
+      path: '/api/transfers/:id/cancel',
+      summary: 'Stop a transfer',
+      allow: ['expert', 'doctor', 'technician', 'admin'],
+      params,
+    },
+    async (context) => {
+      await engine.cancel(context.params.id)
+    },
+  )
+  face.route(
+    {
+      method: 'POST',
+      path: '/api/transfers/:id/retry',
+      summary: 'Try a failed transfer again',
+      allow: ['expert', 'doctor', 'technician', 'admin'],
+      params,
+    },
+    async (context) => {
+      await engine.retry(context.params.id)
+    },
+  )
 }

@@ -52,7 +52,11 @@ export class SourceSession {
   static async open(open: OpenSession): Promise<SourceSession> {
     const { line, source, study: studyInstanceUid, grant, purpose, timeoutMs } = open
     const ask = async (more?: { sessionId: string; fromRow: number }) =>
-      parseWith(OpenedTransfer, await line.request(source, services.transferOpen, { studyInstanceUid, grant, purpose, ...(more && { more }) }, { timeoutMs }), 'opened transfer')
+      parseWith(
+        OpenedTransfer,
+        await line.request(source, services.transferOpen, { studyInstanceUid, grant, purpose, ...(more && { more }) }, { timeoutMs }),
+        'opened transfer',
+      )
     const first = await ask()
     const rows: ManifestRow[] = [...first.manifest.rows]
     while (rows.length < first.totalRows) rows.push(...(await ask({ sessionId: first.sessionId, fromRow: rows.length })).manifest.rows)
@@ -65,7 +69,13 @@ export class SourceSession {
 
   /** @throws {Problem} the source's refusal; transfer/unknown-session, bad-request; region/hospital-offline */
   async piece(row: ManifestRow, offset: number, length: number): Promise<Uint8Array> {
-    const request: PieceRequest = { sessionId: this.#sessionId, counter: ++this.#counter, sopInstanceUid: row.sopInstanceUid, offset, length }
+    const request: PieceRequest = {
+      sessionId: this.#sessionId,
+      counter: ++this.#counter,
+      sopInstanceUid: row.sopInstanceUid,
+      offset,
+      length,
+    }
     const frame = this.#cipher.sealFrame('piece-request', Buffer.from(JSON.stringify(request), 'utf8'))
     const answer = await this.#line.requestBytes(this.source, services.transferPiece, frame, { timeoutMs: this.#timeoutMs })
     return this.#cipher.openPiece(request, openAnswer(this.#cipher, answer, 'piece'))

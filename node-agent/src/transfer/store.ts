@@ -44,7 +44,16 @@ export async function wishStudy(tx: Transaction, wish: TransferWish, now: EpochM
       purpose = CASE WHEN transfer.state = 'running' THEN transfer.purpose ELSE excluded.purpose END,
       state = CASE WHEN transfer.state = 'running' THEN 'running' ELSE 'waiting' END, attempts = 0, next_attempt_at = 0, problem = NULL, updated_at = $8
      RETURNING transfer_id AS "transferId"`,
-    [randomUUID(), wish.regionId, wish.studyInstanceUid, wish.owner, JSON.stringify(wish.sources), JSON.stringify(wish.grant), wish.purpose, now],
+    [
+      randomUUID(),
+      wish.regionId,
+      wish.studyInstanceUid,
+      wish.owner,
+      JSON.stringify(wish.sources),
+      JSON.stringify(wish.grant),
+      wish.purpose,
+      now,
+    ],
   )
   if (!row) throw new Error('the transfer was neither inserted nor found')
   await tx.run(
@@ -70,7 +79,11 @@ export async function listJobs(db: Queries, limit: number): Promise<TransferJob[
 
 /** Jobs that may start now, oldest wish first. */
 export async function dueJobs(db: Queries, now: EpochMs): Promise<TransferJob[]> {
-  return (await db.all<Row>(`SELECT ${columns} FROM transfer WHERE state = 'waiting' AND next_attempt_at <= $1 ORDER BY started_at LIMIT 50`, [now])).map(jobOf)
+  return (
+    await db.all<Row>(`SELECT ${columns} FROM transfer WHERE state = 'waiting' AND next_attempt_at <= $1 ORDER BY started_at LIMIT 50`, [
+      now,
+    ])
+  ).map(jobOf)
 }
 
 export async function nextDueAt(db: Queries): Promise<EpochMs | null> {
@@ -88,7 +101,9 @@ export function wakeWaiting(db: Queries): Promise<number> {
   return db.run(`UPDATE transfer SET next_attempt_at = 0 WHERE state = 'waiting'`)
 }
 
-export type JobChange = Partial<Pick<TransferJob, 'state' | 'instancesDone' | 'instancesTotal' | 'bytesDone' | 'bytesTotal' | 'attempts' | 'nextAttemptAt' | 'problem'>>
+export type JobChange = Partial<
+  Pick<TransferJob, 'state' | 'instancesDone' | 'instancesTotal' | 'bytesDone' | 'bytesTotal' | 'attempts' | 'nextAttemptAt' | 'problem'>
+>
 
 const columnOf: Record<keyof JobChange, string> = {
   state: 'state',
@@ -102,14 +117,23 @@ const columnOf: Record<keyof JobChange, string> = {
 }
 
 /** @param onlyFrom changes nothing unless the job is in one of these states, so a run cannot undo a cancellation. */
-export async function changeJob(db: Queries, transferId: string, change: JobChange, onlyFrom: readonly TransferState[], now: EpochMs): Promise<boolean> {
+export async function changeJob(
+  db: Queries,
+  transferId: string,
+  change: JobChange,
+  onlyFrom: readonly TransferState[],
+  now: EpochMs,
+): Promise<boolean> {
   const params: (string | number | null)[] = [transferId, now]
   const assignments = Object.entries(change).map(([key, value]) => {
     params.push(value !== null && typeof value === 'object' ? JSON.stringify(value) : (value ?? null))
     return `${columnOf[key as keyof JobChange]} = $${params.length}`
   })
   const states = onlyFrom.map((state) => `$${params.push(state)}`)
-  const changed = await db.run(`UPDATE transfer SET updated_at = $2, ${assignments.join(', ')} WHERE transfer_id = $1 AND state IN (${states.join(', ')})`, params)
+  const changed = await db.run(
+    `UPDATE transfer SET updated_at = $2, ${assignments.join(', ')} WHERE transfer_id = $1 AND state IN (${states.join(', ')})`,
+    params,
+  )
   return changed === 1
 }
 
@@ -129,7 +153,9 @@ export async function noteOpened(db: Queries, studyInstanceUid: string, now: Epo
 
 /** Finished transfers, least recently opened first: what the cache gives up when it is full. */
 export function finishedByUse(db: Queries): Promise<{ transferId: string; studyInstanceUid: string }[]> {
-  return db.all(`SELECT transfer_id AS "transferId", study_instance_uid AS "studyInstanceUid" FROM transfer WHERE state = 'complete' ORDER BY opened_at, transfer_id`)
+  return db.all(
+    `SELECT transfer_id AS "transferId", study_instance_uid AS "studyInstanceUid" FROM transfer WHERE state = 'complete' ORDER BY opened_at, transfer_id`,
+  )
 }
 
 export async function forgetJob(tx: Transaction, transferId: string): Promise<void> {
@@ -150,5 +176,9 @@ export async function markAnnounced(tx: Transaction, transferId: string, taskId:
 }
 
 export async function jobsOfTask(db: Queries, taskId: TaskId): Promise<TransferJob[]> {
-  return (await db.all<Row>(`SELECT ${columns} FROM transfer WHERE transfer_id IN (SELECT transfer_id FROM transfer_task WHERE task_id = $1)`, [taskId])).map(jobOf)
+  return (
+    await db.all<Row>(`SELECT ${columns} FROM transfer WHERE transfer_id IN (SELECT transfer_id FROM transfer_task WHERE task_id = $1)`, [
+      taskId,
+    ])
+  ).map(jobOf)
 }

@@ -26,7 +26,11 @@ const MAX_BAD_ANSWERS = 5
 
 /** Contents that are not what the manifest says, however the archive noticed. */
 const isWrongContent = (error: unknown): error is Problem =>
-  isProblem(error) && (error.code === 'transfer/digest-mismatch' || error.code === 'archive/unreadable' || error.code === 'archive/uid-mismatch' || error.code === 'archive/bad-uid')
+  isProblem(error) &&
+  (error.code === 'transfer/digest-mismatch' ||
+    error.code === 'archive/unreadable' ||
+    error.code === 'archive/uid-mismatch' ||
+    error.code === 'archive/bad-uid')
 
 /** One attempt to fetch what is missing of a study: a window of pieces in flight, instances committed as they become whole. */
 export class StudyRun {
@@ -116,7 +120,8 @@ export class StudyRun {
     const { row } = piece
     const { partials, pieceBytes, queue } = this.#parts
     try {
-      if (bytes.length !== piece.length) throw new Problem('transfer/digest-mismatch', { sopInstanceUid: row.sopInstanceUid, reason: 'size' })
+      if (bytes.length !== piece.length)
+        throw new Problem('transfer/digest-mismatch', { sopInstanceUid: row.sopInstanceUid, reason: 'size' })
       if (row.sizeBytes <= pieceBytes && piece.offset === 0) {
         await this.#store(row, [bytes])
       } else if (await partials.append(row, piece.offset, bytes)) {

@@ -34,7 +34,8 @@ beforeAll(async () => {
   expert = await c.signIn('expert')
   colleague = await c.signIn('colleague')
   await vi.waitFor(async () => {
-    for (const hospital of [a, b, c, centre]) expect((await (await hospital.signIn('admin')).get<LinkStatus>('/api/link')).state).toBe('connected')
+    for (const hospital of [a, b, c, centre])
+      expect((await (await hospital.signIn('admin')).get<LinkStatus>('/api/link')).state).toBe('connected')
     expect((await doctor.get<ProcessorChoice[]>('/api/processors')).map(({ id }) => id).sort()).toEqual([CENTRE, B, C].sort())
   }, soon)
 }, 120_000)
@@ -47,9 +48,14 @@ afterAll(async () => {
 /** A modality's worth of images by C-STORE; resolves with the exam they became. */
 async function sendStudy(to: TestHospital, set: string, count: number): Promise<ExamRow> {
   const folder = join(unpackFixtures(set), set)
-  const files = (await readdir(folder)).sort().slice(0, count).map((name) => join(folder, name))
+  const files = (await readdir(folder))
+    .sort()
+    .slice(0, count)
+    .map((name) => join(folder, name))
   const instances = await Promise.all(files.map(async (file) => instanceOfFile(file, await identityOf(file))))
-  const deliveries = await sendInstances({ host: '127.0.0.1', port: to.node.dimsePort, aeTitle: 'TEST' }, instances, { callingAeTitle: 'CT01' })
+  const deliveries = await sendInstances({ host: '127.0.0.1', port: to.node.dimsePort, aeTitle: 'TEST' }, instances, {
+    callingAeTitle: 'CT01',
+  })
   expect(deliveries.filter(({ kind }) => kind === 'failed')).toEqual([])
   const user = await to.signIn('doctor')
   return vi.waitFor(async () => {
@@ -66,9 +72,20 @@ interface Wish {
   target?: object
 }
 
-async function apply(exam: ExamRow, { mode = 'push', imagesTo = mode === 'push' ? 'processor' : 'none', target = { kind: 'hospital', hospitalId: C } }: Wish = {}): Promise<string> {
+async function apply(
+  exam: ExamRow,
+  { mode = 'push', imagesTo = mode === 'push' ? 'processor' : 'none', target = { kind: 'hospital', hospitalId: C } }: Wish = {},
+): Promise<string> {
   const taskId = randomUUID()
-  await doctor.send('POST', '/api/consults', { taskId, examId: exam.examId, mode, imagesTo, target, urgency: 'routine', question: '颅内有无出血？' })
+  await doctor.send('POST', '/api/consults', {
+    taskId,
+    examId: exam.examId,
+    mode,
+    imagesTo,
+    target,
+    urgency: 'routine',
+    question: '颅内有无出血？',
+  })
   return taskId
 }
 
@@ -79,7 +96,8 @@ const until = (user: ApiUser, taskId: string, isSo: (consult: ConsultDetail) => 
     if (!isSo(consult)) throw new Error(`still ${consult.state}, ${JSON.stringify(consult.images)}, ${JSON.stringify(consult.problem)}`)
     return consult
   }, soon)
-const command = (user: ApiUser, taskId: string, name: string, body: object = {}) => user.send<ConsultRow>('POST', `/api/consults/${taskId}/${name}`, body)
+const command = (user: ApiUser, taskId: string, name: string, body: object = {}) =>
+  user.send<ConsultRow>('POST', `/api/consults/${taskId}/${name}`, body)
 const steps = (consult: ConsultDetail) => consult.events.map(({ type }) => type)
 
 async function metadataOf(user: ApiUser, study: string): Promise<Record<string, { Value?: unknown[] }>[]> {
@@ -92,7 +110,17 @@ const valueOf = (instance: Record<string, { Value?: unknown[] }> | undefined, ta
 describe('a hospital and an expert hospital in one region', () => {
   it('refuse what a node without leave may not do, and know nothing of tasks that do not exist', async () => {
     await expect(detail(expert, randomUUID())).rejects.toMatchObject({ code: 'consult/unknown-task' })
-    await expect((await b.signIn('doctor')).send('POST', '/api/consults', { taskId: randomUUID(), examId: 'none', mode: 'pull', imagesTo: 'none', target: { kind: 'pool' }, urgency: 'routine', question: '?' })).rejects.toMatchObject({ code: 'exam/unknown' })
+    await expect(
+      (await b.signIn('doctor')).send('POST', '/api/consults', {
+        taskId: randomUUID(),
+        examId: 'none',
+        mode: 'pull',
+        imagesTo: 'none',
+        target: { kind: 'pool' },
+        urgency: 'routine',
+        question: '?',
+      }),
+    ).rejects.toMatchObject({ code: 'exam/unknown' })
     expect((await fetch(`${c.url}/dicom-web/studies/1.2.3/metadata`)).status).toBe(401)
   })
 
@@ -101,7 +129,14 @@ describe('a hospital and an expert hospital in one region', () => {
     const exam = await sendStudy(a, 'ct-head-tiny', heads)
     const taskId = await apply(exam)
     const arrived = await until(expert, taskId, (consult) => consult.images.state === 'complete')
-    expect(arrived).toMatchObject({ side: 'processor', state: 'submitted', submitterName: '云溪县人民医院', question: '颅内有无出血？', regionId: 'yunling', images: { held: heads, total: heads } })
+    expect(arrived).toMatchObject({
+      side: 'processor',
+      state: 'submitted',
+      submitterName: '云溪县人民医院',
+      question: '颅内有无出血？',
+      regionId: 'yunling',
+      images: { held: heads, total: heads },
+    })
     expect(arrived.request?.exam.accessionNumber).toBe(exam.accessionNumber)
 
     await command(expert, taskId, 'claim')
@@ -109,18 +144,36 @@ describe('a hospital and an expert hospital in one region', () => {
     await command(expert, taskId, 'start')
     const study = exam.studyInstanceUid ?? ''
     const [first, second] = await metadataOf(expert, study)
-    const keyImages = [first, second].map((instance) => ({ studyInstanceUid: study, seriesInstanceUid: valueOf(instance, '0020000E'), sopInstanceUid: valueOf(instance, '00080018'), sopClassUid: valueOf(instance, '00080016'), note: '出血' }))
+    const keyImages = [first, second].map((instance) => ({
+      studyInstanceUid: study,
+      seriesInstanceUid: valueOf(instance, '0020000E'),
+      sopInstanceUid: valueOf(instance, '00080018'),
+      sopClassUid: valueOf(instance, '00080016'),
+      note: '出血',
+    }))
     const draft = { findings: '左侧基底节区高密度影', opinion: '脑出血', advice: '复查', keyImages }
     const saved = await expert.send<{ revision: number }>('PUT', `/api/consults/${taskId}/draft`, { ...draft, revision: 0 })
-    await expect(expert.send('PUT', `/api/consults/${taskId}/draft`, { ...draft, revision: 0 })).rejects.toMatchObject({ code: 'request/conflict' })
+    await expect(expert.send('PUT', `/api/consults/${taskId}/draft`, { ...draft, revision: 0 })).rejects.toMatchObject({
+      code: 'request/conflict',
+    })
     await command(expert, taskId, 'sign', { draftRevision: saved.revision, opinion: draft })
 
     const back = await until(doctor, taskId, (consult) => consult.state === 'returned' && consult.opinionValid !== null)
-    expect(back).toMatchObject({ opinionValid: true, opinion: { text: { opinion: '脑出血', keyImages, signer: { hospitalId: C, name: 'expert' } } } })
+    expect(back).toMatchObject({
+      opinionValid: true,
+      opinion: { text: { opinion: '脑出血', keyImages, signer: { hospitalId: C, name: 'expert' } } },
+    })
     const ours = await metadataOf(doctor, study)
-    expect(ours.filter((instance) => valueOf(instance, '0020000E') === back.keyImageSeriesInstanceUid).map((instance) => valueOf(instance, '00080060'))).toEqual(['KO'])
+    expect(
+      ours
+        .filter((instance) => valueOf(instance, '0020000E') === back.keyImageSeriesInstanceUid)
+        .map((instance) => valueOf(instance, '00080060')),
+    ).toEqual(['KO'])
     await command(doctor, taskId, 'read')
-    const [here, there] = [await until(doctor, taskId, ({ state }) => state === 'read'), await until(expert, taskId, ({ state }) => state === 'read')]
+    const [here, there] = [
+      await until(doctor, taskId, ({ state }) => state === 'read'),
+      await until(expert, taskId, ({ state }) => state === 'read'),
+    ]
     expect(steps(here)).toEqual(['submitted', 'images-arrived', 'claimed', 'started', 'signed', 'returned', 'read'])
     expect(there.events).toEqual(here.events)
     await expect(command(doctor, taskId, 'cancel', { reason: '太晚' })).rejects.toMatchObject({ code: 'consult/already-signed' }) // CON-20
@@ -136,7 +189,10 @@ describe('a hospital and an expert hospital in one region', () => {
     expect(list.rows.map((row) => row.taskId)).toEqual([taskId])
 
     await doctor.send('PATCH', `/api/exams/${exam.examId}`, { clinicalHistory: '咳嗽三周，痰中带血' })
-    expect(await expert.get<LiveExam>(`/api/consults/${taskId}/exam`)).toMatchObject({ source: 'live', exam: { clinicalHistory: '咳嗽三周，痰中带血' } })
+    expect(await expert.get<LiveExam>(`/api/consults/${taskId}/exam`)).toMatchObject({
+      source: 'live',
+      exam: { clinicalHistory: '咳嗽三周，痰中带血' },
+    })
 
     const study = exam.studyInstanceUid ?? ''
     const instances = await metadataOf(expert, study)

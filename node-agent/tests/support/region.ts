@@ -2,11 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLog } from 'service-kit'
-import type { HospitalId, HospitalKind, JoinCode } from 'specs'
+import { RegionId, type HospitalId, type HospitalKind, type JoinCode } from 'specs'
 import { HubConfig, settingsOf as hubSettingsOf } from '../../../hub/src/config.ts'
 import { initAuthority } from '../../../hub/src/authority/authority.ts'
 import { startHub, type RunningHub } from '../../../hub/src/hub.ts'
-import { RegionId } from 'specs'
 import { startThrowAwayNats, type ThrowAwayNats } from '../../../service-kit/tests/support/nats.ts'
 import { ApiUser } from '../../../scripts/region/api.ts'
 import { NodeConfig, settingsOf, type NodeSettings } from '../../src/config.ts'
@@ -35,7 +34,12 @@ export class TestHospital {
       http: { port: 0 },
       dimse: { host: '127.0.0.1', port: 0, aeTitle: 'TEST', allowAnyAe: true },
       archive: { minFreeBytes: 1_000_000 },
-      accounts: [account('doctor', ['doctor', 'technician']), account('expert', ['expert']), account('colleague', ['expert']), account('admin', ['admin'])],
+      accounts: [
+        account('doctor', ['doctor', 'technician']),
+        account('expert', ['expert']),
+        account('colleague', ['expert']),
+        account('admin', ['admin']),
+      ],
       ...more,
     })
     const settings = settingsOf(config, folder)
@@ -79,7 +83,14 @@ export class TestRegion {
     const nats = await startThrowAwayNats()
     const region = { id: RegionId.parse(regionId), name: '云岭区域影像网' }
     const accounts = [{ username: 'admin', password, name: '区域管理员', roles: ['region-admin'] }]
-    const config = HubConfig.parse({ dir: join(folder, 'hub'), region, http: { port: 0 }, nats: { url: nats.url, adminDir: nats.dir }, heartbeatMs: 500, accounts })
+    const config = HubConfig.parse({
+      dir: join(folder, 'hub'),
+      region,
+      http: { port: 0 },
+      nats: { url: nats.url, adminDir: nats.dir },
+      heartbeatMs: 500,
+      accounts,
+    })
     const settings = hubSettingsOf(config, folder)
     await initAuthority({ dir: settings.dir, regionId: region.id, regionName: region.name })
     const hub = await startHub(settings, createLog({ name: 'hub', level }))
