@@ -65,6 +65,8 @@ describe('a consultation as people do it with a mouse', () => {
     errors.push(...collectErrors(viewer))
     await viewer.getByTestId('viewport-0').waitFor({ timeout: 60_000 })
     await viewer.waitForFunction(() => /\/\s*75/.test(document.querySelector('[data-testid="position"]')?.textContent ?? ''), undefined, { timeout: 90_000 })
+    // The first image is on the screen, not only announced.
+    await viewer.waitForFunction('window.__lianpian_viewer?.viewports[0]?.shownIndex !== undefined', undefined, { timeout: 60_000 })
     viewerPage = viewer
   })
   let viewerPage: Page
