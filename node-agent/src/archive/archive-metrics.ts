@@ -6,7 +6,11 @@ export interface ArchiveMetrics {
 }
 
 export function archiveMetrics(metrics: Metrics): ArchiveMetrics {
-  const instances = metrics.counter('lianpian_archive_instances_total', 'Instances offered to an archive and durable in it, by outcome.', ['archive', 'outcome', 'source'])
+  const instances = metrics.counter('lianpian_archive_instances_total', 'Instances offered to an archive and durable in it, by outcome.', [
+    'archive',
+    'outcome',
+    'source',
+  ])
   const bytes = metrics.counter('lianpian_archive_bytes_total', 'Bytes written into an archive.', ['archive', 'source'])
   return {
     stored(archive, outcome, source, sizeBytes) {

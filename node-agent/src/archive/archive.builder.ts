@@ -88,11 +88,16 @@ export function aSlice(changes: BuiltDataset = {}): BuiltDataset {
 }
 
 /** Offers a file in chunks of `chunkBytes`, as a slow sender would. */
-export async function send(archive: Archive, file: Uint8Array, options: { source?: IncomingSource; expected?: ExpectedInstance; chunkBytes?: number } = {}): Promise<Receipt> {
+export async function send(
+  archive: Archive,
+  file: Uint8Array,
+  options: { source?: IncomingSource; expected?: ExpectedInstance; chunkBytes?: number } = {},
+): Promise<Receipt> {
   const incoming = await archive.receive(options.source ?? { kind: 'import', peer: 'test' }, { part10: true })
   const step = options.chunkBytes ?? 64 * 1024
   for (let at = 0; at < file.length; at += step) await incoming.write(file.subarray(at, at + step))
   return incoming.commit(options.expected)
 }
 
-export const sendSlice = (archive: Archive, changes: BuiltDataset = {}, options: BuildOptions = {}): Promise<Receipt> => send(archive, buildFile(aSlice(changes), options))
+export const sendSlice = (archive: Archive, changes: BuiltDataset = {}, options: BuildOptions = {}): Promise<Receipt> =>
+  send(archive, buildFile(aSlice(changes), options))

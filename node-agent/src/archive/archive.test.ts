@@ -22,7 +22,12 @@ describe('receiving an instance', () => {
     for (const byte of dataset) await incoming.write(Buffer.from([byte]))
     const receipt = await incoming.commit({ sopInstanceUid: '2.25.301' })
 
-    expect(receipt).toMatchObject({ studyInstanceUid: '2.25.1', seriesInstanceUid: '2.25.11', sopClassUid: '1.2.840.10008.5.1.4.1.1.2', outcome: { kind: 'stored' } })
+    expect(receipt).toMatchObject({
+      studyInstanceUid: '2.25.1',
+      seriesInstanceUid: '2.25.11',
+      sopClassUid: '1.2.840.10008.5.1.4.1.1.2',
+      outcome: { kind: 'stored' },
+    })
     const row = await test.archive.instance('2.25.301')
     const file = await readFile(path.join(test.root, row?.path ?? ''))
     expect(row?.path).toBe('hospital-a/2026/03/01/2.25.1/2.25.11/2.25.301.dcm')
@@ -38,10 +43,24 @@ describe('receiving an instance', () => {
     await sendSlice(test.archive)
     await sendSlice(test.archive, { SOPInstanceUID: '2.25.302', InstanceNumber: '2' })
     const [study] = await test.archive.studies()
-    expect(study).toMatchObject({ regionId: 'yunling', hospitalId: 'hospital-a', patientName: 'Zhang^San=张^三', studyDescription: '胸部平扫', modalitiesInStudy: ['CT'], bodyPartsExamined: ['CHEST'], seriesCount: 1, instanceCount: 2, duplicateCount: 0 })
+    expect(study).toMatchObject({
+      regionId: 'yunling',
+      hospitalId: 'hospital-a',
+      patientName: 'Zhang^San=张^三',
+      studyDescription: '胸部平扫',
+      modalitiesInStudy: ['CT'],
+      bodyPartsExamined: ['CHEST'],
+      seriesCount: 1,
+      instanceCount: 2,
+      duplicateCount: 0,
+    })
     expect(study?.sopClassesInStudy).toEqual(['1.2.840.10008.5.1.4.1.1.2'])
     expect(await test.archive.patients()).toMatchObject([{ regionId: 'yunling', hospitalId: 'hospital-a', patientId: 'P1', studyCount: 1 }])
-    expect((await test.archive.series('2.25.1'))[0]).toMatchObject({ modality: 'CT', instanceCount: 2, study: { studyInstanceUid: '2.25.1' } })
+    expect((await test.archive.series('2.25.1'))[0]).toMatchObject({
+      modality: 'CT',
+      instanceCount: 2,
+      study: { studyInstanceUid: '2.25.1' },
+    })
     expect((await test.archive.instances('2.25.1')).map((row) => row.instanceNumber)).toEqual(['1', '2'])
     expect(test.archive.totals()).toMatchObject({ studies: 1, instances: 2, sizeBytes: study?.sizeBytes })
   })
@@ -52,24 +71,35 @@ describe('receiving an instance', () => {
     await sendSlice(test.archive)
     stop()
     await sendSlice(test.archive, { SOPInstanceUID: '2.25.302' })
-    expect(events).toMatchObject([{ receipt: { sopInstanceUid: '2.25.301' }, study: { instanceCount: 1, patientId: 'P1' }, source: { kind: 'import' } }])
+    expect(events).toMatchObject([
+      { receipt: { sopInstanceUid: '2.25.301' }, study: { instanceCount: 1, patientId: 'P1' }, source: { kind: 'import' } },
+    ])
   })
 
   it('understands implicit VR and files without preamble or meta header', async () => {
     await sendSlice(test.archive, {}, { transferSyntaxUid: IMPLICIT_LE })
     await send(test.archive, buildDataset(aSlice({ SOPInstanceUID: '2.25.302' })))
     await send(test.archive, buildFile(aSlice({ SOPInstanceUID: '2.25.303' })).subarray(132))
-    expect((await test.archive.instances('2.25.1')).map((row) => row.transferSyntaxUid)).toEqual([IMPLICIT_LE, '1.2.840.10008.1.2.1', '1.2.840.10008.1.2.1'])
+    expect((await test.archive.instances('2.25.1')).map((row) => row.transferSyntaxUid)).toEqual([
+      IMPLICIT_LE,
+      '1.2.840.10008.1.2.1',
+      '1.2.840.10008.1.2.1',
+    ])
   })
 
   it('keeps transferred files whole, because their digest is in the manifest', async () => {
     const file = buildFile(aSlice())
     file[3] = 0x55 // something in the preamble
-    const receipt = await send(test.archive, file, { source: { kind: 'transfer', peer: 'hospital-b' }, expected: { sm3: sm3Hex(file), sizeBytes: file.length } })
+    const receipt = await send(test.archive, file, {
+      source: { kind: 'transfer', peer: 'hospital-b' },
+      expected: { sm3: sm3Hex(file), sizeBytes: file.length },
+    })
     expect(receipt.sm3).toBe(sm3Hex(file))
     expect(await test.archive.study('2.25.1')).toMatchObject({ hospitalId: 'hospital-b' })
     const other = buildFile(aSlice({ SOPInstanceUID: '2.25.302' }))
-    await expect(send(test.archive, other, { source: { kind: 'transfer', peer: 'hospital-b' }, expected: { sm3: sm3Hex(file) } })).rejects.toMatchObject({ code: 'transfer/digest-mismatch' })
+    await expect(
+      send(test.archive, other, { source: { kind: 'transfer', peer: 'hospital-b' }, expected: { sm3: sm3Hex(file) } }),
+    ).rejects.toMatchObject({ code: 'transfer/digest-mismatch' })
     expect(await test.archive.instance('2.25.302')).toBeUndefined()
   })
 })
@@ -101,7 +131,9 @@ describe('receiving an instance again', () => {
   })
 
   it('decides one after the other when both arrive at once', async () => {
-    const outcomes = await Promise.all(Array.from({ length: 6 }, (_each, index) => sendSlice(test.archive, { ImageComments: `version ${index % 2}` })))
+    const outcomes = await Promise.all(
+      Array.from({ length: 6 }, (_each, index) => sendSlice(test.archive, { ImageComments: `version ${index % 2}` })),
+    )
     const kinds = outcomes.map(({ outcome }) => outcome.kind)
     expect(kinds.filter((kind) => kind === 'stored')).toHaveLength(1)
     expect(test.archive.totals()).toMatchObject({ studies: 1, instances: 1 })
@@ -112,7 +144,9 @@ describe('receiving an instance again', () => {
   it('refuses a UID that already belongs to another study or another hospital', async () => {
     await sendSlice(test.archive)
     await expect(sendSlice(test.archive, { StudyInstanceUID: '2.25.2' })).rejects.toMatchObject({ code: 'archive/identity-conflict' })
-    await expect(send(test.archive, buildFile(aSlice({ SOPInstanceUID: '2.25.9' })), { source: { kind: 'transfer', peer: 'hospital-b' } })).rejects.toMatchObject({ code: 'archive/identity-conflict' })
+    await expect(
+      send(test.archive, buildFile(aSlice({ SOPInstanceUID: '2.25.9' })), { source: { kind: 'transfer', peer: 'hospital-b' } }),
+    ).rejects.toMatchObject({ code: 'archive/identity-conflict' })
     expect(test.archive.totals().instances).toBe(1)
     expect(await readdir(path.join(test.root, 'incoming'))).toEqual([])
   })
@@ -149,13 +183,18 @@ describe('refusing an instance', () => {
 
   it('that is not what the command announced', async () => {
     const file = buildFile(aSlice())
-    await expect(send(test.archive, file, { expected: { sopInstanceUid: '1.2.3' } })).rejects.toMatchObject({ code: 'archive/uid-mismatch' })
+    await expect(send(test.archive, file, { expected: { sopInstanceUid: '1.2.3' } })).rejects.toMatchObject({
+      code: 'archive/uid-mismatch',
+    })
     await expect(send(test.archive, file, { expected: { sopClassUid: '1.2.3' } })).rejects.toMatchObject({ code: 'archive/uid-mismatch' })
   })
 
   it('in an unknown transfer syntax, and things that are not DICOM', async () => {
-    await expect(test.archive.receive({ kind: 'dimse', peer: 'X' }, { part10: false, transferSyntaxUid: '1.2.3' })).rejects.toMatchObject({ code: 'archive/unreadable' })
-    for (const bytes of [Buffer.alloc(0), Buffer.from('PK\u0003\u0004'), Buffer.alloc(100_000), Buffer.alloc(200, 'A')]) await expect(send(test.archive, bytes)).rejects.toMatchObject({ code: 'archive/unreadable' })
+    await expect(test.archive.receive({ kind: 'dimse', peer: 'X' }, { part10: false, transferSyntaxUid: '1.2.3' })).rejects.toMatchObject({
+      code: 'archive/unreadable',
+    })
+    for (const bytes of [Buffer.alloc(0), Buffer.from('PK\u0003\u0004'), Buffer.alloc(100_000), Buffer.alloc(200, 'A')])
+      await expect(send(test.archive, bytes)).rejects.toMatchObject({ code: 'archive/unreadable' })
     expect(await readdir(path.join(test.root, 'incoming'))).toEqual([])
   })
 
@@ -181,7 +220,9 @@ describe('after a crash', () => {
     // ARC-06, rule 3: acknowledged means durable
     await sendSlice(test.archive)
     await sendSlice(test.archive, { SOPInstanceUID: '2.25.302' })
-    const row = await test.db.get<{ path: string; fileId: string }>(`SELECT path, file_id AS "fileId" FROM archive_instance WHERE sop_instance_uid = '2.25.301'`)
+    const row = await test.db.get<{ path: string; fileId: string }>(
+      `SELECT path, file_id AS "fileId" FROM archive_instance WHERE sop_instance_uid = '2.25.301'`,
+    )
     const file = path.join(test.root, row?.path ?? '')
     const content = await readFile(file)
     await rm(file)
@@ -194,7 +235,13 @@ describe('after a crash', () => {
     test = await test.reopen()
     expect((await readFile(file)).equals(content)).toBe(true)
     expect(await readdir(path.join(test.root, 'incoming'))).toEqual([])
-    expect(await test.archive.verify({ digests: true })).toEqual({ checkedInstances: 2, missing: [], wrongSize: [], wrongDigest: [], orphans: [] })
+    expect(await test.archive.verify({ digests: true })).toEqual({
+      checkedInstances: 2,
+      missing: [],
+      wrongSize: [],
+      wrongDigest: [],
+      orphans: [],
+    })
     expect(test.archive.totals().instances).toBe(2)
   })
 
@@ -209,8 +256,15 @@ describe('after a crash', () => {
     await writeFile(await at('2.25.303'), altered)
     await writeFile(path.join(test.root, 'hospital-a', 'stranger.dcm'), 'x')
 
-    expect(await test.archive.verify({ digests: true })).toEqual({ checkedInstances: 3, missing: ['2.25.301'], wrongSize: ['2.25.302'], wrongDigest: ['2.25.303'], orphans: ['hospital-a/stranger.dcm'] })
-    for (const uid of ['2.25.301', '2.25.302', '2.25.303']) expect((await sendSlice(test.archive, { SOPInstanceUID: uid })).outcome).toEqual({ kind: 'stored' })
+    expect(await test.archive.verify({ digests: true })).toEqual({
+      checkedInstances: 3,
+      missing: ['2.25.301'],
+      wrongSize: ['2.25.302'],
+      wrongDigest: ['2.25.303'],
+      orphans: ['hospital-a/stranger.dcm'],
+    })
+    for (const uid of ['2.25.301', '2.25.302', '2.25.303'])
+      expect((await sendSlice(test.archive, { SOPInstanceUID: uid })).outcome).toEqual({ kind: 'stored' })
     expect(await test.archive.verify({ digests: true })).toMatchObject({ missing: [], wrongSize: [], wrongDigest: [] })
     expect(test.archive.totals().instances).toBe(3)
   })

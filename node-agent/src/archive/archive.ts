@@ -1,5 +1,16 @@
 import type { Readable } from 'node:stream'
-import type { EpochMs, HospitalId, ManifestRow, RegionId, SeriesInstanceUid, Sm3Hex, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid } from 'specs'
+import type {
+  EpochMs,
+  HospitalId,
+  ManifestRow,
+  RegionId,
+  SeriesInstanceUid,
+  Sm3Hex,
+  SopClassUid,
+  SopInstanceUid,
+  StudyInstanceUid,
+  TransferSyntaxUid,
+} from 'specs'
 import type { Database, Log, Metrics } from 'service-kit'
 import type { FrameIndex } from '../dicom/frame-index.ts'
 import type { StoreOutcome } from './store-outcome.ts'

@@ -36,7 +36,12 @@ export async function checkArchive(db: Database, folders: Folders, digests: bool
       const state = await stateOf(path.join(folders.root, row.path), row, digests)
       if (state !== 'sound') found[state].push(row.sopInstanceUid)
       const lost = state === 'sound' ? 0 : 1
-      if (row.missing !== lost) await db.run('UPDATE archive_instance SET missing = $1 WHERE sop_instance_uid = $2 AND path = $3', [lost, row.sopInstanceUid, row.path])
+      if (row.missing !== lost)
+        await db.run('UPDATE archive_instance SET missing = $1 WHERE sop_instance_uid = $2 AND path = $3', [
+          lost,
+          row.sopInstanceUid,
+          row.path,
+        ])
     }
     checkedInstances += rows.length
     after = rows.at(-1)?.sopInstanceUid ?? ''
@@ -67,7 +72,10 @@ async function orphans(db: Database, folders: Folders): Promise<string[]> {
   const sift = async () => {
     const names = batch.splice(0)
     if (names.length === 0) return
-    const rows = await db.all<{ path: string }>(`SELECT path FROM archive_instance WHERE path IN (${names.map((_name, index) => `$${index + 1}`).join(', ')})`, names)
+    const rows = await db.all<{ path: string }>(
+      `SELECT path FROM archive_instance WHERE path IN (${names.map((_name, index) => `$${index + 1}`).join(', ')})`,
+      names,
+    )
     const known = new Set(rows.map((row) => row.path))
     lost.push(...names.filter((name) => !known.has(name)))
   }

@@ -95,7 +95,10 @@ export class CommitQueue {
     let registered: RegisteredBatch
     try {
       await syncFolder(this.#setup.folders.incoming)
-      registered = await this.#register(batch.map(({ landed }) => landed), retries)
+      registered = await this.#register(
+        batch.map(({ landed }) => landed),
+        retries,
+      )
     } catch (error) {
       const databaseGone = error instanceof DatabaseError && error.kind === 'unavailable'
       // One instance that the database cannot take must not fail its neighbours; they have been retried together already.
@@ -163,9 +166,15 @@ export class CommitQueue {
 }
 
 /** Puts a registered file where its row says. Readers see the previous file or the new one, never none. */
-export async function placeFile(folders: Folders, from: string, to: string, previous?: { readonly path: string; readonly keptAs: string }): Promise<void> {
+export async function placeFile(
+  folders: Folders,
+  from: string,
+  to: string,
+  previous?: { readonly path: string; readonly keptAs: string },
+): Promise<void> {
   const target = path.join(folders.root, to)
-  if (previous) await link(path.join(folders.root, previous.path), path.join(folders.root, previous.keptAs)).catch(ignoreCode('ENOENT', 'EEXIST'))
+  if (previous)
+    await link(path.join(folders.root, previous.path), path.join(folders.root, previous.keptAs)).catch(ignoreCode('ENOENT', 'EEXIST'))
   await rename(from, target).catch(async (error: unknown) => {
     if (codeOf(error) !== 'ENOENT') throw error
     await mkdir(path.dirname(target), { recursive: true })

@@ -23,14 +23,25 @@ const Note = z.object({
 export async function keepFailed(folders: Folders, landed: LandedInstance, problem: Problem): Promise<void> {
   const { code, title } = problemDetails(problem)
   const { studyInstanceUid = '', sopInstanceUid = '' } = landed.values
-  const note: z.input<typeof Note> = { fileId: landed.fileId, failedAt: Date.now(), code, title, studyInstanceUid, sopInstanceUid, sizeBytes: landed.sizeBytes, source: landed.source }
+  const note: z.input<typeof Note> = {
+    fileId: landed.fileId,
+    failedAt: Date.now(),
+    code,
+    title,
+    studyInstanceUid,
+    sopInstanceUid,
+    sizeBytes: landed.sizeBytes,
+    source: landed.source,
+  }
   await rename(landed.file, fileOf(folders, landed.fileId))
   await writeFile(noteOf(folders, landed.fileId), JSON.stringify(note))
 }
 
 export async function listFailed(folders: Folders): Promise<FailedRegistration[]> {
   const names = (await readdir(folders.failed)).filter((name) => name.endsWith('.json'))
-  const notes = await Promise.all(names.map(async (name) => Note.parse(JSON.parse(await readFile(path.join(folders.failed, name), 'utf8')))))
+  const notes = await Promise.all(
+    names.map(async (name) => Note.parse(JSON.parse(await readFile(path.join(folders.failed, name), 'utf8')))),
+  )
   return notes.sort((a, b) => b.failedAt - a.failedAt) as FailedRegistration[]
 }
 

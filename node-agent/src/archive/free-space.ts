@@ -22,6 +22,7 @@ export class FreeSpace {
   /** @throws {Problem} archive/out-of-space. Measures at most once a second. */
   async require(): Promise<void> {
     if (Date.now() - this.#measuredAt > 1_000) await this.measure()
-    if (this.#freeBytes < this.#minFreeBytes) throw new Problem('archive/out-of-space', { where: 'files', freeBytes: this.#freeBytes, minFreeBytes: this.#minFreeBytes })
+    if (this.#freeBytes < this.#minFreeBytes)
+      throw new Problem('archive/out-of-space', { where: 'files', freeBytes: this.#freeBytes, minFreeBytes: this.#minFreeBytes })
   }
 }

@@ -181,7 +181,8 @@ export class Incoming implements IncomingInstance {
     if (chunk.byteLength === 0) return
     this.#sm3.update(chunk)
     this.#sizeBytes += chunk.byteLength
-    if (this.#sizeBytes > this.#setup.maxInstanceBytes) throw new Problem('archive/unreadable', { reason: 'instance too large', limitBytes: this.#setup.maxInstanceBytes })
+    if (this.#sizeBytes > this.#setup.maxInstanceBytes)
+      throw new Problem('archive/unreadable', { reason: 'instance too large', limitBytes: this.#setup.maxInstanceBytes })
     this.#buffered.push(chunk)
     this.#bufferedBytes += chunk.byteLength
     if (this.#bufferedBytes >= writeBytes) await this.#flush()
@@ -236,8 +237,11 @@ const uids = [
 function requireExpected(expected: ExpectedInstance, values: IndexedValues, sm3: string, sizeBytes: number): void {
   for (const name of ['studyInstanceUid', 'sopClassUid', 'sopInstanceUid'] as const) {
     const announced = expected[name]
-    if (announced !== undefined && announced !== values[name]) throw new Problem('archive/uid-mismatch', { what: name, announced, found: values[name] })
+    if (announced !== undefined && announced !== values[name])
+      throw new Problem('archive/uid-mismatch', { what: name, announced, found: values[name] })
   }
-  if (expected.sizeBytes !== undefined && expected.sizeBytes !== sizeBytes) throw new Problem('transfer/digest-mismatch', { what: 'size', announced: expected.sizeBytes, found: sizeBytes })
-  if (expected.sm3 !== undefined && expected.sm3 !== sm3) throw new Problem('transfer/digest-mismatch', { what: 'sm3', sopInstanceUid: values.sopInstanceUid })
+  if (expected.sizeBytes !== undefined && expected.sizeBytes !== sizeBytes)
+    throw new Problem('transfer/digest-mismatch', { what: 'size', announced: expected.sizeBytes, found: sizeBytes })
+  if (expected.sm3 !== undefined && expected.sm3 !== sm3)
+    throw new Problem('transfer/digest-mismatch', { what: 'sm3', sopInstanceUid: values.sopInstanceUid })
 }

@@ -5,18 +5,39 @@ import type { InstanceMatch, InstanceRow, MatchQuery, PatientRow, ReplacementRow
 import { addMatches, Conditions } from './matching.ts'
 
 const camel = (column: string): string => column.replaceAll(/_([a-z])/g, (_all, letter: string) => letter.toUpperCase())
-const select = (alias: string, columns: readonly string[], prefix = ''): string => columns.map((column) => `${alias}.${column} AS "${prefix}${camel(column)}"`).join(', ')
+const select = (alias: string, columns: readonly string[], prefix = ''): string =>
+  columns.map((column) => `${alias}.${column} AS "${prefix}${camel(column)}"`).join(', ')
 const columnsAt = (level: Level): string[] => attributesOf(level).map(({ column }) => column)
 
-const studyColumns = ['region_id', 'hospital_id', ...columnsAt('patient'), ...columnsAt('study'), 'instance_count', 'size_bytes', 'duplicate_count', 'received_at', 'updated_at']
-const seriesColumns = ['region_id', 'hospital_id', 'study_instance_uid', ...columnsAt('series'), 'instance_count', 'size_bytes', 'version', 'updated_at']
+const studyColumns = [
+  'region_id',
+  'hospital_id',
+  ...columnsAt('patient'),
+  ...columnsAt('study'),
+  'instance_count',
+  'size_bytes',
+  'duplicate_count',
+  'received_at',
+  'updated_at',
+]
+const seriesColumns = [
+  'region_id',
+  'hospital_id',
+  'study_instance_uid',
+  ...columnsAt('series'),
+  'instance_count',
+  'size_bytes',
+  'version',
+  'updated_at',
+]
 const instanceColumns = [
   ...['region_id', 'hospital_id', 'study_instance_uid', 'series_instance_uid', 'transfer_syntax_uid', ...columnsAt('instance')],
   ...['size_bytes', 'sm3', 'path', 'received_at', 'source_kind', 'source_peer'],
 ]
 
 /** Instance Number is text of any quality: numbers in order first, then the rest; the UID makes the order total. */
-const numberOrder = (alias: string, column: string, uid: string): string => `length(${alias}.${column}), ${alias}.${column}, ${alias}.${uid}`
+const numberOrder = (alias: string, column: string, uid: string): string =>
+  `length(${alias}.${column}), ${alias}.${column}, ${alias}.${uid}`
 
 type PlainStudy = Omit<StudyRow, 'modalitiesInStudy' | 'bodyPartsExamined' | 'sopClassesInStudy' | 'seriesCount'>
 
@@ -73,7 +94,11 @@ export class IndexQueries {
     })
   }
 
-  async instances(studyInstanceUid: string | undefined, seriesInstanceUid: string | undefined, query: MatchQuery = {}): Promise<InstanceMatch[]> {
+  async instances(
+    studyInstanceUid: string | undefined,
+    seriesInstanceUid: string | undefined,
+    query: MatchQuery = {},
+  ): Promise<InstanceMatch[]> {
     const conditions = new Conditions(this.#db.dialect)
     if (studyInstanceUid !== undefined) conditions.add(`instance.study_instance_uid = ${conditions.parameter(studyInstanceUid)}`)
     if (seriesInstanceUid !== undefined) conditions.add(`instance.series_instance_uid = ${conditions.parameter(seriesInstanceUid)}`)
@@ -95,17 +120,26 @@ export class IndexQueries {
   }
 
   async study(studyInstanceUid: string): Promise<StudyRow | undefined> {
-    const rows = await this.#db.all<PlainStudy>(`SELECT ${select('study', studyColumns)} FROM archive_study study WHERE study.study_instance_uid = $1`, [studyInstanceUid])
+    const rows = await this.#db.all<PlainStudy>(
+      `SELECT ${select('study', studyColumns)} FROM archive_study study WHERE study.study_instance_uid = $1`,
+      [studyInstanceUid],
+    )
     return (await completeStudies(this.#db, rows))[0]
   }
 
   async seriesVersion(studyInstanceUid: string, seriesInstanceUid: string): Promise<number | undefined> {
-    const row = await this.#db.get<{ version: number }>('SELECT version FROM archive_series WHERE study_instance_uid = $1 AND series_instance_uid = $2', [studyInstanceUid, seriesInstanceUid])
+    const row = await this.#db.get<{ version: number }>(
+      'SELECT version FROM archive_series WHERE study_instance_uid = $1 AND series_instance_uid = $2',
+      [studyInstanceUid, seriesInstanceUid],
+    )
     return row?.version
   }
 
   storedFile(sopInstanceUid: string): Promise<StoredFileRow | undefined> {
-    return this.#db.get<StoredFileRow>(`SELECT ${select('instance', [...instanceColumns, 'file_id', 'header_bytes', 'dataset_offset', 'frame_index'])} FROM archive_instance instance WHERE instance.sop_instance_uid = $1`, [sopInstanceUid])
+    return this.#db.get<StoredFileRow>(
+      `SELECT ${select('instance', [...instanceColumns, 'file_id', 'header_bytes', 'dataset_offset', 'frame_index'])} FROM archive_instance instance WHERE instance.sop_instance_uid = $1`,
+      [sopInstanceUid],
+    )
   }
 
   storedFiles(studyInstanceUid: string, seriesInstanceUid: string): Promise<StoredFileRow[]> {
@@ -128,8 +162,21 @@ export class IndexQueries {
   }
 
   replacements(studyInstanceUid: string): Promise<ReplacementRow[]> {
-    const columns = ['sop_instance_uid', 'study_instance_uid', 'previous_sm3', 'previous_size_bytes', 'new_sm3', 'kept_as', 'replaced_at', 'source_kind', 'source_peer']
-    return this.#db.all<ReplacementRow>(`SELECT ${select('trace', columns)} FROM archive_replacement trace WHERE trace.study_instance_uid = $1 ORDER BY trace.replaced_at, trace.replacement_id`, [studyInstanceUid])
+    const columns = [
+      'sop_instance_uid',
+      'study_instance_uid',
+      'previous_sm3',
+      'previous_size_bytes',
+      'new_sm3',
+      'kept_as',
+      'replaced_at',
+      'source_kind',
+      'source_peer',
+    ]
+    return this.#db.all<ReplacementRow>(
+      `SELECT ${select('trace', columns)} FROM archive_replacement trace WHERE trace.study_instance_uid = $1 ORDER BY trace.replaced_at, trace.replacement_id`,
+      [studyInstanceUid],
+    )
   }
 
   async totals(): Promise<{ studies: number; instances: number; sizeBytes: number }> {
@@ -142,7 +189,10 @@ export class IndexQueries {
   async #studiesOf(rows: readonly { studyInstanceUid: string }[]): Promise<Map<string, StudyRow>> {
     const uids = [...new Set(rows.map(({ studyInstanceUid }) => studyInstanceUid))]
     const studies = await inPortions(uids, (part) =>
-      this.#db.all<PlainStudy>(`SELECT ${select('study', studyColumns)} FROM archive_study study WHERE study.study_instance_uid IN (${numbered(part)})`, part),
+      this.#db.all<PlainStudy>(
+        `SELECT ${select('study', studyColumns)} FROM archive_study study WHERE study.study_instance_uid IN (${numbered(part)})`,
+        part,
+      ),
     )
     return new Map((await completeStudies(this.#db, studies)).map((study) => [study.studyInstanceUid, study]))
   }
@@ -150,7 +200,10 @@ export class IndexQueries {
   async #seriesOf(rows: readonly { studyInstanceUid: string }[]): Promise<Map<string, SeriesRow>> {
     const uids = [...new Set(rows.map(({ studyInstanceUid }) => studyInstanceUid))]
     const series = await inPortions(uids, (part) =>
-      this.#db.all<SeriesRow>(`SELECT ${select('series', seriesColumns)} FROM archive_series series WHERE series.study_instance_uid IN (${numbered(part)})`, part),
+      this.#db.all<SeriesRow>(
+        `SELECT ${select('series', seriesColumns)} FROM archive_series series WHERE series.study_instance_uid IN (${numbered(part)})`,
+        part,
+      ),
     )
     return new Map(series.map((row) => [`${row.studyInstanceUid}/${row.seriesInstanceUid}`, row]))
   }
@@ -179,7 +232,10 @@ export async function completeStudies(db: Queries, rows: readonly PlainStudy[]):
     ),
   )
   const classes = await inPortions(uids, (part) =>
-    db.all<{ studyInstanceUid: string; sopClassUid: string }>(`SELECT DISTINCT study_instance_uid AS "studyInstanceUid", sop_class_uid AS "sopClassUid" FROM archive_series_class WHERE study_instance_uid IN (${numbered(part)})`, part),
+    db.all<{ studyInstanceUid: string; sopClassUid: string }>(
+      `SELECT DISTINCT study_instance_uid AS "studyInstanceUid", sop_class_uid AS "sopClassUid" FROM archive_series_class WHERE study_instance_uid IN (${numbered(part)})`,
+      part,
+    ),
   )
   const seriesOf = grouped(series)
   const classesOf = grouped(classes)

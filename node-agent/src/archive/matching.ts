@@ -17,7 +17,16 @@ export type Predicate =
 
 /** Full-width and half-width, upper and lower case are one; trailing empty components do not matter. */
 export function nameKey(name: string): string {
-  const groups = name.normalize('NFKC').toLowerCase().split('=').map((group) => group.replaceAll(/\s*\^\s*/g, '^').trim().replace(/\^+$/, ''))
+  const groups = name
+    .normalize('NFKC')
+    .toLowerCase()
+    .split('=')
+    .map((group) =>
+      group
+        .replaceAll(/\s*\^\s*/g, '^')
+        .trim()
+        .replace(/\^+$/, ''),
+    )
   return `=${groups.filter((group) => group !== '').join('=')}=`
 }
 
@@ -27,10 +36,18 @@ export function parsePredicate(vr: string, text: string): Predicate {
   const trimmed = text.trim()
   if (trimmed === '') return { kind: 'any' }
   if (vr === 'PN') return trimmed.replaceAll('*', '') === '' ? { kind: 'any' } : { kind: 'name', pattern: nameKey(trimmed).slice(1, -1) }
-  if (vr === 'UI') return { kind: 'one-of', values: trimmed.split(/[\\,]/).map((uid) => uid.trim()).filter(Boolean) }
+  if (vr === 'UI')
+    return {
+      kind: 'one-of',
+      values: trimmed
+        .split(/[\\,]/)
+        .map((uid) => uid.trim())
+        .filter(Boolean),
+    }
   if (vr === 'DA') return parseRange(trimmed, normalDate)
   if (vr === 'TM') return parseRange(trimmed, normalTime)
-  if (wildVrs.has(vr) && /[*?]/.test(trimmed)) return trimmed.replaceAll('*', '') === '' ? { kind: 'any' } : { kind: 'wildcard', pattern: trimmed }
+  if (wildVrs.has(vr) && /[*?]/.test(trimmed))
+    return trimmed.replaceAll('*', '') === '' ? { kind: 'any' } : { kind: 'wildcard', pattern: trimmed }
   return { kind: 'one-of', values: trimmed.split('\\').map((value) => value.trim()) }
 }
 
@@ -48,7 +65,10 @@ const regexes = new Map<string, RegExp>()
 function regexOf(pattern: string): RegExp {
   const known = regexes.get(pattern)
   if (known) return known
-  const source = pattern.replaceAll(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll(/\*+/g, '.*').replaceAll('?', '.')
+  const source = pattern
+    .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll(/\*+/g, '.*')
+    .replaceAll('?', '.')
   const made = new RegExp(`^${source}$`, 'su')
   if (regexes.size > 200) regexes.clear()
   regexes.set(pattern, made)
@@ -103,11 +123,17 @@ export class Conditions {
       case 'any':
         return undefined
       case 'one-of':
-        return predicate.values.length === 0 ? '1 = 0' : `${column} IN (${predicate.values.map((value) => this.parameter(value)).join(', ')})`
+        return predicate.values.length === 0
+          ? '1 = 0'
+          : `${column} IN (${predicate.values.map((value) => this.parameter(value)).join(', ')})`
       case 'wildcard':
         return this.#wildcard(column, predicate.pattern)
       case 'range':
-        return [`${column} <> ''`, ...(predicate.from ? [`${column} >= ${this.parameter(predicate.from)}`] : []), ...(predicate.to ? [`${column} <= ${this.parameter(predicate.to)}`] : [])].join(' AND ')
+        return [
+          `${column} <> ''`,
+          ...(predicate.from ? [`${column} >= ${this.parameter(predicate.from)}`] : []),
+          ...(predicate.to ? [`${column} <= ${this.parameter(predicate.to)}`] : []),
+        ].join(' AND ')
       case 'name':
         // The key is `=alphabetic=ideographic=phonetic=`, folded, so LIKE's idea of case does not matter.
         return `${column}_key LIKE ${this.parameter(`%=${likePattern(predicate.pattern)}=%`)} ESCAPE '!'`
@@ -146,8 +172,16 @@ export function parseMatches(level: Level, match: Readonly<Record<string, string
 
 /** ModalitiesInStudy and SOPClassesInStudy ask whether there is such a series or instance (PS3.4 C.6.2.1). */
 const withinStudy: Readonly<Record<string, { vr: string; exists: (condition: (column: string) => string) => string }>> = {
-  ModalitiesInStudy: { vr: 'CS', exists: (condition) => `EXISTS (SELECT 1 FROM archive_series inner_series WHERE inner_series.study_instance_uid = study.study_instance_uid AND ${condition('inner_series.modality')})` },
-  SOPClassesInStudy: { vr: 'UI', exists: (condition) => `EXISTS (SELECT 1 FROM archive_series_class inner_class WHERE inner_class.study_instance_uid = study.study_instance_uid AND ${condition('inner_class.sop_class_uid')})` },
+  ModalitiesInStudy: {
+    vr: 'CS',
+    exists: (condition) =>
+      `EXISTS (SELECT 1 FROM archive_series inner_series WHERE inner_series.study_instance_uid = study.study_instance_uid AND ${condition('inner_series.modality')})`,
+  },
+  SOPClassesInStudy: {
+    vr: 'UI',
+    exists: (condition) =>
+      `EXISTS (SELECT 1 FROM archive_series_class inner_class WHERE inner_class.study_instance_uid = study.study_instance_uid AND ${condition('inner_class.sop_class_uid')})`,
+  },
 }
 
 export function addMatches(conditions: Conditions, level: Level, match: Readonly<Record<string, string>>): void {

@@ -56,7 +56,9 @@ export class MetadataCache {
     const objects: string[] = []
     for (let from = 0; from < rows.length; from += parallelReads) {
       const part = rows.slice(from, from + parallelReads)
-      objects.push(...(await Promise.all(part.map(async (row) => JSON.stringify(await readMetadata(await StoredFile.locate(this.#folders, row)))))))
+      objects.push(
+        ...(await Promise.all(part.map(async (row) => JSON.stringify(await readMetadata(await StoredFile.locate(this.#folders, row)))))),
+      )
     }
     const bytes = await compress(Buffer.from(`[${objects.join(',')}]`), { level: 6 })
     await this.#keep(seriesInstanceUid, file, bytes)
@@ -69,9 +71,12 @@ export class MetadataCache {
     const temporary = path.join(folder, `${randomUUID()}.tmp`)
     await writeFile(temporary, bytes)
     await rename(temporary, file)
-    const older = (await readdir(folder)).filter((name) => name.startsWith(`${seriesInstanceUid}.`) && name.endsWith('.json.gz') && name !== path.basename(file))
+    const older = (await readdir(folder)).filter(
+      (name) => name.startsWith(`${seriesInstanceUid}.`) && name.endsWith('.json.gz') && name !== path.basename(file),
+    )
     // `1.2.3.4.json.gz` may be series 1.2.3 version 4 or the beginning of another series' UID.
-    for (const name of older) if (/^\d+\.json\.gz$/.test(name.slice(seriesInstanceUid.length + 1))) await rm(path.join(folder, name), { force: true })
+    for (const name of older)
+      if (/^\d+\.json\.gz$/.test(name.slice(seriesInstanceUid.length + 1))) await rm(path.join(folder, name), { force: true })
   }
 
   /** Called for every stored instance. */
@@ -80,7 +85,9 @@ export class MetadataCache {
     clearTimeout(this.#quiet.get(key))
     const timer = setTimeout(() => {
       this.#quiet.delete(key)
-      this.read(studyInstanceUid, seriesInstanceUid).catch((error: unknown) => this.#log.warn({ err: error, seriesInstanceUid }, 'metadata not prepared'))
+      this.read(studyInstanceUid, seriesInstanceUid).catch((error: unknown) =>
+        this.#log.warn({ err: error, seriesInstanceUid }, 'metadata not prepared'),
+      )
     }, quietMs)
     timer.unref()
     this.#quiet.set(key, timer)

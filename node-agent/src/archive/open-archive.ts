@@ -1,8 +1,27 @@
 import { createReadStream } from 'node:fs'
 import path from 'node:path'
 import type { Database, Log } from 'service-kit'
-import { Problem, type ManifestRow } from 'specs'
-import type { Archive, ArchiveCheck, ArchiveName, ArchiveOptions, FailedRegistration, IncomingForm, IncomingInstance, IncomingSource, InstanceFile, InstanceMatch, InstanceRow, MatchQuery, PatientRow, Receipt, ReplacementRow, SeriesMatch, StoredEvent, StudyRow } from './archive.ts'
+import { isProblem, Problem, type ManifestRow } from 'specs'
+import type {
+  Archive,
+  ArchiveCheck,
+  ArchiveName,
+  ArchiveOptions,
+  FailedRegistration,
+  IncomingForm,
+  IncomingInstance,
+  IncomingSource,
+  InstanceFile,
+  InstanceMatch,
+  InstanceRow,
+  MatchQuery,
+  PatientRow,
+  Receipt,
+  ReplacementRow,
+  SeriesMatch,
+  StoredEvent,
+  StudyRow,
+} from './archive.ts'
 import { archiveMetrics, type ArchiveMetrics } from './archive-metrics.ts'
 import { checkArchive } from './check.ts'
 import { CommitQueue } from './commit-queue.ts'
@@ -45,7 +64,13 @@ class DiskArchive implements Archive {
   readonly #listeners = new Set<(event: StoredEvent) => void>()
   #totals: Totals
 
-  constructor(options: ArchiveOptions, folders: Folders, pathOf: ReturnType<typeof parsePathTemplate>, index: IndexQueries, totals: Totals) {
+  constructor(
+    options: ArchiveOptions,
+    folders: Folders,
+    pathOf: ReturnType<typeof parsePathTemplate>,
+    index: IndexQueries,
+    totals: Totals,
+  ) {
     this.name = options.name
     this.#options = options
     this.#folders = folders
@@ -88,7 +113,11 @@ class DiskArchive implements Archive {
       this.#metrics.stored(this.name, receipt.outcome.kind, landed.source.kind, receipt.sizeBytes)
       if (receipt.outcome.kind === 'duplicate') continue
       this.#metadata.changed(receipt.studyInstanceUid, receipt.seriesInstanceUid)
-      if (receipt.outcome.kind === 'replaced') this.#log.warn({ sopInstanceUid: receipt.sopInstanceUid, previousSm3: receipt.outcome.previous, source: landed.source }, 'instance replaced by changed content')
+      if (receipt.outcome.kind === 'replaced')
+        this.#log.warn(
+          { sopInstanceUid: receipt.sopInstanceUid, previousSm3: receipt.outcome.previous, source: landed.source },
+          'instance replaced by changed content',
+        )
     }
     if (this.#listeners.size === 0) return
     const studies = new Map<string, StudyRow>()
@@ -171,19 +200,39 @@ class DiskArchive implements Archive {
     // The meta header was written by us, so the file may be taken whole: its digest stays what it was.
     const incoming = await this.receive(failed.note.source, { part10: true })
     for await (const chunk of createReadStream(failed.file, { highWaterMark: 256 * 1024 })) await incoming.write(chunk as Uint8Array)
-    const receipt = await incoming.commit()
-    await discardFailed(this.#folders, fileId)
-    return receipt
+    try {
+      const receipt = await incoming.commit()
+      await discardFailed(this.#folders, fileId)
+      return receipt
+    } catch (error) {
+      // Not even now: then it has been set aside anew, with the newer reason.
+      if (isProblem(error) && error.code === 'archive/failed') await discardFailed(this.#folders, fileId)
+      throw error
+    }
   }
 
   async delete(studyInstanceUid: string): Promise<void> {
     await this.#commits.exclusively(async () => {
       await this.#db.write(async (tx) => {
-        await tx.run('INSERT INTO archive_unlink (path) SELECT path FROM archive_instance WHERE study_instance_uid = $1 ON CONFLICT (path) DO NOTHING', [studyInstanceUid])
-        await tx.run('INSERT INTO archive_unlink (path) SELECT kept_as FROM archive_replacement WHERE study_instance_uid = $1 ON CONFLICT (path) DO NOTHING', [studyInstanceUid])
-        const study = await tx.get<{ patientKey: string }>('SELECT patient_key AS "patientKey" FROM archive_study WHERE study_instance_uid = $1', [studyInstanceUid])
-        for (const table of ['archive_instance', 'archive_series_class', 'archive_series', 'archive_replacement', 'archive_study']) await tx.run(`DELETE FROM ${table} WHERE study_instance_uid = $1`, [studyInstanceUid])
-        if (study) await tx.run('DELETE FROM archive_patient WHERE patient_key = $1 AND NOT EXISTS (SELECT 1 FROM archive_study WHERE patient_key = $1)', [study.patientKey])
+        await tx.run(
+          'INSERT INTO archive_unlink (path) SELECT path FROM archive_instance WHERE study_instance_uid = $1 ON CONFLICT (path) DO NOTHING',
+          [studyInstanceUid],
+        )
+        await tx.run(
+          'INSERT INTO archive_unlink (path) SELECT kept_as FROM archive_replacement WHERE study_instance_uid = $1 ON CONFLICT (path) DO NOTHING',
+          [studyInstanceUid],
+        )
+        const study = await tx.get<{ patientKey: string }>(
+          'SELECT patient_key AS "patientKey" FROM archive_study WHERE study_instance_uid = $1',
+          [studyInstanceUid],
+        )
+        for (const table of ['archive_instance', 'archive_series_class', 'archive_series', 'archive_replacement', 'archive_study'])
+          await tx.run(`DELETE FROM ${table} WHERE study_instance_uid = $1`, [studyInstanceUid])
+        if (study)
+          await tx.run(
+            'DELETE FROM archive_patient WHERE patient_key = $1 AND NOT EXISTS (SELECT 1 FROM archive_study WHERE patient_key = $1)',
+            [study.patientKey],
+          )
       })
       await finishUnlinking(this.#db, this.#folders)
       await this.#metadata.forget(studyInstanceUid)

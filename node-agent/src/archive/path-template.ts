@@ -20,9 +20,11 @@ const tokens: Readonly<Record<string, (values: IndexedValues, hospitalId: string
  */
 export function parsePathTemplate(template: string): (values: IndexedValues, hospitalId: string) => string {
   const unknown = [...template.matchAll(/\{([^}]*)\}/g)].map((match) => match[1] ?? '').filter((name) => !Object.hasOwn(tokens, name))
-  if (unknown.length > 0) throw new Error(`path template names unknown tokens: ${unknown.join(', ')}; known are ${Object.keys(tokens).join(', ')}`)
+  if (unknown.length > 0)
+    throw new Error(`path template names unknown tokens: ${unknown.join(', ')}; known are ${Object.keys(tokens).join(', ')}`)
   if (!template.includes('{instance}')) throw new Error('path template must contain {instance}, or instances would overwrite each other')
   const reserved = /^(?:incoming|replaced|failed|metadata)(?:\/|$)/.test(template)
-  if (reserved || template.startsWith('/') || template.split('/').some((part) => part === '..' || part === '.' || part === '')) throw new Error('path template must stay below the root and outside incoming, replaced, failed and metadata')
+  if (reserved || template.startsWith('/') || template.split('/').some((part) => part === '..' || part === '.' || part === ''))
+    throw new Error('path template must stay below the root and outside incoming, replaced, failed and metadata')
   return (values, hospitalId) => template.replaceAll(/\{([^}]*)\}/g, (_all, name: string) => tokens[name]?.(values, hospitalId) ?? '')
 }

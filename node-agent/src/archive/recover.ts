@@ -15,7 +15,10 @@ export async function recover(db: Database, folders: Folders, log: Log): Promise
   let dropped = 0
   for (const name of await readdir(folders.incoming)) {
     const file = path.join(folders.incoming, name)
-    const row = await db.get<{ path: string; previousFileId: string | null; previousPath: string | null }>('SELECT path FROM archive_instance WHERE file_id = $1', [name.replace(/\.part$/, '')])
+    const row = await db.get<{ path: string; previousFileId: string | null; previousPath: string | null }>(
+      'SELECT path FROM archive_instance WHERE file_id = $1',
+      [name.replace(/\.part$/, '')],
+    )
     if (row) {
       await placeFile(folders, file, row.path, await replacedBy(db, folders, row.path))
       placed += 1
@@ -24,7 +27,8 @@ export async function recover(db: Database, folders: Folders, log: Log): Promise
       dropped += 1
     }
   }
-  if (placed > 0 || dropped > 0) log.warn({ placed, dropped }, 'instances under way at the last stop: placed those with rows, dropped those never acknowledged')
+  if (placed > 0 || dropped > 0)
+    log.warn({ placed, dropped }, 'instances under way at the last stop: placed those with rows, dropped those never acknowledged')
 }
 
 /** The trace row of a replacement is committed before the previous file is set aside: the last trace of the path's instance tells where it belongs. */

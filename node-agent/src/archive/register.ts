@@ -55,7 +55,12 @@ export const ownerOf = (setup: { readonly hospitalId: HospitalId }, { source }: 
  * Studies and series keep the attributes of the instance that came first (later ones fill what was empty); changed content
  * of an instance corrects them.
  */
-export async function registerBatch(tx: Transaction, batch: readonly LandedInstance[], setup: RegisterSetup, now: number): Promise<RegisteredBatch> {
+export async function registerBatch(
+  tx: Transaction,
+  batch: readonly LandedInstance[],
+  setup: RegisterSetup,
+  now: number,
+): Promise<RegisteredBatch> {
   const held = await heldInstances(tx, batch)
   const owners = await studyOwners(tx, batch)
   const knownStudies = new Set(owners.keys())
@@ -66,7 +71,13 @@ export async function registerBatch(tx: Transaction, batch: readonly LandedInsta
     await upsertStudies(tx, kept, held, setup, now)
     await upsertSeries(tx, kept, held, setup, now)
     await insertClasses(tx, kept)
-    await upsertInstances(tx, kept, results.flatMap((result) => (result.kind === 'kept' ? [result.path] : [])), setup, now)
+    await upsertInstances(
+      tx,
+      kept,
+      results.flatMap((result) => (result.kind === 'kept' ? [result.path] : [])),
+      setup,
+      now,
+    )
   }
   await traceReplacements(tx, batch, results, held, setup, now)
   await countDuplicates(tx, batch, results, now)
@@ -87,16 +98,29 @@ function decide(landed: LandedInstance, held: HeldInstance | undefined, owners: 
   const study = values.studyInstanceUid ?? ''
   const elsewhere = held !== undefined && (held.studyInstanceUid !== study || held.seriesInstanceUid !== values.seriesInstanceUid)
   // Overwriting would take an image away from another study, perhaps another patient's or another hospital's.
-  if (elsewhere) return { kind: 'refused', problem: new Problem('archive/identity-conflict', { what: 'SOPInstanceUID', uid: values.sopInstanceUid, heldIn: held.studyInstanceUid }) }
+  if (elsewhere)
+    return {
+      kind: 'refused',
+      problem: new Problem('archive/identity-conflict', {
+        what: 'SOPInstanceUID',
+        uid: values.sopInstanceUid,
+        heldIn: held.studyInstanceUid,
+      }),
+    }
   const studyOwner = owners.get(study)
-  if (studyOwner !== undefined && studyOwner !== owner) return { kind: 'refused', problem: new Problem('archive/identity-conflict', { what: 'StudyInstanceUID', uid: study, heldFor: studyOwner }) }
+  if (studyOwner !== undefined && studyOwner !== owner)
+    return {
+      kind: 'refused',
+      problem: new Problem('archive/identity-conflict', { what: 'StudyInstanceUID', uid: study, heldFor: studyOwner }),
+    }
   owners.set(study, owner)
   // This very file, registered before something else went wrong: only its place is missing.
   if (held?.fileId === landed.fileId) return { kind: 'kept', outcome: { kind: 'stored' }, path: held.path }
   const outcome = decideStore(held?.missing === 0 ? held.sm3 : undefined, landed.sm3)
   const path = setup.pathOf(values, owner)
   if (outcome.kind === 'duplicate') return { kind: 'dropped', outcome, path: held?.path ?? path }
-  if (outcome.kind === 'replaced' && held) return { kind: 'kept', outcome, path, previous: { path: held.path, keptAs: `replaced/${held.fileId}.dcm` } }
+  if (outcome.kind === 'replaced' && held)
+    return { kind: 'kept', outcome, path, previous: { path: held.path, keptAs: `replaced/${held.fileId}.dcm` } }
   return { kind: 'kept', outcome, path }
 }
 
@@ -114,7 +138,10 @@ async function heldInstances(tx: Queries, batch: readonly LandedInstance[]): Pro
 
 async function studyOwners(tx: Queries, batch: readonly LandedInstance[]): Promise<Map<string, string>> {
   const uids = [...new Set(batch.map(({ values }) => values.studyInstanceUid ?? ''))]
-  const rows = await tx.all<{ uid: string; owner: string }>(`SELECT study_instance_uid AS "uid", hospital_id AS "owner" FROM archive_study WHERE study_instance_uid IN (${placeholders(uids.length)})`, uids)
+  const rows = await tx.all<{ uid: string; owner: string }>(
+    `SELECT study_instance_uid AS "uid", hospital_id AS "owner" FROM archive_study WHERE study_instance_uid IN (${placeholders(uids.length)})`,
+    uids,
+  )
   return new Map(rows.map(({ uid, owner }) => [uid, owner]))
 }
 
@@ -126,7 +153,10 @@ async function insert(tx: Queries, table: string, rows: readonly Record<string, 
   for (let from = 0; from < rows.length; from += perStatement) {
     const part = rows.slice(from, from + perStatement)
     const values = part.map((_row, index) => `(${placeholders(columns.length, index * columns.length + 1)})`).join(', ')
-    await tx.run(`INSERT INTO ${table} (${columns.join(', ')}) VALUES ${values} ON CONFLICT ${conflict}`, part.flatMap((row) => columns.map((column) => row[column] ?? null)))
+    await tx.run(
+      `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${values} ON CONFLICT ${conflict}`,
+      part.flatMap((row) => columns.map((column) => row[column] ?? null)),
+    )
   }
 }
 
@@ -143,7 +173,14 @@ const integerOrNull = (text: string): number | null => (/^\s*\+?\d{1,9}\s*$/.tes
 
 /** Two people under one Patient ID stay two rows: names and birth dates are part of the key. */
 const patientKey = (owner: string, values: IndexedValues): string =>
-  JSON.stringify([owner, values.issuerOfPatientId, values.patientId, nameKey(values.patientName ?? ''), values.patientBirthDate, values.patientSex])
+  JSON.stringify([
+    owner,
+    values.issuerOfPatientId,
+    values.patientId,
+    nameKey(values.patientName ?? ''),
+    values.patientBirthDate,
+    values.patientSex,
+  ])
 
 async function insertPatients(tx: Queries, kept: readonly LandedInstance[], setup: RegisterSetup, now: number): Promise<void> {
   const rows = new Map<string, Record<string, SqlValue>>()
@@ -180,21 +217,40 @@ function growth(landed: LandedInstance, held: Map<string, HeldInstance>): { inst
 }
 
 /** Empty columns take the new value, others stay. */
-const fillEmpty = (table: string, columns: readonly string[]): string => columns.map((column) => `${column} = CASE WHEN ${table}.${column} = '' THEN excluded.${column} ELSE ${table}.${column} END`).join(', ')
+const fillEmpty = (table: string, columns: readonly string[]): string =>
+  columns.map((column) => `${column} = CASE WHEN ${table}.${column} = '' THEN excluded.${column} ELSE ${table}.${column} END`).join(', ')
 
-async function upsertStudies(tx: Queries, kept: readonly LandedInstance[], held: Map<string, HeldInstance>, setup: RegisterSetup, now: number): Promise<void> {
+async function upsertStudies(
+  tx: Queries,
+  kept: readonly LandedInstance[],
+  held: Map<string, HeldInstance>,
+  setup: RegisterSetup,
+  now: number,
+): Promise<void> {
   const rows = new Map<string, Record<string, SqlValue>>()
   for (const landed of kept) {
     const uid = landed.values.studyInstanceUid ?? ''
     const grown = growth(landed, held)
     const row = rows.get(uid)
     rows.set(uid, {
-      ...(row ?? { region_id: setup.regionId, hospital_id: ownerOf(setup, landed), ...studyColumns(landed, setup), duplicate_count: 0, received_at: now, updated_at: now }),
+      ...(row ?? {
+        region_id: setup.regionId,
+        hospital_id: ownerOf(setup, landed),
+        ...studyColumns(landed, setup),
+        duplicate_count: 0,
+        received_at: now,
+        updated_at: now,
+      }),
       instance_count: Number(row?.instance_count ?? 0) + grown.instances,
       size_bytes: Number(row?.size_bytes ?? 0) + grown.bytes,
     })
   }
-  const filled = [...attributesOf('study').map(({ column }) => column).filter((column) => column !== 'study_instance_uid'), 'referring_physician_name_key']
+  const filled = [
+    ...attributesOf('study')
+      .map(({ column }) => column)
+      .filter((column) => column !== 'study_instance_uid'),
+    'referring_physician_name_key',
+  ]
   await insert(
     tx,
     'archive_study',
@@ -206,18 +262,33 @@ async function upsertStudies(tx: Queries, kept: readonly LandedInstance[], held:
 
 const seriesKey = ({ values }: LandedInstance): string => `${values.studyInstanceUid}/${values.seriesInstanceUid}`
 
-async function upsertSeries(tx: Queries, kept: readonly LandedInstance[], held: Map<string, HeldInstance>, setup: RegisterSetup, now: number): Promise<void> {
+async function upsertSeries(
+  tx: Queries,
+  kept: readonly LandedInstance[],
+  held: Map<string, HeldInstance>,
+  setup: RegisterSetup,
+  now: number,
+): Promise<void> {
   const rows = new Map<string, Record<string, SqlValue>>()
   for (const landed of kept) {
     const grown = growth(landed, held)
     const row = rows.get(seriesKey(landed))
     rows.set(seriesKey(landed), {
-      ...(row ?? { study_instance_uid: landed.values.studyInstanceUid ?? '', ...columnsOf('series', landed.values), region_id: setup.regionId, hospital_id: ownerOf(setup, landed), version: 1, updated_at: now }),
+      ...(row ?? {
+        study_instance_uid: landed.values.studyInstanceUid ?? '',
+        ...columnsOf('series', landed.values),
+        region_id: setup.regionId,
+        hospital_id: ownerOf(setup, landed),
+        version: 1,
+        updated_at: now,
+      }),
       instance_count: Number(row?.instance_count ?? 0) + grown.instances,
       size_bytes: Number(row?.size_bytes ?? 0) + grown.bytes,
     })
   }
-  const filled = attributesOf('series').map(({ column }) => column).filter((column) => column !== 'series_instance_uid')
+  const filled = attributesOf('series')
+    .map(({ column }) => column)
+    .filter((column) => column !== 'series_instance_uid')
   await insert(
     tx,
     'archive_series',
@@ -232,12 +303,22 @@ async function insertClasses(tx: Queries, kept: readonly LandedInstance[]): Prom
   const rows = new Map<string, Record<string, SqlValue>>()
   for (const landed of kept) {
     const { studyInstanceUid = '', seriesInstanceUid = '', sopClassUid = '' } = landed.values
-    rows.set(`${seriesKey(landed)}/${sopClassUid}`, { study_instance_uid: studyInstanceUid, series_instance_uid: seriesInstanceUid, sop_class_uid: sopClassUid })
+    rows.set(`${seriesKey(landed)}/${sopClassUid}`, {
+      study_instance_uid: studyInstanceUid,
+      series_instance_uid: seriesInstanceUid,
+      sop_class_uid: sopClassUid,
+    })
   }
   await insert(tx, 'archive_series_class', [...rows.values()], '(study_instance_uid, series_instance_uid, sop_class_uid) DO NOTHING')
 }
 
-async function upsertInstances(tx: Queries, kept: readonly LandedInstance[], paths: readonly string[], setup: RegisterSetup, now: number): Promise<void> {
+async function upsertInstances(
+  tx: Queries,
+  kept: readonly LandedInstance[],
+  paths: readonly string[],
+  setup: RegisterSetup,
+  now: number,
+): Promise<void> {
   const rows = kept.map((landed, index) => ({
     ...columnsOf('instance', landed.values),
     study_instance_uid: landed.values.studyInstanceUid ?? '',
@@ -258,10 +339,22 @@ async function upsertInstances(tx: Queries, kept: readonly LandedInstance[], pat
     source_peer: landed.source.peer,
   }))
   const changed = Object.keys(rows[0] ?? {}).filter((column) => column !== 'sop_instance_uid')
-  await insert(tx, 'archive_instance', rows, `(sop_instance_uid) DO UPDATE SET ${changed.map((column) => `${column} = excluded.${column}`).join(', ')}`)
+  await insert(
+    tx,
+    'archive_instance',
+    rows,
+    `(sop_instance_uid) DO UPDATE SET ${changed.map((column) => `${column} = excluded.${column}`).join(', ')}`,
+  )
 }
 
-async function traceReplacements(tx: Queries, batch: readonly LandedInstance[], results: readonly Registration[], held: Map<string, HeldInstance>, setup: RegisterSetup, now: number): Promise<void> {
+async function traceReplacements(
+  tx: Queries,
+  batch: readonly LandedInstance[],
+  results: readonly Registration[],
+  held: Map<string, HeldInstance>,
+  setup: RegisterSetup,
+  now: number,
+): Promise<void> {
   for (const [index, landed] of batch.entries()) {
     const result = results[index]
     const before = held.get(landed.values.sopInstanceUid ?? '')
@@ -270,26 +363,52 @@ async function traceReplacements(tx: Queries, batch: readonly LandedInstance[], 
     await tx.run(
       `INSERT INTO archive_replacement (replacement_id, sop_instance_uid, study_instance_uid, previous_sm3, previous_size_bytes, new_sm3, kept_as, replaced_at, source_kind, source_peer)
        VALUES (${placeholders(10)})`,
-      [randomUUID(), before.sopInstanceUid, before.studyInstanceUid, before.sm3, before.sizeBytes, landed.sm3, result.previous.keptAs, now, source.kind, source.peer],
+      [
+        randomUUID(),
+        before.sopInstanceUid,
+        before.studyInstanceUid,
+        before.sm3,
+        before.sizeBytes,
+        landed.sm3,
+        result.previous.keptAs,
+        now,
+        source.kind,
+        source.peer,
+      ],
     )
     await correct(tx, 'archive_study', studyColumns(landed, setup), { study_instance_uid: values.studyInstanceUid ?? '' })
-    await correct(tx, 'archive_series', columnsOf('series', values), { study_instance_uid: values.studyInstanceUid ?? '', series_instance_uid: values.seriesInstanceUid ?? '' })
+    await correct(tx, 'archive_series', columnsOf('series', values), {
+      study_instance_uid: values.studyInstanceUid ?? '',
+      series_instance_uid: values.seriesInstanceUid ?? '',
+    })
   }
 }
 
 async function correct(tx: Queries, table: string, columns: Record<string, SqlValue>, key: Record<string, string>): Promise<void> {
   const changed = Object.entries(columns).filter(([column]) => !Object.hasOwn(key, column))
   const set = changed.map(([column], index) => `${column} = $${index + 1}`).join(', ')
-  const where = Object.keys(key).map((column, index) => `${column} = $${changed.length + index + 1}`).join(' AND ')
+  const where = Object.keys(key)
+    .map((column, index) => `${column} = $${changed.length + index + 1}`)
+    .join(' AND ')
   await tx.run(`UPDATE ${table} SET ${set} WHERE ${where}`, [...changed.map(([, value]) => value), ...Object.values(key)])
 }
 
-async function countDuplicates(tx: Queries, batch: readonly LandedInstance[], results: readonly Registration[], now: number): Promise<void> {
+async function countDuplicates(
+  tx: Queries,
+  batch: readonly LandedInstance[],
+  results: readonly Registration[],
+  now: number,
+): Promise<void> {
   const counts = new Map<string, number>()
   for (const [index, { values }] of batch.entries()) {
     if (results[index]?.kind !== 'dropped') continue
     const uid = values.studyInstanceUid ?? ''
     counts.set(uid, (counts.get(uid) ?? 0) + 1)
   }
-  for (const [uid, count] of counts) await tx.run('UPDATE archive_study SET duplicate_count = duplicate_count + $1, updated_at = $2 WHERE study_instance_uid = $3', [count, now, uid])
+  for (const [uid, count] of counts)
+    await tx.run('UPDATE archive_study SET duplicate_count = duplicate_count + $1, updated_at = $2 WHERE study_instance_uid = $3', [
+      count,
+      now,
+      uid,
+    ])
 }

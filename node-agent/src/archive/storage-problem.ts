@@ -6,7 +6,8 @@ const fullCodes = new Set(['ENOSPC', 'EDQUOT', 'EFBIG'])
 /** What a failing disk or database means to whoever offers an instance. A Problem stays what it is. */
 export function storageProblem(error: unknown): Problem {
   if (isProblem(error)) return error
-  if (error instanceof DatabaseError && error.kind === 'full') return new Problem('archive/out-of-space', { where: 'index' }, { cause: error })
+  if (error instanceof DatabaseError && error.kind === 'full')
+    return new Problem('archive/out-of-space', { where: 'index' }, { cause: error })
   const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
   if (code !== undefined && fullCodes.has(code)) return new Problem('archive/out-of-space', { where: 'files' }, { cause: error })
   return new Problem('archive/failed', code === undefined ? {} : { code }, { cause: error })

@@ -24,14 +24,18 @@ describe('reading text by its Specific Character Set', () => {
   })
 
   it('reads Japanese names in kanji, kana and half-width katakana', () => {
-    const kanji = hex('59616d6164615e5461726f753d 1b2442 3b3345 44 1b2842 5e 1b2442 4240 4f3a 1b2842 3d 1b2442 2464245e2440 1b2842 5e 1b2442 243f246d2426 1b2842')
+    const kanji = hex(
+      '59616d6164615e5461726f753d 1b2442 3b3345 44 1b2842 5e 1b2442 4240 4f3a 1b2842 3d 1b2442 2464245e2440 1b2842 5e 1b2442 243f246d2426 1b2842',
+    )
     expect(characterSet('\\ISO 2022 IR 87').decode(kanji)).toBe('Yamada^Tarou=山田^太郎=やまだ^たろう')
     const katakana = hex('d4cfc0de 5e c0dbb3 3d 1b2442 3b33 4544 1b284a 5e 1b2442 4240 4f3a 1b284a')
     expect(characterSet('ISO 2022 IR 13\\ISO 2022 IR 87').decode(katakana)).toBe('ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎')
   })
 
   it('reads Korean names', () => {
-    expect(characterSet('\\ISO 2022 IR 149').decode(hex('486f6e675e47696c646f6e673d 1b242943 fbf3 5e 1b242943 d1ceD4d7'))).toBe('Hong^Gildong=洪^吉洞')
+    expect(characterSet('\\ISO 2022 IR 149').decode(hex('486f6e675e47696c646f6e673d 1b242943 fbf3 5e 1b242943 d1ceD4d7'))).toBe(
+      'Hong^Gildong=洪^吉洞',
+    )
   })
 
   it.each([
@@ -56,7 +60,16 @@ describe('reading text by its Specific Character Set', () => {
 
   it('never throws and loses no ASCII on arbitrary bytes', () => {
     const bytes = Buffer.from([0x41, 0xff, 0x1b, 0x24, 0x42, 0x30, 0x1b, 0xfe, 0x80, 0x1b])
-    for (const term of ['', 'ISO_IR 100', 'ISO_IR 192', 'GB18030', '\\ISO 2022 IR 58', '\\ISO 2022 IR 87', '\\ISO 2022 IR 149', 'nonsense']) {
+    for (const term of [
+      '',
+      'ISO_IR 100',
+      'ISO_IR 192',
+      'GB18030',
+      '\\ISO 2022 IR 58',
+      '\\ISO 2022 IR 87',
+      '\\ISO 2022 IR 149',
+      'nonsense',
+    ]) {
       expect(characterSet(term).decode(bytes).startsWith('A')).toBe(true)
     }
   })

@@ -27,7 +27,8 @@ const strictGb18030 = new TextDecoder('gb18030', { fatal: true, ignoreBOM: true 
 const latin1: Decode = (bytes) => bytes.toString('latin1')
 
 /** JIS X 0201: Latin half as ASCII, half-width katakana above. */
-const jisX0201: Decode = (bytes) => Array.from(bytes, (byte) => String.fromCharCode(byte >= 0xa1 && byte <= 0xdf ? 0xff61 + byte - 0xa1 : byte)).join('')
+const jisX0201: Decode = (bytes) =>
+  Array.from(bytes, (byte) => String.fromCharCode(byte >= 0xa1 && byte <= 0xdf ? 0xff61 + byte - 0xa1 : byte)).join('')
 /** 94×94 sets called into G0 are EUC with the high bits off. */
 const eucFromG0 = (bytes: Buffer, lead: number[]): string => {
   const euc: number[] = []
@@ -184,7 +185,12 @@ function decodeOf(term: string): Decode | undefined {
  * @see PS3.3 C.12.1.1.2, PS3.5 6.1
  */
 export function characterSet(declared: string): CharacterSet {
-  const terms = declared.split('\\').map((term) => term.toUpperCase().replaceAll(/[-_ ]+/g, ' ').trim())
+  const terms = declared.split('\\').map((term) =>
+    term
+      .toUpperCase()
+      .replaceAll(/[-_ ]+/g, ' ')
+      .trim(),
+  )
   const first = terms[0] ?? ''
   const initial = decodeOf(first)
   // Where JIS X 0201 is the only set, devices mean Shift-JIS, which contains it.

@@ -46,7 +46,29 @@ export const DOUBLE_PIXEL_DATA = 0x7fe00009
 
 /** PS3.5 Table 7.1-1: VRs with two reserved bytes and a 32-bit length. */
 const longVrs = new Set(['OB', 'OD', 'OF', 'OL', 'OV', 'OW', 'SQ', 'SV', 'UC', 'UN', 'UR', 'UT', 'UV'])
-const shortVrs = new Set(['AE', 'AS', 'AT', 'CS', 'DA', 'DS', 'DT', 'FD', 'FL', 'IS', 'LO', 'LT', 'PN', 'SH', 'SL', 'SS', 'ST', 'TM', 'UI', 'UL', 'US'])
+const shortVrs = new Set([
+  'AE',
+  'AS',
+  'AT',
+  'CS',
+  'DA',
+  'DS',
+  'DT',
+  'FD',
+  'FL',
+  'IS',
+  'LO',
+  'LT',
+  'PN',
+  'SH',
+  'SL',
+  'SS',
+  'ST',
+  'TM',
+  'UI',
+  'UL',
+  'US',
+])
 
 interface Level {
   readonly kind: 'dataset' | 'sequence' | 'fragments'
@@ -182,7 +204,8 @@ export class DatasetScanner {
   #delimiter(buffer: Buffer, at: number, tag: number, raw: number, level: Level): number {
     const undefinedLength = raw === 0xffffffff
     if (level.kind === 'dataset') {
-      if (tag !== ITEM_END || level.end !== Infinity || this.#levels.length === 1) throw unreadable('stray delimiter', { tag: tagText(tag), atByte: this.#position })
+      if (tag !== ITEM_END || level.end !== Infinity || this.#levels.length === 1)
+        throw unreadable('stray delimiter', { tag: tagText(tag), atByte: this.#position })
       this.#pop()
       return 8
     }
@@ -277,7 +300,8 @@ export class DatasetScanner {
       this.#visitor.startSequence?.(head)
       return
     }
-    if (head.depth === 0 && (head.tag === PIXEL_DATA || head.tag === FLOAT_PIXEL_DATA || head.tag === DOUBLE_PIXEL_DATA)) this.#pixelsOpen = true
+    if (head.depth === 0 && (head.tag === PIXEL_DATA || head.tag === FLOAT_PIXEL_DATA || head.tag === DOUBLE_PIXEL_DATA))
+      this.#pixelsOpen = true
     if (!this.#visitor.element(head)) this.#skip = length
     else if (length === 0) this.#visitor.value(head, Buffer.alloc(0))
     else this.#capture = { bytes: Buffer.alloc(length), filled: 0, then: (bytes) => this.#visitor.value(head, bytes) }

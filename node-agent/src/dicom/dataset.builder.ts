@@ -28,14 +28,20 @@ export function buildDataset(dataset: BuiltDataset, options: BuildOptions = {}):
 
 export function buildFile(dataset: BuiltDataset, options: BuildOptions = {}): Buffer {
   const sopClassUid = String(dataset.SOPClassUID ?? '1.2.840.10008.5.1.4.1.1.7')
-  const meta = writeFileMeta({ sopClassUid, sopInstanceUid: String(dataset.SOPInstanceUID), transferSyntaxUid: options.transferSyntaxUid ?? EXPLICIT_LE })
+  const meta = writeFileMeta({
+    sopClassUid,
+    sopInstanceUid: String(dataset.SOPInstanceUID),
+    transferSyntaxUid: options.transferSyntaxUid ?? EXPLICIT_LE,
+  })
   return Buffer.concat([meta, buildDataset(dataset, options)])
 }
 
 function element(tag: number, vr: string, value: BuiltValue, options: BuildOptions): Buffer {
   if (Array.isArray(value)) {
     const items = Buffer.concat((value as readonly BuiltDataset[]).map((each) => item(buildDataset(each, options), options)))
-    return options.undefinedLengths ? Buffer.concat([head(tag, 'SQ', 0xffffffff, options), items, delimiter(0xe0dd, 0, options)]) : Buffer.concat([head(tag, 'SQ', items.length, options), items])
+    return options.undefinedLengths
+      ? Buffer.concat([head(tag, 'SQ', 0xffffffff, options), items, delimiter(0xe0dd, 0, options)])
+      : Buffer.concat([head(tag, 'SQ', items.length, options), items])
   }
   if (typeof value === 'object' && 'fragments' in value) {
     const parts = value.fragments.flatMap((fragment) => [delimiter(0xe000, fragment.length, options), Buffer.from(fragment)])
@@ -67,7 +73,8 @@ function head(tag: number, vr: string, length: number, options: BuildOptions): B
   const explicit = options.transferSyntaxUid !== IMPLICIT_LE
   const long = longVrs.has(vr)
   const bytes = Buffer.alloc(explicit && long ? 12 : 8)
-  const write = (value: number, at: number, width: number) => (isBig(options) ? bytes.writeUIntBE(value, at, width) : bytes.writeUIntLE(value, at, width))
+  const write = (value: number, at: number, width: number) =>
+    isBig(options) ? bytes.writeUIntBE(value, at, width) : bytes.writeUIntLE(value, at, width)
   write(tag >>> 16, 0, 2)
   write(tag & 0xffff, 2, 2)
   if (!explicit) write(length, 4, 4)
@@ -81,7 +88,8 @@ function head(tag: number, vr: string, length: number, options: BuildOptions): B
 
 function delimiter(tagElement: number, length: number, options: BuildOptions): Buffer {
   const bytes = Buffer.alloc(8)
-  const write = (value: number, at: number, width: number) => (isBig(options) ? bytes.writeUIntBE(value, at, width) : bytes.writeUIntLE(value, at, width))
+  const write = (value: number, at: number, width: number) =>
+    isBig(options) ? bytes.writeUIntBE(value, at, width) : bytes.writeUIntLE(value, at, width)
   write(0xfffe, 0, 2)
   write(tagElement, 2, 2)
   write(length, 4, 4)

@@ -8,8 +8,13 @@ declare module 'dcmjs' {
         denaturalizeDataset(dataset: Record<string, unknown>): Record<string, unknown>
         naturalizeDataset(dataset: Record<string, unknown>): Record<string, unknown>
       }
-      readonly DicomDict: new (meta: Record<string, unknown>) => { dict: Record<string, unknown>; write(options?: Record<string, unknown>): ArrayBuffer }
-      readonly DicomMessage: { readFile(buffer: ArrayBuffer, options?: Record<string, unknown>): { meta: Record<string, unknown>; dict: Record<string, unknown> } }
+      readonly DicomDict: new (meta: Record<string, unknown>) => {
+        dict: Record<string, unknown>
+        write(options?: Record<string, unknown>): ArrayBuffer
+      }
+      readonly DicomMessage: {
+        readFile(buffer: ArrayBuffer, options?: Record<string, unknown>): { meta: Record<string, unknown>; dict: Record<string, unknown> }
+      }
     }
     readonly log: { setLevel(level: string): void }
   }

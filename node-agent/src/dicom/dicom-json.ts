@@ -62,7 +62,9 @@ export class JsonBuilder implements DatasetVisitor {
     const length = head.length ?? 0
     const bulk = head.tag === PIXEL_DATA || length > (binaryVrs.has(head.vr) ? this.#inlineBytes : inlineTextBytes)
     if (!bulk) return true
-    this.#scope.dataset[tagText(head.tag)] = bulkVrs.has(head.vr) ? { vr: head.vr, BulkDataURI: this.#bulkUri(this.#pathOf(head.tag)) } : { vr: head.vr }
+    this.#scope.dataset[tagText(head.tag)] = bulkVrs.has(head.vr)
+      ? { vr: head.vr, BulkDataURI: this.#bulkUri(this.#pathOf(head.tag)) }
+      : { vr: head.vr }
     return false
   }
 
@@ -114,7 +116,8 @@ export class JsonBuilder implements DatasetVisitor {
 
   #count(): void {
     this.#elements += 1
-    if (this.#elements > maxElements) throw new Problem('archive/unreadable', { reason: 'too many elements for metadata', limit: maxElements })
+    if (this.#elements > maxElements)
+      throw new Problem('archive/unreadable', { reason: 'too many elements for metadata', limit: maxElements })
   }
 
   #attribute(head: ElementHead, bytes: Buffer, scope: Scope): JsonAttribute {
@@ -166,9 +169,11 @@ export function personName(text: string): JsonPersonName {
 }
 
 type ReadNumber = (bytes: Buffer, at: number) => number | string | null
-const finite = (value: number): number | string => (Number.isFinite(value) ? value : Number.isNaN(value) ? 'NaN' : value > 0 ? 'inf' : '-inf')
+const finite = (value: number): number | string =>
+  Number.isFinite(value) ? value : Number.isNaN(value) ? 'NaN' : value > 0 ? 'inf' : '-inf'
 /** 64-bit integers beyond the exact range of a JSON number are text (PS3.18 F.2.3.1). */
-const safe = (value: bigint): number | string => (value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value.toString())
+const safe = (value: bigint): number | string =>
+  value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value.toString()
 
 const littleEndian: Readonly<Record<string, { readonly width: number; readonly read: ReadNumber }>> = {
   US: { width: 2, read: (bytes, at) => bytes.readUInt16LE(at) },

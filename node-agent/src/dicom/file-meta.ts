@@ -89,7 +89,12 @@ export function readFileMeta(bytes: Buffer, complete: boolean): ReadMeta | undef
   }
   const declared = found.get(0x0010)
   const transferSyntaxUid = declared !== undefined && declared !== '' ? declared : sniffTransferSyntax(bytes, at)
-  return { transferSyntaxUid, datasetOffset: at, proper: preamble && found.has(0x0002) && found.has(0x0003) && declared === transferSyntaxUid && isKnownTransferSyntax(transferSyntaxUid) }
+  return {
+    transferSyntaxUid,
+    datasetOffset: at,
+    proper:
+      preamble && found.has(0x0002) && found.has(0x0003) && declared === transferSyntaxUid && isKnownTransferSyntax(transferSyntaxUid),
+  }
 }
 
 /** A dataset begins with group 0008 (PS3.6 has nothing below that stays in files); a VR after the tag shows explicit VR. */

@@ -10,7 +10,9 @@ import { EXPLICIT_LE, transferSyntax } from './transfer-syntax.ts'
 type Range = readonly [offset: number, length: number]
 
 /** Where one frame is: byte ranges of the file, or, for one bit per pixel, a run of bits that may begin inside a byte (PS3.5 8.1.1). */
-export type FrameLocation = { readonly kind: 'bytes'; readonly ranges: readonly Range[] } | { readonly kind: 'bits'; readonly range: Range; readonly firstBit: number; readonly bitCount: number }
+export type FrameLocation =
+  | { readonly kind: 'bytes'; readonly ranges: readonly Range[] }
+  | { readonly kind: 'bits'; readonly range: Range; readonly firstBit: number; readonly bitCount: number }
 
 export type FrameGeometry = Pick<InstanceRow, 'rows' | 'columns' | 'bitsAllocated' | 'numberOfFrames'>
 
@@ -24,7 +26,12 @@ export function locateFrame(index: FrameIndex, geometry: FrameGeometry, frame: n
   return index.kind === 'native' ? locateNative(index, geometry, frame, count) : locateFragments(index, frame, count)
 }
 
-function locateNative(index: Extract<FrameIndex, { kind: 'native' }>, { rows, columns, bitsAllocated }: FrameGeometry, frame: number, count: number): FrameLocation | undefined {
+function locateNative(
+  index: Extract<FrameIndex, { kind: 'native' }>,
+  { rows, columns, bitsAllocated }: FrameGeometry,
+  frame: number,
+  count: number,
+): FrameLocation | undefined {
   const pixels = (rows ?? 0) * (columns ?? 0)
   if (bitsAllocated === 1 && pixels > 0) {
     const from = (frame - 1) * pixels
@@ -41,8 +48,13 @@ function locateNative(index: Extract<FrameIndex, { kind: 'native' }>, { rows, co
 }
 
 /** PS3.5 A.4: one fragment per frame, or all for the only frame, or by offset table, or, without one, by where codestreams begin. */
-function locateFragments({ fragments, offsetTable }: Extract<FrameIndex, { kind: 'encapsulated' }>, frame: number, count: number): FrameLocation | undefined {
-  const range = (part: typeof fragments): FrameLocation | undefined => (part.length === 0 ? undefined : { kind: 'bytes', ranges: part.map(([offset, length]) => [offset, length] as const) })
+function locateFragments(
+  { fragments, offsetTable }: Extract<FrameIndex, { kind: 'encapsulated' }>,
+  frame: number,
+  count: number,
+): FrameLocation | undefined {
+  const range = (part: typeof fragments): FrameLocation | undefined =>
+    part.length === 0 ? undefined : { kind: 'bytes', ranges: part.map(([offset, length]) => [offset, length] as const) }
   if (count === 1) return range(fragments)
   if (fragments.length === count) return range(fragments.slice(frame - 1, frame))
   if (offsetTable.length === count) {
@@ -71,8 +83,15 @@ export async function readFrame(file: InstanceFile, frame: number): Promise<Fram
     return { bytes: await readRanges(file, location), transferSyntaxUid: syntax.uid, mediaType: syntax.mediaType }
   }
   const bytes = await (syntax.deflated ? readInflated(file, location) : readRanges(file, location))
-  const ordered = syntax.bigEndian && file.frameIndex.kind === 'native' && file.frameIndex.vr === 'OW' ? toLittleEndian(bytes, file.row.bitsAllocated ?? 16) : bytes
-  return { bytes: location.kind === 'bits' ? alignBits(ordered, location) : ordered, transferSyntaxUid: EXPLICIT_LE, mediaType: 'application/octet-stream' }
+  const ordered =
+    syntax.bigEndian && file.frameIndex.kind === 'native' && file.frameIndex.vr === 'OW'
+      ? toLittleEndian(bytes, file.row.bitsAllocated ?? 16)
+      : bytes
+  return {
+    bytes: location.kind === 'bits' ? alignBits(ordered, location) : ordered,
+    transferSyntaxUid: EXPLICIT_LE,
+    mediaType: 'application/octet-stream',
+  }
 }
 
 const rangesOf = (location: FrameLocation): readonly Range[] => (location.kind === 'bits' ? [location.range] : location.ranges)

@@ -40,7 +40,12 @@ export class HeaderCapture implements DatasetVisitor {
 
   constructor(wanted: readonly WantedElement[], syntax: TransferSyntax) {
     this.#syntax = syntax
-    this.#wanted = new Map([[SPECIFIC_CHARACTER_SET, 'CS'], [SOP_CLASS_UID, 'UI'], [SOP_INSTANCE_UID, 'UI'], ...wanted.map(({ tag, vr }) => [tag, vr] as const)])
+    this.#wanted = new Map([
+      [SPECIFIC_CHARACTER_SET, 'CS'],
+      [SOP_CLASS_UID, 'UI'],
+      [SOP_INSTANCE_UID, 'UI'],
+      ...wanted.map(({ tag, vr }) => [tag, vr] as const),
+    ])
   }
 
   element(head: ElementHead): boolean {
@@ -98,7 +103,12 @@ export class HeaderCapture implements DatasetVisitor {
       }
     }
     if (!this.#native || this.#native.length === 0) return { kind: 'none' }
-    return { kind: 'native', ...this.#native, offset: this.#native.offset + base, ...(this.#syntax.deflated && { inflated: true as const }) }
+    return {
+      kind: 'native',
+      ...this.#native,
+      offset: this.#native.offset + base,
+      ...(this.#syntax.deflated && { inflated: true as const }),
+    }
   }
 
   /** Text of a wanted element: decoded, without padding, dates as YYYYMMDD; '' when absent. Several values stay joined by `\`. */

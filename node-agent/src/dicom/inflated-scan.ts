@@ -20,7 +20,10 @@ export class InflatedScan {
       this.#inflate.once('close', resolve)
       this.#inflate.once('end', resolve)
     })
-    this.#inflate.on('error', (error) => (this.#failure ??= new Problem('archive/unreadable', { reason: 'not deflated as announced' }, { cause: error })))
+    this.#inflate.on(
+      'error',
+      (error) => (this.#failure ??= new Problem('archive/unreadable', { reason: 'not deflated as announced' }, { cause: error })),
+    )
     this.#inflate.on('data', (bytes: Uint8Array) => this.#scanChunk(bytes))
   }
 
@@ -28,7 +31,8 @@ export class InflatedScan {
     if (this.#failure !== undefined) return
     this.#inflatedBytes += bytes.byteLength
     try {
-      if (this.#inflatedBytes > maxInflatedBytes) throw new Problem('archive/unreadable', { reason: 'unpacks to too much', limitBytes: maxInflatedBytes })
+      if (this.#inflatedBytes > maxInflatedBytes)
+        throw new Problem('archive/unreadable', { reason: 'unpacks to too much', limitBytes: maxInflatedBytes })
       this.#scanner.push(bytes)
     } catch (error) {
       this.#failure = error

@@ -18,7 +18,14 @@ export function parseAccept(header: string | undefined): Accepted[] {
     const multipart = type === 'multipart/related'
     const quality = Number(parameters.get('q') ?? '1')
     if (type === '' || !(quality > 0)) return []
-    return [{ multipart, type: multipart ? (parameters.get('type') ?? '*/*').toLowerCase() : type, transferSyntax: parameters.get('transfer-syntax') ?? '', quality }]
+    return [
+      {
+        multipart,
+        type: multipart ? (parameters.get('type') ?? '*/*').toLowerCase() : type,
+        transferSyntax: parameters.get('transfer-syntax') ?? '',
+        quality,
+      },
+    ]
   })
   return accepted.sort((a, b) => b.quality - a.quality)
 }
@@ -42,7 +49,13 @@ function splitQuoted(text: string, separator: string): string[] {
 function parameterOf(part: string): readonly [string, string] {
   const equals = part.indexOf('=')
   if (equals < 0) return [part.toLowerCase(), '']
-  return [part.slice(0, equals).trim().toLowerCase(), part.slice(equals + 1).trim().replace(/^"(.*)"$/, '$1')]
+  return [
+    part.slice(0, equals).trim().toLowerCase(),
+    part
+      .slice(equals + 1)
+      .trim()
+      .replace(/^"(.*)"$/, '$1'),
+  ]
 }
 
 /** Whether `range` (`image/*`, `*` `/` `*`, `image/jpeg`) covers `type`. */

@@ -26,7 +26,8 @@ class BulkLocator implements DatasetVisitor {
   }
 
   element(head: ElementHead): boolean {
-    if (!this.found && this.#pathOf(head.tag) === this.#path) this.found = { offset: head.valueOffset, length: head.length ?? 0, vr: head.vr }
+    if (!this.found && this.#pathOf(head.tag) === this.#path)
+      this.found = { offset: head.valueOffset, length: head.length ?? 0, vr: head.vr }
     return false
   }
 
@@ -57,7 +58,8 @@ async function locate(file: InstanceFile, path: string): Promise<{ offset: numbe
   const syntax = transferSyntax(file.transferSyntaxUid)
   const locator = new BulkLocator(path)
   const scan = syntax.deflated ? new InflatedScan(syntax, locator) : new DatasetScanner(syntax, locator)
-  for (let at = file.datasetOffset; at < file.sizeBytes && !locator.found; at += portionBytes) await scan.push(await file.read(at, Math.min(portionBytes, file.sizeBytes - at)))
+  for (let at = file.datasetOffset; at < file.sizeBytes && !locator.found; at += portionBytes)
+    await scan.push(await file.read(at, Math.min(portionBytes, file.sizeBytes - at)))
   const base = syntax.deflated ? 0 : file.datasetOffset
   return locator.found && { ...locator.found, offset: locator.found.offset + base }
 }
@@ -76,7 +78,9 @@ export async function sendBulkData(file: InstanceFile, path: string, request: Re
   const syntax = transferSyntax(file.transferSyntaxUid)
   const width = syntax.bigEndian ? ({ OW: 2, US: 2, SS: 2, OF: 4, OL: 4, UL: 4, SL: 4, FL: 4, OD: 8, OV: 8, FD: 8 }[place.vr] ?? 1) : 1
   const whole = syntax.deflated || width > 1
-  const body = whole ? await wholeValue(file, place, syntax.deflated, width) : file.stream({ start: place.offset, end: place.offset + place.length })
+  const body = whole
+    ? await wholeValue(file, place, syntax.deflated, width)
+    : file.stream({ start: place.offset, end: place.offset + place.length })
   const writer = new MultipartWriter(response, octets)
   if (form.multipart || form.type === '*/*') {
     await writer.part(octets, bulkDataUri(file, path), body, place.length)
@@ -88,7 +92,12 @@ export async function sendBulkData(file: InstanceFile, path: string, request: Re
   else body.pipe(response).once('close', () => body.destroy())
 }
 
-async function wholeValue(file: InstanceFile, { offset, length }: { offset: number; length: number }, deflated: boolean, width: number): Promise<Buffer> {
+async function wholeValue(
+  file: InstanceFile,
+  { offset, length }: { offset: number; length: number },
+  deflated: boolean,
+  width: number,
+): Promise<Buffer> {
   const bytes = await (deflated ? inflatedRange(file, offset, length) : file.read(offset, length))
   return width > 1 && bytes.length % width === 0 ? swapped(bytes, width) : bytes
 }
@@ -98,7 +107,12 @@ async function sendEncapsulated(file: InstanceFile, response: Response): Promise
   const writer = new MultipartWriter(response, mediaType)
   for (let frame = 1; frame <= Math.max(1, file.row.numberOfFrames ?? 1) && writer.wanted; frame += 1) {
     const { bytes, transferSyntaxUid } = await readFrame(file, frame)
-    await writer.part(`${mediaType}; transfer-syntax=${transferSyntaxUid}`, `${bulkDataUri(file, tagText(PIXEL_DATA))}`, bytes, bytes.length)
+    await writer.part(
+      `${mediaType}; transfer-syntax=${transferSyntaxUid}`,
+      `${bulkDataUri(file, tagText(PIXEL_DATA))}`,
+      bytes,
+      bytes.length,
+    )
   }
   await writer.end()
 }

@@ -14,21 +14,33 @@ const octets = 'application/octet-stream'
 /** `1,3,2`: counted from 1, answered in the order asked. @throws {Problem} request/invalid */
 export function parseFrameList(text: string): number[] {
   const frames = text.split(',').map((part) => (/^\d{1,7}$/.test(part.trim()) ? Number(part) : 0))
-  if (frames.length > 10_000 || frames.some((frame) => frame < 1)) throw new Problem('request/invalid', { what: 'frames', issues: [{ path: 'frames', message: 'numbers from 1, separated by commas' }] })
+  if (frames.length > 10_000 || frames.some((frame) => frame < 1))
+    throw new Problem('request/invalid', { what: 'frames', issues: [{ path: 'frames', message: 'numbers from 1, separated by commas' }] })
   return frames
 }
 
 /** How a frame can be handed out for one alternative of the Accept header: as stored, decoded, or not at all. */
-function formFor({ type, transferSyntax: wanted }: Accepted, stored: { readonly mediaType: string; readonly transferSyntaxUid: string; readonly encapsulated: boolean }): 'stored' | 'decoded' | undefined {
+function formFor(
+  { type, transferSyntax: wanted }: Accepted,
+  stored: { readonly mediaType: string; readonly transferSyntaxUid: string; readonly encapsulated: boolean },
+): 'stored' | 'decoded' | undefined {
   const asStored = wanted === '*' || wanted === stored.transferSyntaxUid || (wanted === EXPLICIT_LE && !stored.encapsulated)
   if (asStored) return covers(type, stored.mediaType) || type === octets ? 'stored' : undefined
   // Asked for by its own media type or by anything at all, as stored is what serves best; octet-stream alone means explicit LE (PS3.18 Table 8.7.3-5).
-  if (wanted === '' && (type === '*/*' || (type !== octets && covers(type, stored.mediaType)) || !stored.encapsulated)) return covers(type, stored.mediaType) || type === '*/*' ? 'stored' : undefined
+  if (wanted === '' && (type === '*/*' || (type !== octets && covers(type, stored.mediaType)) || !stored.encapsulated))
+    return covers(type, stored.mediaType) || type === '*/*' ? 'stored' : undefined
   return (wanted === '' || wanted === EXPLICIT_LE) && covers(type, octets) ? 'decoded' : undefined
 }
 
 /** WADO-RS frames (PS3.18 10.4.1.1.6): cut out of the stored file, each part with the transfer syntax its bytes are in. */
-export async function sendFrames(access: StudyAccess, sopInstanceUid: string, frames: readonly number[], renderer: Renderer, request: Request, response: Response): Promise<void> {
+export async function sendFrames(
+  access: StudyAccess,
+  sopInstanceUid: string,
+  frames: readonly number[],
+  renderer: Renderer,
+  request: Request,
+  response: Response,
+): Promise<void> {
   const signal = goneSignal(response)
   const file = await access.instance(sopInstanceUid, signal)
   const chosen = chooseForm(file, request)
@@ -56,13 +68,22 @@ export async function sendFrames(access: StudyAccess, sopInstanceUid: string, fr
 
 function chooseForm(file: InstanceFile, request: Request): { form: 'stored' | 'decoded'; multipart: boolean } {
   const syntax = transferSyntax(file.transferSyntaxUid)
-  const stored = { mediaType: syntax.mediaType, transferSyntaxUid: syntax.encapsulated ? syntax.uid : EXPLICIT_LE, encapsulated: syntax.encapsulated }
+  const stored = {
+    mediaType: syntax.mediaType,
+    transferSyntaxUid: syntax.encapsulated ? syntax.uid : EXPLICIT_LE,
+    encapsulated: syntax.encapsulated,
+  }
   for (const accepted of parseAccept(request.get('accept'))) {
     const form = formFor(accepted, stored)
     // Only a named single type asks for a bare frame; `*/*` gets the multipart form the standard describes.
     if (form) return { form, multipart: accepted.multipart || accepted.type === '*/*' }
   }
-  throw new Problem('request/not-acceptable', { offered: [`multipart/related; type="${stored.mediaType}"; transfer-syntax=${stored.transferSyntaxUid}`, ...(stored.encapsulated ? [`multipart/related; type="${octets}"; transfer-syntax=${EXPLICIT_LE}`] : [])] })
+  throw new Problem('request/not-acceptable', {
+    offered: [
+      `multipart/related; type="${stored.mediaType}"; transfer-syntax=${stored.transferSyntaxUid}`,
+      ...(stored.encapsulated ? [`multipart/related; type="${octets}"; transfer-syntax=${EXPLICIT_LE}`] : []),
+    ],
+  })
 }
 
 const contentType = ({ mediaType, transferSyntaxUid }: Frame): string => `${mediaType}; transfer-syntax=${transferSyntaxUid}`

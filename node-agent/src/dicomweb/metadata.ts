@@ -12,13 +12,24 @@ const zip = promisify(gzip)
 const worthZipping = 8 * 1024
 
 /** WADO-RS metadata (PS3.18 10.4.1.1.4) of a study, one of its series, or one instance. */
-export async function sendMetadata(access: StudyAccess, request: Request, response: Response, seriesInstanceUid?: string, sopInstanceUid?: string): Promise<void> {
-  const wanted = parseAccept(request.get('accept')).some(({ type, multipart }) => !multipart && (covers(type, 'application/dicom+json') || type === 'application/json'))
+export async function sendMetadata(
+  access: StudyAccess,
+  request: Request,
+  response: Response,
+  seriesInstanceUid?: string,
+  sopInstanceUid?: string,
+): Promise<void> {
+  const wanted = parseAccept(request.get('accept')).some(
+    ({ type, multipart }) => !multipart && (covers(type, 'application/dicom+json') || type === 'application/json'),
+  )
   if (!wanted) throw new Problem('request/not-acceptable', { offered: ['application/dicom+json'] })
-  if (seriesInstanceUid !== undefined && sopInstanceUid === undefined) return sendZipped(request, response, await access.metadata(seriesInstanceUid))
-  if (seriesInstanceUid !== undefined && sopInstanceUid !== undefined) return sendJson(request, response, await instanceMetadata(access, seriesInstanceUid, sopInstanceUid))
+  if (seriesInstanceUid !== undefined && sopInstanceUid === undefined)
+    return sendZipped(request, response, await access.metadata(seriesInstanceUid))
+  if (seriesInstanceUid !== undefined && sopInstanceUid !== undefined)
+    return sendJson(request, response, await instanceMetadata(access, seriesInstanceUid, sopInstanceUid))
   const arrays = []
-  for (const series of await access.seriesList()) arrays.push(String(await unzip(await access.metadata(series.seriesInstanceUid))).slice(1, -1))
+  for (const series of await access.seriesList())
+    arrays.push(String(await unzip(await access.metadata(series.seriesInstanceUid))).slice(1, -1))
   return sendJson(request, response, `[${arrays.filter((array) => array !== '').join(',')}]`)
 }
 

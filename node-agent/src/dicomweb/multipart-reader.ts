@@ -32,7 +32,8 @@ export class MultipartReader {
   }
 
   async push(chunk: Uint8Array): Promise<void> {
-    this.#buffer = this.#buffer.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength) : Buffer.concat([this.#buffer, chunk])
+    this.#buffer =
+      this.#buffer.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength) : Buffer.concat([this.#buffer, chunk])
     while (await this.#step());
   }
 

@@ -23,7 +23,8 @@ export class MultipartWriter {
 
   async part(contentType: string, location: string, body: Uint8Array | Readable, sizeBytes: number): Promise<void> {
     if (!this.wanted) return
-    if (!this.#begun) this.#response.status(200).setHeader('Content-Type', `multipart/related; type="${this.#type}"; boundary="${this.#boundary}"`)
+    if (!this.#begun)
+      this.#response.status(200).setHeader('Content-Type', `multipart/related; type="${this.#type}"; boundary="${this.#boundary}"`)
     const head = `${this.#begun ? '\r\n' : ''}--${this.#boundary}\r\nContent-Type: ${contentType}\r\nContent-Location: ${location}\r\nContent-Length: ${sizeBytes}\r\n\r\n`
     this.#begun = true
     await this.#write(head)

@@ -28,15 +28,18 @@ export function parseQidoQuery(parameters: URLSearchParams, isMatched: (keyword:
     if (isMatched(keyword)) match[keyword] = text
     else warnings.push(`${keyword} is not matched`)
   }
-  for (const text of parameters.getAll('includefield')) for (const name of text.split(',')) if (name !== '' && name.toLowerCase() !== 'all') keywordFor(name)
-  if (parameters.get('fuzzymatching')?.toLowerCase() === 'true') warnings.push('fuzzymatching is not supported, literal matching has been performed')
+  for (const text of parameters.getAll('includefield'))
+    for (const name of text.split(',')) if (name !== '' && name.toLowerCase() !== 'all') keywordFor(name)
+  if (parameters.get('fuzzymatching')?.toLowerCase() === 'true')
+    warnings.push('fuzzymatching is not supported, literal matching has been performed')
   return { match, limit: wholeNumber(parameters, 'limit'), offset: wholeNumber(parameters, 'offset') ?? 0, warnings }
 }
 
 /** A keyword, eight hex digits, or a path of them below a sequence; of a path the first sequence is named. */
 function keywordFor(name: string): string {
   const tags = name.split('.').map((part) => tagOf(part))
-  if (tags.some((tag) => tag === undefined)) throw new Problem('request/invalid', { what: 'query', issues: [{ path: name.slice(0, 64), message: 'not a DICOM attribute' }] })
+  if (tags.some((tag) => tag === undefined))
+    throw new Problem('request/invalid', { what: 'query', issues: [{ path: name.slice(0, 64), message: 'not a DICOM attribute' }] })
   const keywords = tags.map((tag) => keywordOf(tag ?? 0) ?? name)
   return keywords.join('.')
 }
@@ -44,6 +47,7 @@ function keywordFor(name: string): string {
 function wholeNumber(parameters: URLSearchParams, name: string): number | undefined {
   const text = parameters.get(name)
   if (text === null || text === '') return undefined
-  if (!/^\d{1,9}$/.test(text)) throw new Problem('request/invalid', { what: 'query', issues: [{ path: name, message: 'a whole number, not negative' }] })
+  if (!/^\d{1,9}$/.test(text))
+    throw new Problem('request/invalid', { what: 'query', issues: [{ path: name, message: 'a whole number, not negative' }] })
   return Number(text)
 }

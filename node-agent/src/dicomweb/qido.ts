@@ -22,24 +22,51 @@ function queryOf(request: Request, level: Level): QidoQuery {
 /** `GET /studies` over all archives the user may list; a study that lies in two of them is answered once. */
 export async function searchStudies(source: StudySource, user: Viewer, request: Request, response: Response): Promise<void> {
   const query = queryOf(request, 'study')
-  const rows = await gather(source, user, query, async (archive, page) => archive.studies(page), (row: StudyRow) => row.studyInstanceUid, (row) => row)
+  const rows = await gather(
+    source,
+    user,
+    query,
+    async (archive, page) => archive.studies(page),
+    (row: StudyRow) => row.studyInstanceUid,
+    (row) => row,
+  )
   answer(request, response, query, rows, studyJson)
 }
 
 export async function searchSeries(source: StudySource, user: Viewer, request: Request, response: Response): Promise<void> {
   const query = queryOf(request, 'series')
-  const rows = await gather(source, user, query, async (archive, page) => archive.series(undefined, page), (row: SeriesMatch) => `${row.studyInstanceUid}/${row.seriesInstanceUid}`, (row) => row.study)
+  const rows = await gather(
+    source,
+    user,
+    query,
+    async (archive, page) => archive.series(undefined, page),
+    (row: SeriesMatch) => `${row.studyInstanceUid}/${row.seriesInstanceUid}`,
+    (row) => row.study,
+  )
   answer(request, response, query, rows, (row) => ({ ...studyJson(row.study), ...seriesJson(row) }))
 }
 
 export async function searchInstances(source: StudySource, user: Viewer, request: Request, response: Response): Promise<void> {
   const query = queryOf(request, 'instance')
-  const rows = await gather(source, user, query, async (archive, page) => archive.instances(undefined, undefined, page), (row: InstanceMatch) => row.sopInstanceUid, (row) => row.study)
+  const rows = await gather(
+    source,
+    user,
+    query,
+    async (archive, page) => archive.instances(undefined, undefined, page),
+    (row: InstanceMatch) => row.sopInstanceUid,
+    (row) => row.study,
+  )
   answer(request, response, query, rows, (row) => ({ ...studyJson(row.study), ...seriesJson(row.series), ...instanceJson(row) }))
 }
 
 /** `GET /studies/{study}/series`: the study may lie elsewhere, so its list is filtered here. */
-export async function searchStudySeries(source: StudySource, user: Viewer, request: Request, response: Response, studyInstanceUid: string): Promise<void> {
+export async function searchStudySeries(
+  source: StudySource,
+  user: Viewer,
+  request: Request,
+  response: Response,
+  studyInstanceUid: string,
+): Promise<void> {
   const query = queryOf(request, 'series')
   const access = await source.forStudy(user, studyInstanceUid)
   const study = await access.study()
@@ -47,13 +74,23 @@ export async function searchStudySeries(source: StudySource, user: Viewer, reque
   answer(request, response, query, page(rows, query), seriesJson)
 }
 
-export async function searchStudyInstances(source: StudySource, user: Viewer, request: Request, response: Response, studyInstanceUid: string, seriesInstanceUid?: string): Promise<void> {
+export async function searchStudyInstances(
+  source: StudySource,
+  user: Viewer,
+  request: Request,
+  response: Response,
+  studyInstanceUid: string,
+  seriesInstanceUid?: string,
+): Promise<void> {
   const query = queryOf(request, 'instance')
   const access = await source.forStudy(user, studyInstanceUid)
   const series = new Map((await access.seriesList()).map((row) => [row.seriesInstanceUid as string, row]))
-  if (seriesInstanceUid !== undefined && !series.has(seriesInstanceUid)) throw new Problem('archive/unknown-study', { studyInstanceUid, seriesInstanceUid })
+  if (seriesInstanceUid !== undefined && !series.has(seriesInstanceUid))
+    throw new Problem('archive/unknown-study', { studyInstanceUid, seriesInstanceUid })
   const study = await access.study()
-  const rows = (await access.instanceList(seriesInstanceUid)).filter((row) => holds(query, { ...study, ...series.get(row.seriesInstanceUid), ...row }))
+  const rows = (await access.instanceList(seriesInstanceUid)).filter((row) =>
+    holds(query, { ...study, ...series.get(row.seriesInstanceUid), ...row }),
+  )
   answer(request, response, query, page(rows, query), (row) => {
     const own = series.get(row.seriesInstanceUid)
     return { ...(own && seriesInstanceUid === undefined && seriesJson(own)), ...instanceJson(row) }
@@ -81,7 +118,8 @@ async function gather<R>(
 
 const dateOf = ({ studyDate, studyTime }: StudyRow): string => studyDate + studyTime
 
-const page = <R>(rows: readonly R[], { offset, limit }: QidoQuery): readonly R[] => rows.slice(offset, limit === undefined ? undefined : offset + limit)
+const page = <R>(rows: readonly R[], { offset, limit }: QidoQuery): readonly R[] =>
+  rows.slice(offset, limit === undefined ? undefined : offset + limit)
 
 function holds({ match }: QidoQuery, row: object): boolean {
   const values = new Map<string, unknown>(Object.entries(row))
@@ -94,9 +132,18 @@ function holds({ match }: QidoQuery, row: object): boolean {
 }
 
 function answer<R>(request: Request, response: Response, query: QidoQuery, rows: readonly R[], json: (row: R) => JsonDataset): void {
-  const wanted = parseAccept(request.get('accept')).some(({ type, multipart }) => !multipart && (covers(type, 'application/dicom+json') || type === 'application/json'))
+  const wanted = parseAccept(request.get('accept')).some(
+    ({ type, multipart }) => !multipart && (covers(type, 'application/dicom+json') || type === 'application/json'),
+  )
   if (!wanted) throw new Problem('request/not-acceptable', { offered: ['application/dicom+json'] })
-  const warnings = [...query.warnings, ...(rows.length >= maxResults ? [`The number of results exceeded the maximum of ${maxResults}, ask for more by offset`] : [])]
-  if (warnings.length > 0) response.setHeader('Warning', warnings.map((text) => `299 lianpian "${text.replaceAll(/[^\x20-\x21\x23-\x7e]/g, ' ')}"`).join(', '))
-  response.status(200).type('application/dicom+json').send(JSON.stringify(rows.map(json)))
+  const warnings = [
+    ...query.warnings,
+    ...(rows.length >= maxResults ? [`The number of results exceeded the maximum of ${maxResults}, ask for more by offset`] : []),
+  ]
+  if (warnings.length > 0)
+    response.setHeader('Warning', warnings.map((text) => `299 lianpian "${text.replaceAll(/[^\x20-\x21\x23-\x7e]/g, ' ')}"`).join(', '))
+  response
+    .status(200)
+    .type('application/dicom+json')
+    .send(JSON.stringify(rows.map(json)))
 }

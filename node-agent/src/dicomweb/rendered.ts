@@ -51,28 +51,57 @@ const shapes: Readonly<Record<string, Window['shape']>> = { linear: 'LINEAR', 'l
 function parseWindow(text: string): Window {
   const [centerText = '', widthText = '', shapeText = 'linear'] = text.split(',').map((part) => part.trim())
   const [center, width, shape] = [Number(centerText), Number(widthText), shapes[shapeText.toLowerCase()]]
-  if (centerText === '' || !Number.isFinite(center) || !(width > 0) || !Number.isFinite(width) || !shape) throw invalid('window', 'center,width[,linear|linear-exact|sigmoid]')
+  if (centerText === '' || !Number.isFinite(center) || !(width > 0) || !Number.isFinite(width) || !shape)
+    throw invalid('window', 'center,width[,linear|linear-exact|sigmoid]')
   return { center, width, shape }
 }
 
 function parseViewport(text: string): Pick<PictureOptions, 'maxWidth' | 'maxHeight' | 'region'> {
   const parts = text.split(',').map((part) => Number(part))
   const [maxWidth = 0, maxHeight = 0, left = 0, top = 0, width, height] = parts
-  const sane = parts.length >= 2 && parts.length <= 6 && parts.every((part) => Number.isFinite(part)) && maxWidth >= 1 && maxHeight >= 1 && maxWidth <= 8_192 && maxHeight <= 8_192
+  const sane =
+    parts.length >= 2 &&
+    parts.length <= 6 &&
+    parts.every((part) => Number.isFinite(part)) &&
+    maxWidth >= 1 &&
+    maxHeight >= 1 &&
+    maxWidth <= 8_192 &&
+    maxHeight <= 8_192
   if (!sane) throw invalid('viewport', 'width,height[,left,top,width,height]')
-  return { maxWidth: Math.floor(maxWidth), maxHeight: Math.floor(maxHeight), ...(width !== undefined && height !== undefined && { region: { left, top, width, height } }) }
+  return {
+    maxWidth: Math.floor(maxWidth),
+    maxHeight: Math.floor(maxHeight),
+    ...(width !== undefined && height !== undefined && { region: { left, top, width, height } }),
+  }
 }
 
 /** WADO-RS rendered (PS3.18 10.4.1.1.3): one frame as a picture. */
-export async function sendRendered(access: StudyAccess, sopInstanceUid: string, frame: number, renderer: Renderer, request: Request, response: Response): Promise<void> {
+export async function sendRendered(
+  access: StudyAccess,
+  sopInstanceUid: string,
+  frame: number,
+  renderer: Renderer,
+  request: Request,
+  response: Response,
+): Promise<void> {
   const options = parsePictureOptions(request)
   await sendPicture(await access.instance(sopInstanceUid, goneSignal(response)), frame, options, renderer, response)
 }
 
 /** A small picture for lists. Without an instance the middle one of the (first image) series stands for the whole. */
-export async function sendThumbnail(access: StudyAccess, renderer: Renderer, request: Request, response: Response, target: { seriesInstanceUid?: string; sopInstanceUid?: string; frame?: number }): Promise<void> {
+export async function sendThumbnail(
+  access: StudyAccess,
+  renderer: Renderer,
+  request: Request,
+  response: Response,
+  target: { seriesInstanceUid?: string; sopInstanceUid?: string; frame?: number },
+): Promise<void> {
   const asked = parsePictureOptions(request)
-  const options: PictureOptions = { ...asked, maxWidth: Math.min(asked.maxWidth ?? thumbnailPixels, 1_024), maxHeight: Math.min(asked.maxHeight ?? thumbnailPixels, 1_024) }
+  const options: PictureOptions = {
+    ...asked,
+    maxWidth: Math.min(asked.maxWidth ?? thumbnailPixels, 1_024),
+    maxHeight: Math.min(asked.maxHeight ?? thumbnailPixels, 1_024),
+  }
   const sopInstanceUid = target.sopInstanceUid ?? (await representative(access, target.seriesInstanceUid))
   const file = await access.instance(sopInstanceUid, goneSignal(response))
   const frames = Math.max(1, file.row.numberOfFrames ?? 1)
@@ -91,7 +120,13 @@ async function representative(access: StudyAccess, seriesInstanceUid: string | u
   return middle.sopInstanceUid
 }
 
-export async function sendPicture(file: InstanceFile, frame: number, options: PictureOptions, renderer: Renderer, response: Response): Promise<void> {
+export async function sendPicture(
+  file: InstanceFile,
+  frame: number,
+  options: PictureOptions,
+  renderer: Renderer,
+  response: Response,
+): Promise<void> {
   const bytes = await renderer.picture(file, frame, options)
   response.status(200).setHeader('Content-Type', options.mediaType)
   response.setHeader('Content-Length', bytes.length)

@@ -5,7 +5,8 @@ import { covers, parseAccept, type Accepted } from './accept.ts'
 import { MultipartWriter } from './multipart-writer.ts'
 import type { StudyAccess } from './study-source.ts'
 
-export const instanceUrl = (row: InstanceRow): string => `/dicom-web/studies/${row.studyInstanceUid}/series/${row.seriesInstanceUid}/instances/${row.sopInstanceUid}`
+export const instanceUrl = (row: InstanceRow): string =>
+  `/dicom-web/studies/${row.studyInstanceUid}/series/${row.seriesInstanceUid}/instances/${row.sopInstanceUid}`
 
 /** Aborted when the reader has gone, so that nobody waits for images nobody wants any more. */
 export function goneSignal(response: Response): AbortSignal {
@@ -22,15 +23,25 @@ const dicom = 'application/dicom'
  *
  * @throws {Problem} request/not-acceptable, when another transfer syntax is insisted on.
  */
-export async function retrieveInstances(access: StudyAccess, rows: readonly InstanceRow[], request: Request, response: Response): Promise<void> {
+export async function retrieveInstances(
+  access: StudyAccess,
+  rows: readonly InstanceRow[],
+  request: Request,
+  response: Response,
+): Promise<void> {
   if (rows.length === 0) throw new Problem('archive/unknown-instance', { studyInstanceUid: access.studyInstanceUid })
   const accepted = parseAccept(request.get('accept')).filter(({ type }) => covers(type, dicom))
-  const usable = (row: InstanceRow, { transferSyntax }: Accepted) => transferSyntax === '' || transferSyntax === '*' || transferSyntax === row.transferSyntaxUid
+  const usable = (row: InstanceRow, { transferSyntax }: Accepted) =>
+    transferSyntax === '' || transferSyntax === '*' || transferSyntax === row.transferSyntaxUid
   const form = accepted.find((each) => rows.every((row) => usable(row, each)))
-  if (!form) throw new Problem('request/not-acceptable', { offered: [...new Set(rows.map((row) => `${dicom}; transfer-syntax=${row.transferSyntaxUid}`))] })
+  if (!form)
+    throw new Problem('request/not-acceptable', {
+      offered: [...new Set(rows.map((row) => `${dicom}; transfer-syntax=${row.transferSyntaxUid}`))],
+    })
   const signal = goneSignal(response)
   const [only] = rows
-  if (!form.multipart && form.type === dicom && rows.length === 1 && only) return sendFile(await access.instance(only.sopInstanceUid, signal), response)
+  if (!form.multipart && form.type === dicom && rows.length === 1 && only)
+    return sendFile(await access.instance(only.sopInstanceUid, signal), response)
   const writer = new MultipartWriter(response, dicom)
   try {
     for (const row of rows) {

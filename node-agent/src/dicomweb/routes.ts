@@ -25,7 +25,10 @@ const multipart = 'multipart/related'
 /** QIDO-RS, WADO-RS and STOW-RS (PS3.18) below /dicom-web. */
 export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signed-in' }: DicomWebSetup): void {
   type Handler = (request: Request, response: Response, user: Viewer) => Promise<void>
-  const get = (path: string, summary: string, produces: string, handler: Handler) => face.raw({ method: 'GET', path: `/dicom-web${path}`, summary, allow, produces }, (request, response, user) => handler(request, response, user))
+  const get = (path: string, summary: string, produces: string, handler: Handler) =>
+    face.raw({ method: 'GET', path: `/dicom-web${path}`, summary, allow, produces }, (request, response, user) =>
+      handler(request, response, user),
+    )
   const access = (request: Request, user: Viewer) => source.forStudy(user, studyOf(request))
   const study = '/studies/:study'
   const series = `${study}/series/:series`
@@ -33,10 +36,18 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
 
   get('/studies', 'QIDO-RS: studies', json, (request, response, user) => searchStudies(source, user, request, response))
   get('/series', 'QIDO-RS: series of all studies', json, (request, response, user) => searchSeries(source, user, request, response))
-  get('/instances', 'QIDO-RS: instances of all studies', json, (request, response, user) => searchInstances(source, user, request, response))
-  get(`${study}/series`, 'QIDO-RS: series of a study', json, (request, response, user) => searchStudySeries(source, user, request, response, studyOf(request)))
-  get(`${study}/instances`, 'QIDO-RS: instances of a study', json, (request, response, user) => searchStudyInstances(source, user, request, response, studyOf(request)))
-  get(`${series}/instances`, 'QIDO-RS: instances of a series', json, (request, response, user) => searchStudyInstances(source, user, request, response, studyOf(request), seriesOf(request)))
+  get('/instances', 'QIDO-RS: instances of all studies', json, (request, response, user) =>
+    searchInstances(source, user, request, response),
+  )
+  get(`${study}/series`, 'QIDO-RS: series of a study', json, (request, response, user) =>
+    searchStudySeries(source, user, request, response, studyOf(request)),
+  )
+  get(`${study}/instances`, 'QIDO-RS: instances of a study', json, (request, response, user) =>
+    searchStudyInstances(source, user, request, response, studyOf(request)),
+  )
+  get(`${series}/instances`, 'QIDO-RS: instances of a series', json, (request, response, user) =>
+    searchStudyInstances(source, user, request, response, studyOf(request), seriesOf(request)),
+  )
 
   get(study, 'WADO-RS: a study', multipart, async (request, response, user) => {
     const found = await access(request, user)
@@ -52,9 +63,15 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
     await retrieveInstances(found, rows, request, response)
   })
 
-  get(`${study}/metadata`, 'WADO-RS: metadata of a study', json, async (request, response, user) => sendMetadata(await access(request, user), request, response))
-  get(`${series}/metadata`, 'WADO-RS: metadata of a series', json, async (request, response, user) => sendMetadata(await access(request, user), request, response, seriesOf(request)))
-  get(`${instance}/metadata`, 'WADO-RS: metadata of an instance', json, async (request, response, user) => sendMetadata(await access(request, user), request, response, seriesOf(request), instanceOf(request)))
+  get(`${study}/metadata`, 'WADO-RS: metadata of a study', json, async (request, response, user) =>
+    sendMetadata(await access(request, user), request, response),
+  )
+  get(`${series}/metadata`, 'WADO-RS: metadata of a series', json, async (request, response, user) =>
+    sendMetadata(await access(request, user), request, response, seriesOf(request)),
+  )
+  get(`${instance}/metadata`, 'WADO-RS: metadata of an instance', json, async (request, response, user) =>
+    sendMetadata(await access(request, user), request, response, seriesOf(request), instanceOf(request)),
+  )
 
   get(`${instance}/frames/:frames`, 'WADO-RS: frames, as stored or decoded', multipart, async (request, response, user) =>
     sendFrames(await access(request, user), instanceOf(request), parseFrameList(one(request, 'frames')), renderer, request, response),
@@ -62,14 +79,23 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
   get(`${instance}/bulkdata/*path`, 'WADO-RS: a value that metadata only point to', multipart, async (request, response, user) => {
     const found = await access(request, user)
     const path = request.params['path']
-    await sendBulkData(await found.instance(instanceOf(request), goneSignal(response)), Array.isArray(path) ? path.join('/') : String(path), request, response)
+    await sendBulkData(
+      await found.instance(instanceOf(request), goneSignal(response)),
+      Array.isArray(path) ? path.join('/') : String(path),
+      request,
+      response,
+    )
   })
 
-  get(`${instance}/rendered`, 'WADO-RS: an instance as a picture', 'image/jpeg', async (request, response, user) => sendRendered(await access(request, user), instanceOf(request), 1, renderer, request, response))
+  get(`${instance}/rendered`, 'WADO-RS: an instance as a picture', 'image/jpeg', async (request, response, user) =>
+    sendRendered(await access(request, user), instanceOf(request), 1, renderer, request, response),
+  )
   get(`${instance}/frames/:frames/rendered`, 'WADO-RS: a frame as a picture', 'image/jpeg', async (request, response, user) =>
     sendRendered(await access(request, user), instanceOf(request), oneFrame(request), renderer, request, response),
   )
-  get(`${study}/thumbnail`, 'WADO-RS: small picture of a study', 'image/jpeg', async (request, response, user) => sendThumbnail(await access(request, user), renderer, request, response, {}))
+  get(`${study}/thumbnail`, 'WADO-RS: small picture of a study', 'image/jpeg', async (request, response, user) =>
+    sendThumbnail(await access(request, user), renderer, request, response, {}),
+  )
   get(`${series}/thumbnail`, 'WADO-RS: small picture of a series', 'image/jpeg', async (request, response, user) =>
     sendThumbnail(await access(request, user), renderer, request, response, { seriesInstanceUid: seriesOf(request) }),
   )
@@ -77,7 +103,10 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
     sendThumbnail(await access(request, user), renderer, request, response, { sopInstanceUid: instanceOf(request) }),
   )
   get(`${instance}/frames/:frames/thumbnail`, 'WADO-RS: small picture of a frame', 'image/jpeg', async (request, response, user) =>
-    sendThumbnail(await access(request, user), renderer, request, response, { sopInstanceUid: instanceOf(request), frame: oneFrame(request) }),
+    sendThumbnail(await access(request, user), renderer, request, response, {
+      sopInstanceUid: instanceOf(request),
+      frame: oneFrame(request),
+    }),
   )
 
   const store: Handler = async (request, response, user) => {
@@ -98,6 +127,7 @@ const instanceOf = (request: Request) => parseSopInstanceUid(one(request, 'insta
 
 function oneFrame(request: Request): number {
   const [frame, ...more] = parseFrameList(one(request, 'frames'))
-  if (frame === undefined || more.length > 0) throw new Problem('request/invalid', { what: 'frames', issues: [{ path: 'frames', message: 'one frame' }] })
+  if (frame === undefined || more.length > 0)
+    throw new Problem('request/invalid', { what: 'frames', issues: [{ path: 'frames', message: 'one frame' }] })
   return frame
 }

@@ -15,7 +15,8 @@ const failureReasons: Readonly<Record<string, number>> = {
 }
 const processingFailure = 0x0110
 
-export type StowResult = { readonly receipt: Receipt } | { readonly problem: Problem; readonly sopClassUid?: string; readonly sopInstanceUid?: string }
+export type StowResult =
+  { readonly receipt: Receipt } | { readonly problem: Problem; readonly sopClassUid?: string; readonly sopInstanceUid?: string }
 
 /** More parts than this in one request is not an upload of a person or a device. */
 const maxParts = 20_000
@@ -25,16 +26,30 @@ const maxParts = 20_000
  *
  * @param studyInstanceUid when the request names a study, instances of others are refused.
  */
-export async function storeInstances(archive: Archive, source: IncomingSource, request: Request, response: Response, studyInstanceUid?: string): Promise<void> {
+export async function storeInstances(
+  archive: Archive,
+  source: IncomingSource,
+  request: Request,
+  response: Response,
+  studyInstanceUid?: string,
+): Promise<void> {
   const results = await readInstances(archive, source, request, studyInstanceUid)
   if (results.length === 0) throw new Problem('request/invalid', { what: 'body', issues: [{ path: '', message: 'holds no instance' }] })
   const stored = results.filter((result) => 'receipt' in result).length
   const outOfSpace = stored === 0 && results.every((result) => 'problem' in result && result.problem.code === 'archive/out-of-space')
   const status = stored === results.length ? 200 : stored > 0 ? 202 : outOfSpace ? 507 : 409
-  response.status(status).type('application/dicom+json').send(JSON.stringify(stowAnswer(results, studyInstanceUid)))
+  response
+    .status(status)
+    .type('application/dicom+json')
+    .send(JSON.stringify(stowAnswer(results, studyInstanceUid)))
 }
 
-async function readInstances(archive: Archive, source: IncomingSource, request: Request, studyInstanceUid: string | undefined): Promise<StowResult[]> {
+async function readInstances(
+  archive: Archive,
+  source: IncomingSource,
+  request: Request,
+  studyInstanceUid: string | undefined,
+): Promise<StowResult[]> {
   const contentType = request.get('content-type') ?? ''
   const media = contentType.split(';')[0]?.trim().toLowerCase()
   const results: StowResult[] = []
@@ -53,7 +68,8 @@ async function readInstances(archive: Archive, source: IncomingSource, request: 
   const reader = new MultipartReader(boundary, async (headers) => {
     if (results.length >= maxParts) throw new Problem('request/too-large', { limitParts: maxParts })
     const partType = headers['content-type']?.split(';')[0]?.trim().toLowerCase() ?? 'application/dicom'
-    if (partType !== 'application/dicom') return refusedPart(results, new Problem('request/unsupported-media', { contentType: partType.slice(0, 100) }))
+    if (partType !== 'application/dicom')
+      return refusedPart(results, new Problem('request/unsupported-media', { contentType: partType.slice(0, 100) }))
     const part = await instancePart(archive, source, studyInstanceUid, results)
     open.clear()
     open.add(part)
@@ -77,7 +93,12 @@ function refusedPart(results: StowResult[], problem: Problem): PartHandler {
 }
 
 /** Feeds one part into the archive; a refusal is noted and the rest of the part is passed over. */
-async function instancePart(archive: Archive, source: IncomingSource, studyInstanceUid: string | undefined, results: StowResult[]): Promise<PartHandler & { abort(): Promise<void> }> {
+async function instancePart(
+  archive: Archive,
+  source: IncomingSource,
+  studyInstanceUid: string | undefined,
+  results: StowResult[],
+): Promise<PartHandler & { abort(): Promise<void> }> {
   let incoming: IncomingInstance | undefined
   let refused: Problem | undefined
   const attempt = async (work: () => Promise<void>) => {

@@ -12,7 +12,18 @@ export const KEY_OBJECT_SELECTION = '1.2.840.10008.5.1.4.1.1.88.59'
 /** Patient and study as the document shall name them: those of the images, so that it is filed beside them. */
 export type KeyObjectStudy = Pick<
   StudyRow,
-  'studyInstanceUid' | 'patientId' | 'issuerOfPatientId' | 'patientName' | 'patientBirthDate' | 'patientSex' | 'studyDate' | 'studyTime' | 'accessionNumber' | 'studyId' | 'studyDescription' | 'referringPhysicianName'
+  | 'studyInstanceUid'
+  | 'patientId'
+  | 'issuerOfPatientId'
+  | 'patientName'
+  | 'patientBirthDate'
+  | 'patientSex'
+  | 'studyDate'
+  | 'studyTime'
+  | 'accessionNumber'
+  | 'studyId'
+  | 'studyDescription'
+  | 'referringPhysicianName'
 >
 
 export interface KeyObjectInput {
@@ -90,17 +101,26 @@ export function buildKeyObjectSelection(input: KeyObjectInput): Buffer {
 }
 
 function content({ author, description, keyImages }: KeyObjectInput): Item[] {
-  const text = [description.trim(), ...keyImages.flatMap(({ note }, index) => (note ? [`${index + 1}. ${note}`] : []))].filter(Boolean).join('\r\n')
+  const text = [description.trim(), ...keyImages.flatMap(({ note }, index) => (note ? [`${index + 1}. ${note}`] : []))]
+    .filter(Boolean)
+    .join('\r\n')
   return [
     item('HAS OBS CONTEXT', 'CODE', concepts.observerType, { ConceptCodeSequence: [codeItem(concepts.person)] }),
     item('HAS OBS CONTEXT', 'PNAME', concepts.personObserverName, { PersonName: author.name }),
-    ...(author.organisation ? [item('HAS OBS CONTEXT', 'TEXT', concepts.personObserverOrganisation, { TextValue: author.organisation })] : []),
+    ...(author.organisation
+      ? [item('HAS OBS CONTEXT', 'TEXT', concepts.personObserverOrganisation, { TextValue: author.organisation })]
+      : []),
     ...(text ? [item('CONTAINS', 'TEXT', concepts.description, { TextValue: text })] : []),
     ...keyImages.map((image) => ({ RelationshipType: 'CONTAINS', ValueType: 'IMAGE', ReferencedSOPSequence: [reference(image, true)] })),
   ]
 }
 
-const item = (relationship: string, valueType: string, concept: Code, value: Item): Item => ({ RelationshipType: relationship, ValueType: valueType, ConceptNameCodeSequence: [codeItem(concept)], ...value })
+const item = (relationship: string, valueType: string, concept: Code, value: Item): Item => ({
+  RelationshipType: relationship,
+  ValueType: valueType,
+  ConceptNameCodeSequence: [codeItem(concept)],
+  ...value,
+})
 
 const codeItem = ({ value, scheme, meaning }: Code): Item => ({ CodeValue: value, CodingSchemeDesignator: scheme, CodeMeaning: meaning })
 
@@ -108,7 +128,44 @@ const codeItem = ({ value, scheme, meaning }: Code): Item => ({ CodeValue: value
 const hasFrames = (sopClassUid: string): boolean => multiFrameClasses.has(sopClassUid)
 const storage = (suffix: string) => `1.2.840.10008.5.1.4.1.1.${suffix}`
 const multiFrameClasses = new Set(
-  ['2.1', '2.2', '4.1', '4.3', '4.4', '3', '3.1', '6.2', '7.1', '7.2', '7.3', '7.4', '12.1', '12.1.1', '12.2', '12.2.1', '13.1.1', '13.1.2', '13.1.3', '13.1.4', '13.1.5', '14.1', '14.2', '20', '30', '66.4', '66.7', '77.1.1.1', '77.1.2.1', '77.1.4.1', '77.1.5.4', '77.1.5.8', '77.1.6', '128.1', '130', '481.2'].map(storage),
+  [
+    '2.1',
+    '2.2',
+    '4.1',
+    '4.3',
+    '4.4',
+    '3',
+    '3.1',
+    '6.2',
+    '7.1',
+    '7.2',
+    '7.3',
+    '7.4',
+    '12.1',
+    '12.1.1',
+    '12.2',
+    '12.2.1',
+    '13.1.1',
+    '13.1.2',
+    '13.1.3',
+    '13.1.4',
+    '13.1.5',
+    '14.1',
+    '14.2',
+    '20',
+    '30',
+    '66.4',
+    '66.7',
+    '77.1.1.1',
+    '77.1.2.1',
+    '77.1.4.1',
+    '77.1.5.4',
+    '77.1.5.8',
+    '77.1.6',
+    '128.1',
+    '130',
+    '481.2',
+  ].map(storage),
 )
 
 const reference = ({ sopClassUid, sopInstanceUid, frame }: KeyImage, withFrame: boolean): Item => ({
@@ -127,7 +184,10 @@ function evidence(keyImages: readonly KeyImage[]): Item[] {
     studies.set(image.studyInstanceUid, series.set(image.seriesInstanceUid, instances))
   }
   return [...studies].map(([StudyInstanceUID, series]) => ({
-    ReferencedSeriesSequence: [...series].map(([SeriesInstanceUID, instances]) => ({ ReferencedSOPSequence: [...instances.values()], SeriesInstanceUID })),
+    ReferencedSeriesSequence: [...series].map(([SeriesInstanceUID, instances]) => ({
+      ReferencedSOPSequence: [...instances.values()],
+      SeriesInstanceUID,
+    })),
     StudyInstanceUID,
   }))
 }

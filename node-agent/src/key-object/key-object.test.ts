@@ -6,7 +6,8 @@ import { buildKeyObjectSelection } from './build.ts'
 import { readKeyObjectSelection } from './read.ts'
 
 const ct = '1.2.840.10008.5.1.4.1.1.2'
-const image = (sopInstanceUid: string, more: object = {}) => KeyImage.parse({ studyInstanceUid: '2.25.1', seriesInstanceUid: '2.25.11', sopInstanceUid, sopClassUid: ct, ...more })
+const image = (sopInstanceUid: string, more: object = {}) =>
+  KeyImage.parse({ studyInstanceUid: '2.25.1', seriesInstanceUid: '2.25.11', sopInstanceUid, sopClassUid: ct, ...more })
 
 describe('a key object selection', () => {
   let test: TestArchive
@@ -21,10 +22,25 @@ describe('a key object selection', () => {
     const study = await test.archive.study('2.25.1')
     if (!study) throw new Error('the slice was stored')
     const keyImages = [image('2.25.301', { note: '右上肺结节' }), image('2.25.302', { frame: 3 })]
-    const bytes = buildKeyObjectSelection({ study, keyImages, author: { name: '李主任', organisation: '澄江省立医院' }, description: '会诊关键图像', at: new Date(2026, 2, 1, 9, 5, 7) })
+    const bytes = buildKeyObjectSelection({
+      study,
+      keyImages,
+      author: { name: '李主任', organisation: '澄江省立医院' },
+      description: '会诊关键图像',
+      at: new Date(2026, 2, 1, 9, 5, 7),
+    })
     const receipt = await send(test.archive, bytes, { source: { kind: 'own', peer: 'consult' }, expected: { sm3: sm3Hex(bytes) } })
-    expect(receipt).toMatchObject({ studyInstanceUid: '2.25.1', sopClassUid: '1.2.840.10008.5.1.4.1.1.88.59', sm3: sm3Hex(bytes), sizeBytes: bytes.length })
-    expect(await test.archive.study('2.25.1')).toMatchObject({ modalitiesInStudy: ['CT', 'KO'], patientName: 'Zhang^San=张^三', instanceCount: 2 })
+    expect(receipt).toMatchObject({
+      studyInstanceUid: '2.25.1',
+      sopClassUid: '1.2.840.10008.5.1.4.1.1.88.59',
+      sm3: sm3Hex(bytes),
+      sizeBytes: bytes.length,
+    })
+    expect(await test.archive.study('2.25.1')).toMatchObject({
+      modalitiesInStudy: ['CT', 'KO'],
+      patientName: 'Zhang^San=张^三',
+      instanceCount: 2,
+    })
 
     const selection = await readKeyObjectSelection(await test.archive.open(receipt.sopInstanceUid))
     expect(selection).toEqual({
@@ -37,7 +53,9 @@ describe('a key object selection', () => {
 
   it('cannot be empty', () => {
     const study = { studyInstanceUid: '2.25.1' } as Parameters<typeof buildKeyObjectSelection>[0]['study']
-    expect(() => buildKeyObjectSelection({ study, keyImages: [], author: { name: '李', organisation: '' }, description: '', at: new Date() })).toThrow(RangeError)
+    expect(() =>
+      buildKeyObjectSelection({ study, keyImages: [], author: { name: '李', organisation: '' }, description: '', at: new Date() }),
+    ).toThrow(RangeError)
   })
 
   it('is not read out of an image', async () => {

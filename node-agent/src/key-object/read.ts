@@ -15,7 +15,8 @@ export interface KeyObjectSelection {
 
 /** Reads a stored Key Object Selection Document, ours or anybody's. @throws {Problem} archive/unreadable when it is none. */
 export async function readKeyObjectSelection(file: InstanceFile): Promise<KeyObjectSelection> {
-  if (file.row.sopClassUid !== KEY_OBJECT_SELECTION) throw new Problem('archive/unreadable', { reason: 'not a key object selection', sopClassUid: file.row.sopClassUid })
+  if (file.row.sopClassUid !== KEY_OBJECT_SELECTION)
+    throw new Problem('archive/unreadable', { reason: 'not a key object selection', sopClassUid: file.row.sopClassUid })
   return keyObjectOf(await readHeader(file))
 }
 
@@ -23,12 +24,15 @@ export async function readKeyObjectSelection(file: InstanceFile): Promise<KeyObj
 export function keyObjectOf(dataset: JsonDataset): KeyObjectSelection {
   const homes = evidence(dataset)
   const content = items(dataset, 'ContentSequence')
-  const textOf = (concept: Code, member: string) => content.filter((each) => codeOf(each)?.value === concept.value).map((each) => text(each, member))
+  const textOf = (concept: Code, member: string) =>
+    content.filter((each) => codeOf(each)?.value === concept.value).map((each) => text(each, member))
   return {
     title: codeOf(dataset),
     author: textOf(concepts.personObserverName, 'PersonName')[0] ?? '',
     description: textOf(concepts.description, 'TextValue').join('\n'),
-    keyImages: content.filter((each) => ['IMAGE', 'COMPOSITE', 'WAVEFORM'].includes(text(each, 'ValueType'))).flatMap((each) => items(each, 'ReferencedSOPSequence').flatMap((reference) => keyImage(reference, homes))),
+    keyImages: content
+      .filter((each) => ['IMAGE', 'COMPOSITE', 'WAVEFORM'].includes(text(each, 'ValueType')))
+      .flatMap((each) => items(each, 'ReferencedSOPSequence').flatMap((reference) => keyImage(reference, homes))),
   }
 }
 
@@ -42,7 +46,10 @@ function evidence(dataset: JsonDataset): Map<string, Home> {
   for (const study of items(dataset, 'CurrentRequestedProcedureEvidenceSequence')) {
     for (const series of items(study, 'ReferencedSeriesSequence')) {
       for (const instance of items(series, 'ReferencedSOPSequence')) {
-        homes.set(text(instance, 'ReferencedSOPInstanceUID'), { studyInstanceUid: text(study, 'StudyInstanceUID'), seriesInstanceUid: text(series, 'SeriesInstanceUID') })
+        homes.set(text(instance, 'ReferencedSOPInstanceUID'), {
+          studyInstanceUid: text(study, 'StudyInstanceUID'),
+          seriesInstanceUid: text(series, 'SeriesInstanceUID'),
+        })
       }
     }
   }
@@ -52,7 +59,12 @@ function evidence(dataset: JsonDataset): Map<string, Home> {
 function keyImage(reference: JsonDataset, homes: Map<string, Home>): KeyImage[] {
   const sopInstanceUid = text(reference, 'ReferencedSOPInstanceUID')
   const frame = Number(text(reference, 'ReferencedFrameNumber'))
-  const found = KeyImage.safeParse({ ...homes.get(sopInstanceUid), sopInstanceUid, sopClassUid: text(reference, 'ReferencedSOPClassUID'), ...(frame > 0 && { frame }) })
+  const found = KeyImage.safeParse({
+    ...homes.get(sopInstanceUid),
+    sopInstanceUid,
+    sopClassUid: text(reference, 'ReferencedSOPClassUID'),
+    ...(frame > 0 && { frame }),
+  })
   return found.success ? [found.data] : []
 }
 
@@ -61,7 +73,8 @@ function attribute(dataset: JsonDataset, keyword: string): JsonDataset[string] |
   return tag === undefined ? undefined : dataset[tagText(tag)]
 }
 
-const items = (dataset: JsonDataset, keyword: string): JsonDataset[] => (attribute(dataset, keyword)?.Value ?? []).filter((value): value is JsonDataset => typeof value === 'object' && value !== null)
+const items = (dataset: JsonDataset, keyword: string): JsonDataset[] =>
+  (attribute(dataset, keyword)?.Value ?? []).filter((value): value is JsonDataset => typeof value === 'object' && value !== null)
 
 function text(dataset: JsonDataset, keyword: string): string {
   const value = attribute(dataset, keyword)?.Value?.[0]

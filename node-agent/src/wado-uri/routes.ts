@@ -29,7 +29,10 @@ const WadoQuery = z
     /** `x1,y1,x2,y2`, each 0 to 1 of the image. */
     region: z.string().max(100).optional(),
   })
-  .refine((query) => (query.windowCenter === undefined) === (query.windowWidth === undefined), { message: 'windowCenter and windowWidth go together', path: ['windowWidth'] })
+  .refine((query) => (query.windowCenter === undefined) === (query.windowWidth === undefined), {
+    message: 'windowCenter and windowWidth go together',
+    path: ['windowWidth'],
+  })
 type WadoQuery = z.infer<typeof WadoQuery>
 
 export interface WadoUriSetup {
@@ -40,7 +43,16 @@ export interface WadoUriSetup {
 
 /** The older WADO service (PS3.18 9; FED-24, AGT-08): one instance by its UIDs, as a DICOM file or as a picture. */
 export function mountWadoUri(face: HttpFace, { source, renderer, allow = 'signed-in' }: WadoUriSetup): void {
-  face.raw({ method: 'GET', path: '/wado', summary: 'WADO-URI: an instance as a DICOM file or as a picture', allow, produces: 'application/dicom' }, (request, response, user) => answer(source, renderer, request, response, user))
+  face.raw(
+    {
+      method: 'GET',
+      path: '/wado',
+      summary: 'WADO-URI: an instance as a DICOM file or as a picture',
+      allow,
+      produces: 'application/dicom',
+    },
+    (request, response, user) => answer(source, renderer, request, response, user),
+  )
 }
 
 async function answer(source: StudySource, renderer: Renderer, request: Request, response: Response, user: Viewer): Promise<void> {
@@ -52,10 +64,17 @@ async function answer(source: StudySource, renderer: Renderer, request: Request,
   if (file.row.seriesInstanceUid !== query.seriesUID) throw new Problem('archive/unknown-instance', { sopInstanceUid: query.objectUID })
   const form = chooseForm(query.contentType, file.frameIndex.kind !== 'none')
   if (form === 'application/dicom') {
-    if (query.transferSyntax !== undefined && query.transferSyntax !== file.transferSyntaxUid) throw new Problem('request/not-acceptable', { offered: [file.transferSyntaxUid] })
+    if (query.transferSyntax !== undefined && query.transferSyntax !== file.transferSyntaxUid)
+      throw new Problem('request/not-acceptable', { offered: [file.transferSyntaxUid] })
     return sendFile(file, response)
   }
-  await sendPicture(file, query.frameNumber ?? 1, pictureOptions(form, query, file.row.rows ?? 1, file.row.columns ?? 1), renderer, response)
+  await sendPicture(
+    file,
+    query.frameNumber ?? 1,
+    pictureOptions(form, query, file.row.rows ?? 1, file.row.columns ?? 1),
+    renderer,
+    response,
+  )
 }
 
 const forms = ['image/jpeg', 'image/png', 'application/dicom'] as const

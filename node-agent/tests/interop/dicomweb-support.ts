@@ -18,7 +18,11 @@ export const fixture = (set: string, file = ''): string => path.join(unpackFixtu
 export function fixtures(...sets: string[]): { path: string; file: string; decodedMd5: string }[] {
   return readManifest()
     .filter((row) => sets.includes(row['path']?.split('/')[0] ?? ''))
-    .map((row) => ({ path: row['path'] ?? '', file: path.join(unpackFixtures(...sets), row['path'] ?? ''), decodedMd5: row['decoded_md5'] ?? '' }))
+    .map((row) => ({
+      path: row['path'] ?? '',
+      file: path.join(unpackFixtures(...sets), row['path'] ?? ''),
+      decodedMd5: row['decoded_md5'] ?? '',
+    }))
 }
 
 /** Face, accounts, archive and renderer as a node joins them; the source knows one archive, and one study nobody may see. */
@@ -56,7 +60,11 @@ export async function startWebService(): Promise<WebService> {
   mountWadoUri(face, { source, renderer, allow: ['doctor'] })
   const { port } = await face.listen({ host: '127.0.0.1', port: 0, setting: 'http.port' })
   const url = `http://127.0.0.1:${port}`
-  const session = await fetch(`${url}/api/sessions`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ username: 'wang', password: 'correct horse battery' }) })
+  const session = await fetch(`${url}/api/sessions`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ username: 'wang', password: 'correct horse battery' }),
+  })
   const { token } = (await session.json()) as { token: string }
   const headers = { Authorization: `Bearer ${token}` }
   return {
@@ -84,13 +92,19 @@ export interface Part {
 export async function parts(response: Response): Promise<Part[]> {
   const contentType = response.headers.get('content-type') ?? ''
   const boundary = /boundary="?([^";]+)"?/.exec(contentType)?.[1]
-  if (!contentType.startsWith('multipart/related') || !boundary) throw new Error(`not multipart: ${response.status} ${contentType} ${await response.text()}`)
+  if (!contentType.startsWith('multipart/related') || !boundary)
+    throw new Error(`not multipart: ${response.status} ${contentType} ${await response.text()}`)
   const text = Buffer.from(await response.arrayBuffer()).toString('latin1')
   const pieces = text.split(`--${boundary}`)
   if (pieces.at(-1)?.trim() !== '--') throw new Error('multipart answer is not closed')
   return pieces.slice(1, -1).map((piece) => {
     const end = piece.indexOf('\r\n\r\n')
-    const headers = Object.fromEntries(piece.slice(2, end).split('\r\n').map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]))
+    const headers = Object.fromEntries(
+      piece
+        .slice(2, end)
+        .split('\r\n')
+        .map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
+    )
     return { headers, body: Buffer.from(piece.slice(end + 4, -2), 'latin1') }
   })
 }
@@ -99,13 +113,18 @@ export async function parts(response: Response): Promise<Part[]> {
 export function multipartBody(files: readonly Uint8Array[], type = 'application/dicom'): { headers: Record<string, string>; body: Buffer } {
   const boundary = 'a-client-chose-this'
   const pieces = files.flatMap((file) => [Buffer.from(`\r\n--${boundary}\r\nContent-Type: ${type}\r\n\r\n`), Buffer.from(file)])
-  return { headers: { 'Content-Type': `multipart/related; type="application/dicom"; boundary=${boundary}` }, body: Buffer.concat([...pieces, Buffer.from(`\r\n--${boundary}--\r\n`)]) }
+  return {
+    headers: { 'Content-Type': `multipart/related; type="application/dicom"; boundary=${boundary}` },
+    body: Buffer.concat([...pieces, Buffer.from(`\r\n--${boundary}--\r\n`)]),
+  }
 }
 
 /** pydicom of the distribution reads the same files and says where it reads something else. */
 export function askPydicom(script: string, input: unknown): unknown {
   const file = path.join(path.dirname(fileURLToPath(import.meta.url)), 'judges', script)
-  return JSON.parse(execFileSync('/usr/bin/python3', [file], { input: JSON.stringify(input), maxBuffer: 64 * 1024 * 1024, encoding: 'utf8' }))
+  return JSON.parse(
+    execFileSync('/usr/bin/python3', [file], { input: JSON.stringify(input), maxBuffer: 64 * 1024 * 1024, encoding: 'utf8' }),
+  )
 }
 
 /** Output of a command line tool, both streams; it may end with any code. */

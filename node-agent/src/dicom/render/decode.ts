@@ -16,7 +16,9 @@ export interface DecodedFrame {
 
 const decoders: Readonly<Record<string, (context: CodecContext) => CodecContext>> = {
   [RLE]: (context) => NativeCodecs.decodeRle(context),
-  ...same(['50', '51', '53', '55', '57', '70'], (context) => NativeCodecs.decodeJpeg(context, { convertColorspaceToRgb: (context.getPhotometricInterpretation() ?? '').startsWith('YBR') })),
+  ...same(['50', '51', '53', '55', '57', '70'], (context) =>
+    NativeCodecs.decodeJpeg(context, { convertColorspaceToRgb: (context.getPhotometricInterpretation() ?? '').startsWith('YBR') }),
+  ),
   ...same(['80', '81'], (context) => NativeCodecs.decodeJpegLs(context)),
   ...same(['90', '91'], (context) => NativeCodecs.decodeJpeg2000(context)),
   ...same(['201', '202', '203'], (context) => NativeCodecs.decodeHtJpeg2000(context)),
@@ -27,20 +29,29 @@ function same<T>(suffixes: readonly string[], decoder: T): Record<string, T> {
   return Object.fromEntries(suffixes.map((suffix) => [`1.2.840.10008.1.2.4.${suffix}`, decoder]))
 }
 
-export const isDecodable = (transferSyntaxUid: string, encapsulated: boolean): boolean => !encapsulated || transferSyntaxUid === deflatedFrame || Object.hasOwn(decoders, transferSyntaxUid)
+export const isDecodable = (transferSyntaxUid: string, encapsulated: boolean): boolean =>
+  !encapsulated || transferSyntaxUid === deflatedFrame || Object.hasOwn(decoders, transferSyntaxUid)
 
 /** Bytes of a whole frame by its description; 4:2:2 subsampling keeps two samples per pixel. */
 export function frameBytes(pixels: PixelDescription, photometricInterpretation = pixels.photometricInterpretation): number {
   const samples = photometricInterpretation === 'YBR_FULL_422' ? 2 : pixels.samplesPerPixel
-  return pixels.bitsAllocated === 1 ? Math.ceil((pixels.rows * pixels.columns) / 8) : pixels.rows * pixels.columns * samples * Math.ceil(pixels.bitsAllocated / 8)
+  return pixels.bitsAllocated === 1
+    ? Math.ceil((pixels.rows * pixels.columns) / 8)
+    : pixels.rows * pixels.columns * samples * Math.ceil(pixels.bitsAllocated / 8)
 }
 
 /** Runs in a worker thread: codecs are synchronous. @throws {Error} when the codestream cannot be decoded or is not what the header says. */
-export async function decodeFrame(bytes: Uint8Array, transferSyntaxUid: string, encapsulated: boolean, pixels: PixelDescription): Promise<DecodedFrame> {
+export async function decodeFrame(
+  bytes: Uint8Array,
+  transferSyntaxUid: string,
+  encapsulated: boolean,
+  pixels: PixelDescription,
+): Promise<DecodedFrame> {
   const stored = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const asStored = { photometricInterpretation: pixels.photometricInterpretation, planarConfiguration: pixels.planarConfiguration }
   if (!encapsulated) return { bytes: requireLength(stored, frameBytes(pixels)), ...asStored }
-  if (transferSyntaxUid === deflatedFrame) return { bytes: requireLength(inflateRawSync(stored, { maxOutputLength: frameBytes(pixels) + 2 }), frameBytes(pixels)), ...asStored }
+  if (transferSyntaxUid === deflatedFrame)
+    return { bytes: requireLength(inflateRawSync(stored, { maxOutputLength: frameBytes(pixels) + 2 }), frameBytes(pixels)), ...asStored }
   const decode = decoders[transferSyntaxUid]
   if (!decode) throw new Error(`no decoder for ${transferSyntaxUid}`)
   if (!NativeCodecs.isInitialized()) await NativeCodecs.initializeAsync()

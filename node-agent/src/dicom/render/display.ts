@@ -16,7 +16,8 @@ export interface DisplayImage {
 
 /** Takes decoded samples through modality, VOI and presentation (PS3.3 C.11) to what a screen shows. */
 export function toDisplay(frame: DecodedFrame, pixels: PixelDescription, window: Window | undefined): DisplayImage {
-  if (frame.photometricInterpretation === 'PALETTE COLOR' && pixels.palette) return { data: fromPalette(frame.bytes, pixels, pixels.palette), channels: 3 }
+  if (frame.photometricInterpretation === 'PALETTE COLOR' && pixels.palette)
+    return { data: fromPalette(frame.bytes, pixels, pixels.palette), channels: 3 }
   if (pixels.samplesPerPixel >= 3) return { data: toRgb(frame, pixels), channels: 3 }
   return { data: toGrey(frame, pixels, window), channels: 1 }
 }
@@ -25,7 +26,12 @@ export function toDisplay(frame: DecodedFrame, pixels: PixelDescription, window:
 function sampleReader(bytes: Buffer, { bitsAllocated, bitsStored, highBit, signed, float }: PixelDescription): (at: number) => number {
   if (float) return bitsAllocated === 64 ? (at) => bytes.readDoubleLE(at * 8) : (at) => bytes.readFloatLE(at * 4)
   if (bitsAllocated === 1) return (at) => ((bytes[at >> 3] ?? 0) >> (at & 7)) & 1
-  const raw = bitsAllocated <= 8 ? (at: number) => bytes[at] ?? 0 : bitsAllocated <= 16 ? (at: number) => bytes.readUInt16LE(at * 2) : (at: number) => bytes.readUInt32LE(at * 4)
+  const raw =
+    bitsAllocated <= 8
+      ? (at: number) => bytes[at] ?? 0
+      : bitsAllocated <= 16
+        ? (at: number) => bytes.readUInt16LE(at * 2)
+        : (at: number) => bytes.readUInt32LE(at * 4)
   const shift = Math.max(0, highBit - bitsStored + 1)
   const range = 2 ** bitsStored
   return (at) => {
@@ -35,7 +41,8 @@ function sampleReader(bytes: Buffer, { bitsAllocated, bitsStored, highBit, signe
   }
 }
 
-const look = ({ first, entries }: LookupTable, value: number): number => entries[Math.min(entries.length - 1, Math.max(0, Math.round(value) - first))] ?? 0
+const look = ({ first, entries }: LookupTable, value: number): number =>
+  entries[Math.min(entries.length - 1, Math.max(0, Math.round(value) - first))] ?? 0
 
 function toGrey(frame: DecodedFrame, pixels: PixelDescription, asked: Window | undefined): Buffer {
   const count = pixels.rows * pixels.columns
@@ -65,7 +72,10 @@ function voi(pixels: PixelDescription, asked: Window | undefined, measure: () =>
     return (value) => clamp((look(voiLut, value) / top) * 255)
   }
   const window = asked ?? pixels.windows[0] ?? measure()
-  return windowFunction(window, window === asked ? (asked.shape ?? 'LINEAR') : window === pixels.windows[0] ? pixels.voiFunction : 'LINEAR_EXACT')
+  return windowFunction(
+    window,
+    window === asked ? (asked.shape ?? 'LINEAR') : window === pixels.windows[0] ? pixels.voiFunction : 'LINEAR_EXACT',
+  )
 }
 
 const clamp = (value: number): number => Math.max(0, Math.min(255, Math.round(value)))
@@ -99,7 +109,8 @@ function fromPalette(bytes: Buffer, pixels: PixelDescription, palette: NonNullab
   const shown = Buffer.alloc(count * 3)
   for (let at = 0; at < count; at += 1) {
     const value = read(at)
-    for (const [channel, table] of palette.entries()) shown[at * 3 + channel] = table.bits > 8 ? look(table, value) >> (table.bits - 8) : look(table, value)
+    for (const [channel, table] of palette.entries())
+      shown[at * 3 + channel] = table.bits > 8 ? look(table, value) >> (table.bits - 8) : look(table, value)
   }
   return shown
 }
@@ -112,8 +123,13 @@ function toRgb(frame: DecodedFrame, pixels: PixelDescription): Buffer {
   const sample = pixels.bitsAllocated > 8 ? (at: number) => bytes.readUInt16LE(at * 2) >> shift : (at: number) => bytes[at] ?? 0
   const subsampled = photometricInterpretation === 'YBR_FULL_422' && bytes.length < count * 3
   for (let at = 0; at < count; at += 1) {
-    const [a, b, c] = subsampled ? threeOf422(sample, at) : planarConfiguration === 1 ? [sample(at), sample(count + at), sample(2 * count + at)] : [sample(at * 3), sample(at * 3 + 1), sample(at * 3 + 2)]
-    const [red, green, blue] = photometricInterpretation.startsWith('YBR') && !photometricInterpretation.endsWith('CT') ? ybrToRgb(a, b, c) : [a, b, c]
+    const [a, b, c] = subsampled
+      ? threeOf422(sample, at)
+      : planarConfiguration === 1
+        ? [sample(at), sample(count + at), sample(2 * count + at)]
+        : [sample(at * 3), sample(at * 3 + 1), sample(at * 3 + 2)]
+    const [red, green, blue] =
+      photometricInterpretation.startsWith('YBR') && !photometricInterpretation.endsWith('CT') ? ybrToRgb(a, b, c) : [a, b, c]
     shown[at * 3] = red
     shown[at * 3 + 1] = green
     shown[at * 3 + 2] = blue

@@ -81,7 +81,8 @@ export async function describePixels(file: InstanceFile, frame: number): Promise
   }
 }
 
-const notRenderable = (file: InstanceFile, reason: string) => new Problem('archive/not-renderable', { sopInstanceUid: file.row.sopInstanceUid, reason })
+const notRenderable = (file: InstanceFile, reason: string) =>
+  new Problem('archive/not-renderable', { sopInstanceUid: file.row.sopInstanceUid, reason })
 
 function isFloat(file: InstanceFile): boolean {
   // The scanner keeps the VR: OF and OD are used for nothing else.
@@ -98,7 +99,8 @@ function number(dataset: JsonDataset | undefined, keyword: string): number | und
   return typeof value === 'number' ? value : undefined
 }
 
-const numbers = (dataset: JsonDataset | undefined, keyword: string): number[] => (attribute(dataset, keyword)?.Value ?? []).filter((value) => typeof value === 'number')
+const numbers = (dataset: JsonDataset | undefined, keyword: string): number[] =>
+  (attribute(dataset, keyword)?.Value ?? []).filter((value) => typeof value === 'number')
 const text = (dataset: JsonDataset | undefined, keyword: string): string => String(attribute(dataset, keyword)?.Value?.[0] ?? '')
 
 function item(dataset: JsonDataset | undefined, keyword: string, index = 0): JsonDataset | undefined {
@@ -130,7 +132,10 @@ function lookupTable(dataset: JsonDataset | undefined, prefix: string, signedFir
   const data = attribute(dataset, `${prefix}Data`)
   if (declared === undefined || first === undefined || bits === undefined || !data) return undefined
   const count = declared === 0 ? 65_536 : declared
-  const entries = data.InlineBinary === undefined ? (data.Value ?? []).filter((value) => typeof value === 'number') : entriesOf(Buffer.from(data.InlineBinary, 'base64'), count)
+  const entries =
+    data.InlineBinary === undefined
+      ? (data.Value ?? []).filter((value) => typeof value === 'number')
+      : entriesOf(Buffer.from(data.InlineBinary, 'base64'), count)
   if (entries.length === 0) return undefined
   return { first: signedFirst && first > 32_767 ? first - 65_536 : first, bits, entries: entries.slice(0, count) }
 }
@@ -142,6 +147,8 @@ function entriesOf(bytes: Buffer, count: number): number[] {
 }
 
 function paletteOf(dataset: JsonDataset): PixelDescription['palette'] {
-  const [red, green, blue] = (['Red', 'Green', 'Blue'] as const).map((colour) => lookupTable(dataset, `${colour}PaletteColorLookupTable`, number(dataset, 'PixelRepresentation') === 1))
+  const [red, green, blue] = (['Red', 'Green', 'Blue'] as const).map((colour) =>
+    lookupTable(dataset, `${colour}PaletteColorLookupTable`, number(dataset, 'PixelRepresentation') === 1),
+  )
   return red && green && blue ? [red, green, blue] : undefined
 }

@@ -15,7 +15,8 @@ sharp.cache(false)
 port.on('message', (job: RenderJob) => {
   run(job).then(
     (answer) => port.postMessage(answer),
-    (error: unknown) => port.postMessage({ id: job.id, failure: error instanceof Error ? error.message : 'unknown' } satisfies RenderAnswer),
+    (error: unknown) =>
+      port.postMessage({ id: job.id, failure: error instanceof Error ? error.message : 'unknown' } satisfies RenderAnswer),
   )
 })
 
@@ -24,11 +25,20 @@ async function run({ id, bytes, transferSyntaxUid, encapsulated, pixels, picture
   return { id, bytes: Uint8Array.from(picture ? await toPicture(decoded, pixels, picture) : decoded.bytes) }
 }
 
-async function toPicture(frame: DecodedFrame, pixels: PixelDescription, { mediaType, quality, window, maxWidth, maxHeight, region }: PictureOptions): Promise<Uint8Array> {
+async function toPicture(
+  frame: DecodedFrame,
+  pixels: PixelDescription,
+  { mediaType, quality, window, maxWidth, maxHeight, region }: PictureOptions,
+): Promise<Uint8Array> {
   const { data, channels } = toDisplay(frame, pixels, window)
   let image = sharp(data, { raw: { width: pixels.columns, height: pixels.rows, channels } })
   if (region) image = image.extract(region)
-  if (maxWidth !== undefined || maxHeight !== undefined) image = image.resize({ ...(maxWidth !== undefined && { width: maxWidth }), ...(maxHeight !== undefined && { height: maxHeight }), fit: 'inside' })
+  if (maxWidth !== undefined || maxHeight !== undefined)
+    image = image.resize({
+      ...(maxWidth !== undefined && { width: maxWidth }),
+      ...(maxHeight !== undefined && { height: maxHeight }),
+      fit: 'inside',
+    })
   // Grey stays one channel: a third of the bytes.
   if (channels === 1) image = image.toColourspace('b-w')
   return mediaType === 'image/png' ? image.png({ compressionLevel: 4 }).toBuffer() : image.jpeg({ quality }).toBuffer()

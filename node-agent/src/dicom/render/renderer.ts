@@ -39,11 +39,21 @@ export function createRenderer({ log }: { log: Log }): Renderer {
     if (!isDecodable(syntax.uid, syntax.encapsulated)) throw refuse(`no decoder for ${syntax.name}`)
     const [stored, pixels] = [await readFrame(file, frame), await describePixels(file, frame)]
     try {
-      return await pool.run({ bytes: stored.bytes, transferSyntaxUid: syntax.uid, encapsulated: syntax.encapsulated, pixels, ...(picture && { picture: fitRegion(picture, pixels) }) })
+      return await pool.run({
+        bytes: stored.bytes,
+        transferSyntaxUid: syntax.uid,
+        encapsulated: syntax.encapsulated,
+        pixels,
+        ...(picture && { picture: fitRegion(picture, pixels) }),
+      })
     } catch (error) {
       if (error instanceof Problem) throw error
       log.warn({ err: error, sopInstanceUid: file.row.sopInstanceUid, transferSyntaxUid: syntax.uid }, 'frame not decoded')
-      throw new Problem('archive/not-renderable', { sopInstanceUid: file.row.sopInstanceUid, reason: 'the pixels cannot be decoded' }, { cause: error })
+      throw new Problem(
+        'archive/not-renderable',
+        { sopInstanceUid: file.row.sopInstanceUid, reason: 'the pixels cannot be decoded' },
+        { cause: error },
+      )
     }
   }
   return {
@@ -80,7 +90,8 @@ class RenderWorker {
   }
 
   run(job: Omit<RenderJob, 'id'>): Promise<Buffer> {
-    if (this.#waiting.length >= maxWaiting) return Promise.reject(new Problem('service/unavailable', { reason: 'too many pictures asked for at once' }))
+    if (this.#waiting.length >= maxWaiting)
+      return Promise.reject(new Problem('service/unavailable', { reason: 'too many pictures asked for at once' }))
     return new Promise((resolve, reject) => {
       this.#waiting.push({ job: { ...job, id: this.#nextId++ }, resolve, reject })
       this.#next()
@@ -102,7 +113,10 @@ class RenderWorker {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL('./start-worker.mjs', import.meta.url), { execArgv: [], resourceLimits: { maxOldGenerationSizeMb: 1_024 } })
+    const worker = new Worker(new URL('./start-worker.mjs', import.meta.url), {
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: 1_024 },
+    })
     worker.unref()
     worker.on('message', (answer: RenderAnswer) => this.#answered(answer))
     worker.on('error', (error) => {

@@ -1,0 +1,3 @@
+import { archiveContract } from './archive.contract.ts'
+
+archiveContract('SQLite', async () => undefined)

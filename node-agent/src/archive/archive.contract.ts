@@ -1,0 +1,201 @@
+import type { Database } from 'service-kit'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { BuiltDataset } from '../dicom/dataset.builder.ts'
+import type { MatchQuery } from './archive.ts'
+import { sendSlice, testArchive, type TestArchive } from './archive.builder.ts'
+import { attributeByKeyword } from './attributes.ts'
+import { parsePredicate, predicateHolds, unmatchedKeywords } from './matching.ts'
+
+/** What the index must do on every database we ship. */
+export function archiveContract(name: string, newDatabase: () => Promise<Database | undefined>): void {
+  describe(`the index of an archive on ${name}`, () => {
+    let test: TestArchive
+    const studies: readonly BuiltDataset[] = [
+      {
+        PatientID: 'P1',
+        PatientName: 'Zhang^San=张^三',
+        StudyDate: '20260301',
+        StudyTime: '101500',
+        AccessionNumber: 'A1',
+        StudyDescription: '胸部平扫',
+        Modality: 'CT',
+      },
+      {
+        PatientID: 'P2',
+        PatientName: 'ZHANG^SI=张^四',
+        StudyDate: '20260302',
+        StudyTime: '080000.5',
+        AccessionNumber: 'A2',
+        StudyDescription: 'Head [plain]',
+        Modality: 'MR',
+        BodyPartExamined: 'HEAD',
+      },
+      {
+        PatientID: 'p3',
+        PatientName: 'Müller^Jürgen',
+        StudyDate: '20260331',
+        StudyTime: '235959',
+        AccessionNumber: 'B%3',
+        StudyDescription: '100%_sure',
+        Modality: 'US',
+      },
+      {
+        PatientID: 'P1',
+        PatientName: 'Other^Person',
+        PatientSex: 'F',
+        StudyDate: '',
+        StudyTime: '',
+        AccessionNumber: '',
+        StudyDescription: '',
+        Modality: 'DX',
+      },
+    ]
+    const uid = (study: number, series = 0, instance = 0) => ({
+      StudyInstanceUID: `2.25.${study}`,
+      SeriesInstanceUID: `2.25.${study}.${series}`,
+      SOPInstanceUID: `2.25.${study}.${series}.${instance}`,
+    })
+
+    beforeAll(async () => {
+      const db = await newDatabase()
+      test = await testArchive(db ? { db } : {})
+      // All at once: registered in groups, whatever the order.
+      await Promise.all(
+        studies.flatMap((study, index) => [
+          sendSlice(test.archive, { ...study, ...uid(index + 1, 1, 1), SeriesNumber: '1' }),
+          sendSlice(test.archive, { ...study, ...uid(index + 1, 1, 2), SeriesNumber: '1', InstanceNumber: '10' }),
+          sendSlice(test.archive, { ...study, ...uid(index + 1, 1, 3), SeriesNumber: '1', InstanceNumber: '9' }),
+        ]),
+      )
+      await sendSlice(test.archive, {
+        ...studies[0],
+        ...uid(1, 2, 1),
+        SeriesNumber: '2',
+        Modality: 'SR',
+        SOPClassUID: '1.2.840.10008.5.1.4.1.1.88.33',
+      })
+    })
+    afterAll(() => test.close())
+
+    const found = async (match: MatchQuery['match'] = {}) =>
+      (await test.archive.studies({ match }))
+        .map((row) => row.studyInstanceUid.slice(5))
+        .sort()
+        .join(' ')
+
+    // FED-21, ARC-16: every key of the study level, matched as PS3.4 C.2.2.2 says
+    it.each<[string, string, string]>([
+      ['PatientName', 'zhang^san', '1'],
+      ['PatientName', 'Zhang*', '1 2'],
+      ['PatientName', '张^?', '1 2'],
+      ['PatientName', '*三', '1'],
+      ['PatientName', 'MÜLLER*', '3'],
+      ['PatientName', 'Zhang', ''],
+      ['PatientName', '*', '1 2 3 4'],
+      ['PatientID', 'P1', '1 4'],
+      ['PatientID', 'p1', ''],
+      ['PatientID', 'P?', '1 2 4'],
+      ['PatientID', 'P1\\P2', '1 2 4'],
+      ['AccessionNumber', 'B%3', '3'],
+      ['AccessionNumber', 'B%*', '3'],
+      ['AccessionNumber', '*%*', '3'],
+      ['StudyDescription', '100%_*', '3'],
+      ['StudyDescription', 'Head [*', '2'],
+      ['StudyDescription', '胸部*', '1'],
+      ['StudyDate', '20260301', '1'],
+      ['StudyDate', '20260301-20260302', '1 2'],
+      ['StudyDate', '20260302-', '2 3'],
+      ['StudyDate', '-20260301', '1'],
+      ['StudyDate', '2026-03-31', '3'],
+      ['StudyTime', '080000-101500', '1 2'],
+      ['StudyTime', '08', '2'],
+      ['StudyTime', '2359-', '3'],
+      ['StudyInstanceUID', '2.25.1\\2.25.3', '1 3'],
+      ['StudyInstanceUID', '2.25.1,2.25.4', '1 4'],
+      ['StudyInstanceUID', '2.25.*', ''],
+      ['ModalitiesInStudy', 'SR', '1'],
+      ['ModalitiesInStudy', 'SR\\MR', '1 2'],
+      ['ModalitiesInStudy', 'CT,US', '1 3'],
+      ['SOPClassesInStudy', '1.2.840.10008.5.1.4.1.1.88.33', '1'],
+      ['PatientSex', 'F', '4'],
+      ['PatientSex', '', '1 2 3 4'],
+    ])('finds studies by %s = %s', async (keyword, text, expected) => {
+      expect(await found({ [keyword]: text })).toBe(expected)
+      // Rows in memory are matched by the same rules (studies of other hospitals).
+      const attribute = attributeByKeyword(keyword)
+      if (!attribute) return
+      const rows = await test.archive.studies()
+      const held = rows.filter((row) =>
+        predicateHolds(parsePredicate(attribute.vr, text), String(new Map<string, unknown>(Object.entries(row)).get(attribute.member))),
+      )
+      expect(
+        held
+          .map((row) => row.studyInstanceUid.slice(5))
+          .sort()
+          .join(' '),
+      ).toBe(expected)
+    })
+
+    it('combines conditions, newest studies first, in pages', async () => {
+      expect(await found({ PatientName: 'zhang*', StudyDate: '20260302', ModalitiesInStudy: 'MR' })).toBe('2')
+      const pages = await Promise.all([0, 2].map((offset) => test.archive.studies({ limit: 2, offset })))
+      expect(pages.flat().map((row) => row.studyInstanceUid)).toEqual(['2.25.3', '2.25.2', '2.25.1', '2.25.4'])
+      expect((await test.archive.studies({ offset: 3 })).map((row) => row.studyInstanceUid)).toEqual(['2.25.4'])
+    })
+
+    it('keeps two people under one Patient ID apart', async () => {
+      const patients = await test.archive.patients({ match: { PatientID: 'P1' } })
+      expect(patients.map(({ patientName, studyCount }) => [patientName, studyCount]).sort()).toEqual([
+        ['Other^Person', 1],
+        ['Zhang^San=张^三', 1],
+      ])
+    })
+
+    it('finds series and instances, in the order of their numbers, also by keys of the levels above', async () => {
+      expect((await test.archive.series('2.25.1')).map(({ modality, instanceCount }) => [modality, instanceCount])).toEqual([
+        ['CT', 3],
+        ['SR', 1],
+      ])
+      expect(
+        (await test.archive.series(undefined, { match: { Modality: 'S*', PatientName: '张*' } })).map((row) => row.seriesInstanceUid),
+      ).toEqual(['2.25.1.2'])
+      expect((await test.archive.instances('2.25.2', '2.25.2.1')).map((row) => row.instanceNumber)).toEqual(['1', '9', '10'])
+      const one = await test.archive.instances(undefined, undefined, { match: { InstanceNumber: '9', Rows: '2', AccessionNumber: 'A2' } })
+      expect(one).toMatchObject([
+        { sopInstanceUid: '2.25.2.1.3', rows: 2, series: { bodyPartExamined: 'HEAD' }, study: { patientId: 'P2' } },
+      ])
+      expect(await test.archive.instances('2.25.1', undefined, { match: { Rows: 'x' } })).toEqual([])
+    })
+
+    it('says which keys it does not match', () => {
+      expect(unmatchedKeywords('study', { EthnicGroup: 'x', Modality: 'CT', PatientID: 'P', OtherPatientIDs: '' })).toEqual([
+        'EthnicGroup',
+        'Modality',
+      ])
+    })
+
+    it('lists the manifest of a study with size and digest of every file', async () => {
+      const rows = await test.archive.manifest('2.25.1')
+      expect(rows.map(({ modality, instanceNumber }) => `${modality} ${instanceNumber}`)).toEqual(['CT 1', 'CT 9', 'CT 10', 'SR 1'])
+      expect(rows.every(({ sizeBytes, sm3 }) => sizeBytes > 0 && /^[0-9a-f]{64}$/.test(sm3))).toBe(true)
+    })
+
+    it('counts what is there after replacing, repeating and deleting', async () => {
+      // FED-22, ARC-12
+      const before = test.archive.totals()
+      const extra = { ...studies[3], ...uid(9, 1, 1) }
+      await sendSlice(test.archive, extra)
+      await sendSlice(test.archive, extra)
+      await sendSlice(test.archive, { ...extra, ImageComments: 'changed, and longer' })
+      const study = await test.archive.study('2.25.9')
+      expect(study).toMatchObject({ instanceCount: 1, duplicateCount: 1 })
+      expect(test.archive.totals()).toEqual({
+        studies: before.studies + 1,
+        instances: before.instances + 1,
+        sizeBytes: before.sizeBytes + (study?.sizeBytes ?? 0),
+      })
+      await test.archive.delete('2.25.9')
+      expect(test.archive.totals()).toEqual(before)
+    })
+  })
+}

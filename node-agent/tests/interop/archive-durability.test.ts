@@ -1,0 +1,74 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import process from 'node:process'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { sendSlice, testArchive } from '../../src/archive/archive.builder.ts'
+
+const filler = fileURLToPath(new URL('./archive-filler.ts', import.meta.url))
+
+/** Runs the filler until `enough` says so, then kills it without warning; answers what it had acknowledged. */
+async function fill(folder: string, args: readonly string[], enough: (lines: readonly string[]) => boolean, shell = ''): Promise<string[]> {
+  const node = [process.execPath, '--import', 'tsx', filler, folder, ...args]
+  const child =
+    shell === ''
+      ? spawn(node[0] ?? '', node.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] })
+      : spawn('bash', ['-c', `${shell}; exec "$@"`, 'bash', ...node], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const lines: string[] = []
+  let complaint = ''
+  child.stderr.on('data', (chunk) => (complaint += String(chunk)))
+  const exited = once(child, 'exit')
+  for await (const line of createInterface({ input: child.stdout })) {
+    lines.push(line)
+    if (enough(lines)) child.kill('SIGKILL')
+  }
+  await exited
+  if (lines.length === 0) throw new Error(`the filler said nothing: ${complaint}`)
+  return lines
+}
+
+const uidsOf = (lines: readonly string[], word: string) =>
+  lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.split(' ')[1] ?? '')
+
+describe('an archive whose process is killed', () => {
+  let folder: string
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'lianpian-kill-'))
+  })
+  afterEach(() => rm(folder, { recursive: true, force: true }))
+
+  it('has every instance that it acknowledged, and no file without a row', async () => {
+    // ARC-06, ARC-22, rule 3: acknowledged means durable
+    let acknowledged: string[] = []
+    for (const enough of [60, 130])
+      acknowledged = [...acknowledged, ...uidsOf(await fill(folder, ['2000'], (lines) => lines.length >= enough), 'stored')]
+    expect(new Set(acknowledged).size).toBeGreaterThanOrEqual(150)
+
+    const test = await testArchive({}, folder)
+    const check = await test.archive.verify({ digests: true })
+    expect(check).toEqual({ checkedInstances: test.archive.totals().instances, missing: [], wrongSize: [], wrongDigest: [], orphans: [] })
+    const held = new Set((await test.archive.instances('2.25.1')).map((row) => row.sopInstanceUid as string))
+    expect(acknowledged.filter((uid) => !held.has(uid))).toEqual([])
+    expect(await readdir(path.join(test.root, 'incoming'))).toEqual([])
+    await test.close()
+  })
+
+  it('refuses what the disk cannot take, keeps what it has, and goes on when there is room again', async () => {
+    // The process may not write files over 256 KiB: larger instances meet a real error of the operating system.
+    const limit = "trap '' XFSZ; ulimit -f 256"
+    const lines = await fill(folder, ['400000', '12'], () => false, limit)
+    expect(new Set(lines.map((line) => line.replace(/2\.25\.7\.\d+ ?/, '')))).toEqual(new Set(['refused archive/out-of-space']))
+    expect(lines).toHaveLength(12)
+
+    const test = await testArchive({}, folder)
+    expect(test.archive.totals().instances).toBe(0)
+    expect(await readdir(path.join(test.root, 'incoming'))).toEqual([])
+    expect((await sendSlice(test.archive)).outcome).toEqual({ kind: 'stored' })
+    expect(await test.archive.verify()).toMatchObject({ checkedInstances: 1, missing: [], orphans: [] })
+    await test.close()
+  })
+})
