@@ -27,16 +27,17 @@ describe('what an expert may do with a consultation', () => {
     expect(abilitiesOf(aTask({ pending: 'claim' }), me).claim).toBe(false)
   })
 
-  it('cannot act on the submitter side or without a reading role', () => {
+  it('cannot act on the submitter side or without the role of an expert', () => {
     expect(abilitiesOf(aTask({ side: 'submitter' }), me).claim).toBe(false)
-    expect(abilitiesOf(aTask(), { ...me, roles: ['technician'] }).claim).toBe(false)
+    expect(abilitiesOf(aTask(), { ...me, roles: ['doctor'] }).claim).toBe(false)
   })
 
   it('says that reading began once, and that the opinion was read once', () => {
     expect(mustStart(aTask({ state: 'accepted', holder: holder('li') }), me)).toBe(true)
     expect(mustStart(aTask({ state: 'started', holder: holder('li') }), me)).toBe(false)
+    const doctor = { ...me, roles: ['doctor'] }
     const opinion = { kind: 'opinion' } as ConsultDetail['opinion']
-    expect(mustMarkRead({ ...aTask({ side: 'submitter', state: 'returned' }), opinion })).toBe(true)
-    expect(mustMarkRead({ ...aTask({ side: 'submitter', state: 'read' }), opinion })).toBe(false)
+    expect(mustMarkRead({ ...aTask({ side: 'submitter', state: 'returned' }), opinion }, doctor)).toBe(true)
+    expect(mustMarkRead({ ...aTask({ side: 'submitter', state: 'read' }), opinion }, doctor)).toBe(false)
   })
 })

@@ -20,7 +20,7 @@ export interface Abilities {
 type Task = Pick<ConsultDetail, 'side' | 'state' | 'holder' | 'pending'>
 
 export function abilitiesOf(task: Task, reader: Reader): Abilities {
-  const isExpert = task.side === 'processor' && reader.roles.some((role) => role === 'expert' || role === 'doctor')
+  const isExpert = task.side === 'processor' && reader.roles.includes('expert')
   const isHolder = task.holder?.userId === reader.userId && task.holder.hospitalId === reader.hospitalId
   const isWorking = task.state === 'accepted' || task.state === 'started'
   const idle = task.pending === null
@@ -38,7 +38,13 @@ export function mustStart(task: Task, reader: Reader): boolean {
   return task.state === 'accepted' && abilitiesOf(task, reader).write && task.pending === null
 }
 
-/** The submitter's doctor sees a returned opinion for the first time. */
-export function mustMarkRead(task: Task & Pick<ConsultDetail, 'opinion'>): boolean {
-  return task.side === 'submitter' && task.state === 'returned' && task.opinion !== null && task.pending === null
+/** A doctor of the submitting hospital sees a returned opinion for the first time. */
+export function mustMarkRead(task: Task & Pick<ConsultDetail, 'opinion'>, reader: Reader): boolean {
+  return (
+    task.side === 'submitter' &&
+    task.state === 'returned' &&
+    task.opinion !== null &&
+    task.pending === null &&
+    reader.roles.includes('doctor')
+  )
 }

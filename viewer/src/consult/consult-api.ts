@@ -11,7 +11,7 @@ export interface ConsultApi {
   decline(taskId: string, reason: string): Promise<unknown>
   sign(taskId: string, opinion: OpinionDraft, draftRevision: number): Promise<unknown>
   readDraft(taskId: string): Promise<SavedDraft>
-  saveDraft(taskId: string, draft: OpinionDraft, revision: number): Promise<SavedDraft>
+  saveDraft(taskId: string, draft: OpinionDraft, revision: number | undefined): Promise<SavedDraft>
 }
 
 export function createConsultApi(api: ApiClient): ConsultApi {

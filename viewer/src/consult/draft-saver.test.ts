@@ -8,9 +8,13 @@ const saved = (draft: OpinionDraft, revision: number): SavedDraft => ({ ...draft
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-function aSaver(save: (draft: OpinionDraft, revision: number) => Promise<SavedDraft>) {
+function aSaver(save: (draft: OpinionDraft, revision: number | undefined) => Promise<SavedDraft>) {
   const states: SaveState[] = []
-  const saver = new DraftSaver(saved(text(''), 0), { save, onState: (state) => states.push(state) })
+  const saver = new DraftSaver(saved(text(''), 0), {
+    save,
+    isConflict: (error) => error instanceof Error && error.message === 'conflict',
+    onState: (state) => states.push(state),
+  })
   return { saver, kinds: () => states.map((state) => state.kind) }
 }
 
@@ -18,7 +22,7 @@ describe('saving an opinion while it is written', () => {
   it('saves once after the last key, and says when', async () => {
     // CON-11
     const asked: string[] = []
-    const { saver, kinds } = aSaver(async (draft, revision) => (asked.push(draft.opinion), saved(draft, revision + 1)))
+    const { saver, kinds } = aSaver(async (draft, revision) => (asked.push(draft.opinion), saved(draft, (revision ?? 6) + 1)))
     saver.change(text('右'))
     saver.change(text('右下叶'))
     await vi.advanceTimersByTimeAsync(800)
@@ -33,7 +37,7 @@ describe('saving an opinion while it is written', () => {
     const { saver, kinds } = aSaver(async (draft, revision) => {
       if (down) throw new TypeError('network')
       asked.push(draft.opinion)
-      return saved(draft, revision + 1)
+      return saved(draft, (revision ?? 6) + 1)
     })
     saver.change(text('一'))
     await vi.advanceTimersByTimeAsync(800)
@@ -47,7 +51,7 @@ describe('saving an opinion while it is written', () => {
   })
 
   it('has everything saved before signing, and tells when that is impossible', async () => {
-    const { saver } = aSaver(async (draft, revision) => saved(draft, revision + 1))
+    const { saver } = aSaver(async (draft, revision) => saved(draft, (revision ?? 6) + 1))
     saver.change(text('结论'))
     await saver.flush()
     expect([saver.isSaved, saver.revision]).toEqual([true, 1])
@@ -55,5 +59,23 @@ describe('saving an opinion while it is written', () => {
     broken.saver.change(text('结论'))
     await expect(broken.saver.flush()).rejects.toThrow('conflict')
     broken.saver.stop()
+  })
+
+  it('stops at a conflict until the writer chooses their own text', async () => {
+    // COR-15
+    const asked: (number | undefined)[] = []
+    const { saver, kinds } = aSaver(async (draft, revision) => {
+      asked.push(revision)
+      if (revision !== undefined) throw new Error('conflict')
+      return saved(draft, 7)
+    })
+    saver.change(text('我的'))
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect([asked, kinds().at(-1)]).toEqual([[0], 'conflict'])
+    saver.change(text('我的文字'))
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(asked).toEqual([0])
+    await saver.overwrite()
+    expect([asked, saver.revision, kinds().at(-1)]).toEqual([[0, undefined], 7, 'saved'])
   })
 })

@@ -5,9 +5,13 @@ export type SaveState =
   | { readonly kind: 'waiting' }
   | { readonly kind: 'saving' }
   | { readonly kind: 'failed'; readonly error: unknown }
+  /** Another desk of the same person has saved meanwhile; the writer decides which text goes on. */
+  | { readonly kind: 'conflict' }
 
 export interface DraftSaverOptions {
-  save(draft: OpinionDraft, revision: number): Promise<SavedDraft>
+  /** @param revision What the text is based on; `undefined` saves over whatever is there. */
+  save(draft: OpinionDraft, revision: number | undefined): Promise<SavedDraft>
+  isConflict(error: unknown): boolean
   onState(state: SaveState): void
   /** Quiet time after the last key before it is saved. */
   delayMs?: number
@@ -21,6 +25,8 @@ export interface DraftSaverOptions {
 export class DraftSaver {
   readonly #options: Required<DraftSaverOptions>
   #revision: number
+  #overwriting = false
+  #conflict = false
   #pending: OpinionDraft | undefined
   #running: Promise<void> | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -43,6 +49,7 @@ export class DraftSaver {
   change(draft: OpinionDraft): void {
     if (this.#stopped) return
     this.#pending = draft
+    if (this.#conflict) return
     this.#options.onState({ kind: 'waiting' })
     this.#schedule(this.#options.delayMs)
   }
@@ -55,6 +62,12 @@ export class DraftSaver {
     }
   }
 
+  /** After a conflict: our text replaces the other one. */
+  overwrite(): Promise<void> {
+    ;[this.#conflict, this.#overwriting] = [false, true]
+    return this.flush()
+  }
+
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)
@@ -62,7 +75,11 @@ export class DraftSaver {
 
   #schedule(afterMs: number): void {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => void this.flush().catch(() => this.#stopped || this.#schedule(this.#options.retryMs)), afterMs)
+    this.#timer = setTimeout(() => void this.flush().catch(() => this.#retry()), afterMs)
+  }
+
+  #retry(): void {
+    if (!this.#stopped && !this.#conflict) this.#schedule(this.#options.retryMs)
   }
 
   #saveOnce(): Promise<void> {
@@ -71,15 +88,16 @@ export class DraftSaver {
     this.#pending = undefined
     this.#options.onState({ kind: 'saving' })
     this.#running = this.#options
-      .save(draft, this.#revision)
+      .save(draft, this.#overwriting ? undefined : this.#revision)
       .then(
         (saved) => {
-          this.#revision = saved.revision
+          ;[this.#revision, this.#overwriting] = [saved.revision, false]
           if (!this.#pending) this.#options.onState({ kind: 'saved', at: saved.savedAt })
         },
         (error: unknown) => {
           this.#pending ??= draft // newer text, if any, already holds this one
-          this.#options.onState({ kind: 'failed', error })
+          this.#conflict = this.#options.isConflict(error)
+          this.#options.onState(this.#conflict ? { kind: 'conflict' } : { kind: 'failed', error })
           throw error
         },
       )

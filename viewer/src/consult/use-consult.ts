@@ -1,4 +1,4 @@
-import { computed, onScopeDispose, readonly, shallowReadonly, shallowRef } from 'vue'
+import { computed, onScopeDispose, readonly, shallowReadonly, shallowRef, watch } from 'vue'
 import type { LiveEvents } from 'page-kit'
 import type { ConsultDetail, LiveExam, OpinionDraft } from 'specs'
 import { abilitiesOf, mustMarkRead, mustStart, type Reader } from './abilities.ts'
@@ -19,8 +19,6 @@ export function useConsult(taskId: string, reader: () => Reader, api: ConsultApi
       const found = await api.read(taskId)
       if (gone || asked !== latest) return
       ;[task.value, problem.value] = [found, undefined]
-      if (mustStart(found, reader())) void quietly('start')
-      if (mustMarkRead(found)) void quietly('read')
     } catch (error) {
       if (!gone && asked === latest) problem.value = error
     }
@@ -43,6 +41,12 @@ export function useConsult(taskId: string, reader: () => Reader, api: ConsultApi
     await api.command(taskId, command).catch(() => undefined)
     await refresh()
   }
+
+  const announcement = (): 'start' | 'read' | undefined => {
+    if (!task.value) return undefined
+    return mustStart(task.value, reader()) ? 'start' : mustMarkRead(task.value, reader()) ? 'read' : undefined
+  }
+  watch(announcement, (command) => command && void quietly(command))
 
   async function act(name: string, work: () => Promise<unknown>): Promise<void> {
     if (busy.value) return

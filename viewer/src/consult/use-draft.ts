@@ -1,5 +1,6 @@
 import { onScopeDispose, readonly, shallowReadonly, ref, shallowRef } from 'vue'
 import type { KeyImage, OpinionDraft, SavedDraft } from 'specs'
+import { ApiProblem } from 'page-kit'
 import { toggleKeyImage, withNote } from '../key-image/key-images.ts'
 import type { ImageFrame } from '../series/image-frame.ts'
 import type { ConsultApi } from './consult-api.ts'
@@ -24,6 +25,7 @@ export function useDraft(taskId: string, api: ConsultApi) {
       saver = new DraftSaver(found, {
         save: (text, revision) => api.saveDraft(taskId, text, revision),
         onState: (next) => (state.value = next),
+        isConflict: (error) => error instanceof ApiProblem && error.details.code === 'request/conflict',
       })
       ;[loaded.value, problem.value] = [true, undefined]
     } catch (error) {
@@ -53,6 +55,8 @@ export function useDraft(taskId: string, api: ConsultApi) {
     loaded: readonly(loaded),
     problem: shallowReadonly(problem),
     load,
+    /** After a conflict: what is written here replaces what another desk saved. */
+    overwrite: async () => saver?.overwrite(),
     change,
     toggleKeyImage: (frame: ImageFrame) => change({ keyImages: [...toggleKeyImage(draft.value.keyImages, frame)] }),
     noteKeyImage: (index: number, note: string) => change({ keyImages: [...withNote(draft.value.keyImages, index, note)] }),
