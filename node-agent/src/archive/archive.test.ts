@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { sm3Hex } from 'pki'
+import { createLog } from 'service-kit'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { buildDataset, buildFile } from '../dicom/dataset.builder.ts'
 import { IMPLICIT_LE } from '../dicom/transfer-syntax.ts'
@@ -139,6 +140,18 @@ describe('receiving an instance again', () => {
     expect(test.archive.totals()).toMatchObject({ studies: 1, instances: 1 })
     expect((await test.archive.replacements('2.25.1')).length).toBe(kinds.filter((kind) => kind === 'replaced').length)
     expect(await test.archive.verify({ digests: true })).toMatchObject({ missing: [], wrongSize: [], wrongDigest: [], orphans: [] })
+  })
+
+  it('says so when an instance names another patient than its study', async () => {
+    const lines: { msg: string; sopInstanceUid?: string }[] = []
+    test = await test.reopen({
+      log: createLog({ name: 'archive' }, { write: (line) => lines.push(JSON.parse(line) as (typeof lines)[0]) }),
+    })
+    await sendSlice(test.archive)
+    await sendSlice(test.archive, { SOPInstanceUID: '2.25.302', PatientID: 'P9', PatientName: 'Nobody' })
+    expect(lines).toMatchObject([{ msg: 'instance names another patient than its study', sopInstanceUid: '2.25.302' }])
+    expect(JSON.stringify(lines)).not.toMatch(/Nobody|P9|Zhang/)
+    expect(await test.archive.study('2.25.1')).toMatchObject({ patientId: 'P1', instanceCount: 2 })
   })
 
   it('refuses a UID that already belongs to another study or another hospital', async () => {

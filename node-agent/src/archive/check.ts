@@ -5,7 +5,8 @@ import { createSm3 } from 'pki'
 import type { Database } from 'service-kit'
 import type { SopInstanceUid } from 'specs'
 import type { ArchiveCheck } from './archive.ts'
-import { codeOf } from './commit-queue.ts'
+import { codeOf } from './storage-problem.ts'
+import { placeholders } from './index-rows.ts'
 import { reservedFolders, type Folders } from './folders.ts'
 
 const portion = 1_000
@@ -18,39 +19,54 @@ interface CheckedRow {
   missing: number
 }
 
+/** Runs while nothing is being put in place or deleted. */
+type Exclusively = <T>(work: () => Promise<T>) => Promise<T>
+type State = 'sound' | 'missing' | 'wrongSize' | 'wrongDigest'
+
 /**
  * Compares rows with files, in portions, so that archives of any size can be checked while they work. Instances whose file
  * is lost are marked: when they are sent again they are stored, not taken for duplicates (ARC-22).
  */
-export async function checkArchive(db: Database, folders: Folders, digests: boolean): Promise<ArchiveCheck> {
+export async function checkArchive(db: Database, folders: Folders, digests: boolean, exclusively: Exclusively): Promise<ArchiveCheck> {
   const found = { missing: [] as SopInstanceUid[], wrongSize: [] as SopInstanceUid[], wrongDigest: [] as SopInstanceUid[] }
   let checkedInstances = 0
   let after = ''
   for (;;) {
-    const rows = await db.all<CheckedRow>(
-      `SELECT sop_instance_uid AS "sopInstanceUid", path, size_bytes AS "sizeBytes", sm3, missing FROM archive_instance
-       WHERE sop_instance_uid > $1 ORDER BY sop_instance_uid LIMIT ${portion}`,
-      [after],
-    )
+    const rows = await db.all<CheckedRow>(`${selectChecked} WHERE sop_instance_uid > $1 ORDER BY sop_instance_uid LIMIT ${portion}`, [
+      after,
+    ])
     for (const row of rows) {
-      const state = await stateOf(path.join(folders.root, row.path), row, digests)
+      const first = await stateOf(folders, row, digests)
+      if (first === 'sound' && row.missing === 0) continue
+      // It may have been on its way to its place, or being deleted: only what is wrong in peace is wrong.
+      const state = await exclusively(() => judge(db, folders, row.sopInstanceUid, digests))
       if (state !== 'sound') found[state].push(row.sopInstanceUid)
-      const lost = state === 'sound' ? 0 : 1
-      if (row.missing !== lost)
-        await db.run('UPDATE archive_instance SET missing = $1 WHERE sop_instance_uid = $2 AND path = $3', [
-          lost,
-          row.sopInstanceUid,
-          row.path,
-        ])
     }
     checkedInstances += rows.length
     after = rows.at(-1)?.sopInstanceUid ?? ''
     if (rows.length < portion) break
   }
-  return { checkedInstances, ...found, orphans: await orphans(db, folders) }
+  const suspects = await unlisted(db, filesBelow(folders.root, ''))
+  return {
+    checkedInstances,
+    ...found,
+    orphans: suspects.length === 0 ? [] : await exclusively(() => unlisted(db, stillThere(folders, suspects))),
+  }
 }
 
-async function stateOf(file: string, row: CheckedRow, digests: boolean): Promise<'sound' | 'missing' | 'wrongSize' | 'wrongDigest'> {
+const selectChecked = `SELECT sop_instance_uid AS "sopInstanceUid", path, size_bytes AS "sizeBytes", sm3, missing FROM archive_instance`
+
+async function judge(db: Database, folders: Folders, sopInstanceUid: string, digests: boolean): Promise<State> {
+  const row = await db.get<CheckedRow>(`${selectChecked} WHERE sop_instance_uid = $1`, [sopInstanceUid])
+  if (!row) return 'sound'
+  const state = await stateOf(folders, row, digests)
+  const lost = state === 'sound' ? 0 : 1
+  if (row.missing !== lost) await db.run('UPDATE archive_instance SET missing = $1 WHERE sop_instance_uid = $2', [lost, sopInstanceUid])
+  return state
+}
+
+async function stateOf(folders: Folders, row: CheckedRow, digests: boolean): Promise<State> {
+  const file = path.join(folders.root, row.path)
   try {
     if ((await stat(file)).size !== row.sizeBytes) return 'wrongSize'
   } catch (error) {
@@ -66,25 +82,30 @@ async function digestOf(file: string): Promise<string> {
   return sm3.digestHex()
 }
 
-async function orphans(db: Database, folders: Folders): Promise<string[]> {
-  const lost: string[] = []
-  const batch: string[] = []
+/** Those of the files that no row names. */
+async function unlisted(db: Database, files: AsyncIterable<string>): Promise<string[]> {
+  const found: string[] = []
+  let names: string[] = []
   const sift = async () => {
-    const names = batch.splice(0)
     if (names.length === 0) return
-    const rows = await db.all<{ path: string }>(
-      `SELECT path FROM archive_instance WHERE path IN (${names.map((_name, index) => `$${index + 1}`).join(', ')})`,
-      names,
-    )
-    const known = new Set(rows.map((row) => row.path))
-    lost.push(...names.filter((name) => !known.has(name)))
+    const rows = await db.all<{ path: string }>(`SELECT path FROM archive_instance WHERE path IN (${placeholders(names.length)})`, names)
+    const listed = new Set(rows.map((row) => row.path))
+    found.push(...names.filter((name) => !listed.has(name)))
+    names = []
   }
-  for await (const name of filesBelow(folders.root, '')) {
-    batch.push(name)
-    if (batch.length >= 500) await sift()
-  }
+  for await (const name of files) if (names.push(name) >= 500) await sift()
   await sift()
-  return lost
+  return found
+}
+
+async function* stillThere(folders: Folders, names: readonly string[]): AsyncGenerator<string> {
+  for (const name of names) {
+    const there = await stat(path.join(folders.root, name)).catch((error: unknown) => {
+      if (codeOf(error) === 'ENOENT') return undefined
+      throw error
+    })
+    if (there) yield name
+  }
 }
 
 async function* filesBelow(root: string, folder: string): AsyncGenerator<string> {

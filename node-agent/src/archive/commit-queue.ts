@@ -6,8 +6,9 @@ import type { Problem, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInst
 import type { Receipt } from './archive.ts'
 import type { Folders } from './folders.ts'
 import type { LandedInstance } from './incoming.ts'
-import { registerBatch, type RegisteredBatch, type Registration, type RegisterSetup, type Totals } from './register.ts'
-import { storageProblem } from './storage-problem.ts'
+import { registerBatch, type RegisteredBatch, type Registration, type Totals } from './register.ts'
+import type { RegisterSetup } from './index-rows.ts'
+import { codeOf, storageProblem } from './storage-problem.ts'
 
 export interface CommitQueueSetup extends RegisterSetup {
   readonly db: Database
@@ -148,6 +149,13 @@ export class CommitQueue {
             return
           }
           await this.#place(landed, registration)
+          if (registration.otherPatient) {
+            const { sopInstanceUid, studyInstanceUid } = landed.values
+            this.#setup.log.warn(
+              { sopInstanceUid, studyInstanceUid, source: landed.source },
+              'instance names another patient than its study',
+            )
+          }
           committed.push({ landed, receipt: receiptOf(landed, registration), resolve })
         } catch (error) {
           this.#setup.log.error({ err: error, sopInstanceUid: landed.values.sopInstanceUid }, 'file not put in place')
@@ -177,13 +185,11 @@ export async function placeFile(
     await link(path.join(folders.root, previous.path), path.join(folders.root, previous.keptAs)).catch(ignoreCode('ENOENT', 'EEXIST'))
   await rename(from, target).catch(async (error: unknown) => {
     if (codeOf(error) !== 'ENOENT') throw error
-    await mkdir(path.dirname(target), { recursive: true })
+    await mkdir(path.dirname(target), { recursive: true, mode: 0o750 })
     await rename(from, target)
   })
   if (previous && previous.path !== to) await rm(path.join(folders.root, previous.path), { force: true })
 }
-
-export const codeOf = (error: unknown): string | undefined => (error instanceof Error && 'code' in error ? String(error.code) : undefined)
 
 /** A previous file that is lost, or was kept already before a crash, does not stop the new one. */
 const ignoreCode =

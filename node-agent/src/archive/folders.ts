@@ -17,7 +17,7 @@ export interface Folders {
 export async function makeFolders(root: string): Promise<Folders> {
   const at = (name: string) => path.join(root, name)
   const folders = { root, incoming: at('incoming'), replaced: at('replaced'), failed: at('failed'), metadata: at('metadata') }
-  for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true })
+  for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true, mode: 0o750 })
   return folders
 }
 

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { open, rm, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 import { createSm3 } from 'pki'
-import { Problem, Sm3Hex } from 'specs'
+import { Problem, type Sm3Hex } from 'specs'
 import { DatasetScanner } from '../dicom/dataset-scanner.ts'
 import { maxMetaBytes, readFileMeta, writeFileMeta, type ReadMeta } from '../dicom/file-meta.ts'
 import { HeaderCapture, requireUid } from '../dicom/header.ts'
@@ -85,7 +85,7 @@ export class Incoming implements IncomingInstance {
     await setup.space.require()
     const fileId = randomUUID()
     const file = path.join(setup.folder, `${fileId}.part`)
-    const handle = await open(file, 'wx').catch((error: unknown) => Promise.reject(storageProblem(error)))
+    const handle = await open(file, 'wx', 0o640).catch((error: unknown) => Promise.reject(storageProblem(error)))
     const incoming = new Incoming(setup, file, fileId, handle)
     if (syntax) incoming.#beginDataset(syntax)
     return incoming

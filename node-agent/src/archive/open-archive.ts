@@ -1,7 +1,6 @@
 import { createReadStream } from 'node:fs'
-import path from 'node:path'
 import type { Database, Log } from 'service-kit'
-import { isProblem, Problem, type ManifestRow } from 'specs'
+import { isProblem, parseHospitalId, Problem, type ManifestRow } from 'specs'
 import type {
   Archive,
   ArchiveCheck,
@@ -95,7 +94,9 @@ class DiskArchive implements Archive {
     })
   }
 
-  receive(source: IncomingSource, form: IncomingForm): Promise<IncomingInstance> {
+  async receive(source: IncomingSource, form: IncomingForm): Promise<IncomingInstance> {
+    // The owner becomes part of paths and rows.
+    if (source.kind === 'transfer') parseHospitalId(source.owner ?? source.peer)
     return Incoming.begin({
       folder: this.#folders.incoming,
       space: this.#space,
@@ -254,7 +255,7 @@ class DiskArchive implements Archive {
   }
 
   verify({ digests = false }: { digests?: boolean } = {}): Promise<ArchiveCheck> {
-    return checkArchive(this.#db, this.#folders, digests)
+    return checkArchive(this.#db, this.#folders, digests, (work) => this.#commits.exclusively(work))
   }
 
   async close(): Promise<void> {

@@ -1,9 +1,22 @@
 import { randomUUID } from 'node:crypto'
 import type { Queries, SqlValue, Transaction } from 'service-kit'
-import { Problem, type HospitalId, type RegionId, type Sm3Hex } from 'specs'
-import { attributesOf, type IndexedValues } from './attributes.ts'
+import { Problem } from 'specs'
 import type { LandedInstance } from './incoming.ts'
-import { nameKey } from './matching.ts'
+import {
+  columnsOf,
+  growth,
+  insertClasses,
+  insertPatients,
+  patientKey,
+  placeholders,
+  studyColumns,
+  upsertInstances,
+  upsertSeries,
+  upsertStudies,
+  ownerOf,
+  type HeldInstance,
+  type RegisterSetup,
+} from './index-rows.ts'
 import { decideStore, type StoreOutcome } from './store-outcome.ts'
 
 /** What became of a landed instance in the index, and what that means for its file. */
@@ -16,6 +29,8 @@ export type Registration =
       readonly path: string
       /** The file it takes the place of. */
       readonly previous?: { readonly path: string; readonly keptAs: string }
+      /** The instance names another patient than its study does: kept as it is, for a person to look at. */
+      readonly otherPatient?: boolean
     }
 
 export interface Totals {
@@ -30,26 +45,6 @@ export interface RegisteredBatch {
   readonly grown: Totals
 }
 
-export interface RegisterSetup {
-  readonly regionId: RegionId
-  readonly hospitalId: HospitalId
-  readonly pathOf: (values: IndexedValues, hospitalId: string) => string
-}
-
-interface HeldInstance {
-  sopInstanceUid: string
-  studyInstanceUid: string
-  seriesInstanceUid: string
-  sm3: Sm3Hex
-  sizeBytes: number
-  path: string
-  fileId: string
-  missing: number
-}
-
-export const ownerOf = (setup: { readonly hospitalId: HospitalId }, { source }: LandedInstance): string =>
-  source.owner ?? (source.kind === 'transfer' ? source.peer : setup.hospitalId)
-
 /**
  * Registers landed instances, at most one per SOP Instance UID, in one transaction: the rows of all of them, or none.
  * Studies and series keep the attributes of the instance that came first (later ones fill what was empty); changed content
@@ -62,9 +57,9 @@ export async function registerBatch(
   now: number,
 ): Promise<RegisteredBatch> {
   const held = await heldInstances(tx, batch)
-  const owners = await studyOwners(tx, batch)
-  const knownStudies = new Set(owners.keys())
-  const results = batch.map((landed) => decide(landed, held.get(landed.values.sopInstanceUid ?? ''), owners, setup))
+  const studies = await heldStudies(tx, batch)
+  const knownStudies = new Set(studies.keys())
+  const results = batch.map((landed) => decide(landed, held.get(landed.values.sopInstanceUid ?? ''), studies, setup))
   const kept = batch.filter((_landed, index) => results[index]?.kind === 'kept')
   if (kept.length > 0) {
     await insertPatients(tx, kept, setup, now)
@@ -92,7 +87,12 @@ export async function registerBatch(
   }
 }
 
-function decide(landed: LandedInstance, held: HeldInstance | undefined, owners: Map<string, string>, setup: RegisterSetup): Registration {
+function decide(
+  landed: LandedInstance,
+  held: HeldInstance | undefined,
+  studies: Map<string, HeldStudy>,
+  setup: RegisterSetup,
+): Registration {
   const { values } = landed
   const owner = ownerOf(setup, landed)
   const study = values.studyInstanceUid ?? ''
@@ -107,13 +107,14 @@ function decide(landed: LandedInstance, held: HeldInstance | undefined, owners: 
         heldIn: held.studyInstanceUid,
       }),
     }
-  const studyOwner = owners.get(study)
-  if (studyOwner !== undefined && studyOwner !== owner)
+  const known = studies.get(study)
+  if (known !== undefined && known.owner !== owner)
     return {
       kind: 'refused',
-      problem: new Problem('archive/identity-conflict', { what: 'StudyInstanceUID', uid: study, heldFor: studyOwner }),
+      problem: new Problem('archive/identity-conflict', { what: 'StudyInstanceUID', uid: study, heldFor: known.owner }),
     }
-  owners.set(study, owner)
+  const patient = patientKey(owner, values)
+  if (!known) studies.set(study, { owner, patient })
   // This very file, registered before something else went wrong: only its place is missing.
   if (held?.fileId === landed.fileId) return { kind: 'kept', outcome: { kind: 'stored' }, path: held.path }
   const outcome = decideStore(held?.missing === 0 ? held.sm3 : undefined, landed.sm3)
@@ -121,10 +122,8 @@ function decide(landed: LandedInstance, held: HeldInstance | undefined, owners: 
   if (outcome.kind === 'duplicate') return { kind: 'dropped', outcome, path: held?.path ?? path }
   if (outcome.kind === 'replaced' && held)
     return { kind: 'kept', outcome, path, previous: { path: held.path, keptAs: `replaced/${held.fileId}.dcm` } }
-  return { kind: 'kept', outcome, path }
+  return { kind: 'kept', outcome, path, otherPatient: known !== undefined && known.patient !== patient }
 }
-
-const placeholders = (count: number, from = 1): string => Array.from({ length: count }, (_each, index) => `$${from + index}`).join(', ')
 
 async function heldInstances(tx: Queries, batch: readonly LandedInstance[]): Promise<Map<string, HeldInstance>> {
   const uids = batch.map(({ values }) => values.sopInstanceUid ?? '')
@@ -136,215 +135,19 @@ async function heldInstances(tx: Queries, batch: readonly LandedInstance[]): Pro
   return new Map(rows.map((row) => [row.sopInstanceUid, row]))
 }
 
-async function studyOwners(tx: Queries, batch: readonly LandedInstance[]): Promise<Map<string, string>> {
+interface HeldStudy {
+  readonly owner: string
+  readonly patient: string
+}
+
+async function heldStudies(tx: Queries, batch: readonly LandedInstance[]): Promise<Map<string, HeldStudy>> {
   const uids = [...new Set(batch.map(({ values }) => values.studyInstanceUid ?? ''))]
-  const rows = await tx.all<{ uid: string; owner: string }>(
-    `SELECT study_instance_uid AS "uid", hospital_id AS "owner" FROM archive_study WHERE study_instance_uid IN (${placeholders(uids.length)})`,
+  const rows = await tx.all<HeldStudy & { uid: string }>(
+    `SELECT study_instance_uid AS "uid", hospital_id AS "owner", patient_key AS "patient" FROM archive_study
+     WHERE study_instance_uid IN (${placeholders(uids.length)})`,
     uids,
   )
-  return new Map(rows.map(({ uid, owner }) => [uid, owner]))
-}
-
-/** One multi-row INSERT; `rows` all have the same columns. */
-async function insert(tx: Queries, table: string, rows: readonly Record<string, SqlValue>[], conflict: string): Promise<void> {
-  const columns = Object.keys(rows[0] ?? {})
-  // SQLite takes 32,766 parameters.
-  const perStatement = Math.max(1, Math.floor(30_000 / Math.max(1, columns.length)))
-  for (let from = 0; from < rows.length; from += perStatement) {
-    const part = rows.slice(from, from + perStatement)
-    const values = part.map((_row, index) => `(${placeholders(columns.length, index * columns.length + 1)})`).join(', ')
-    await tx.run(
-      `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${values} ON CONFLICT ${conflict}`,
-      part.flatMap((row) => columns.map((column) => row[column] ?? null)),
-    )
-  }
-}
-
-function columnsOf(level: 'patient' | 'study' | 'series' | 'instance', values: IndexedValues): Record<string, SqlValue> {
-  const columns: Record<string, SqlValue> = {}
-  for (const { member, column, sqlType } of attributesOf(level)) {
-    const text = values[member] ?? ''
-    columns[column] = sqlType === 'TEXT' ? text : integerOrNull(text)
-  }
-  return columns
-}
-
-const integerOrNull = (text: string): number | null => (/^\s*\+?\d{1,9}\s*$/.test(text) ? Number(text) : null)
-
-/** Two people under one Patient ID stay two rows: names and birth dates are part of the key. */
-const patientKey = (owner: string, values: IndexedValues): string =>
-  JSON.stringify([
-    owner,
-    values.issuerOfPatientId,
-    values.patientId,
-    nameKey(values.patientName ?? ''),
-    values.patientBirthDate,
-    values.patientSex,
-  ])
-
-async function insertPatients(tx: Queries, kept: readonly LandedInstance[], setup: RegisterSetup, now: number): Promise<void> {
-  const rows = new Map<string, Record<string, SqlValue>>()
-  for (const landed of kept) {
-    const owner = ownerOf(setup, landed)
-    const key = patientKey(owner, landed.values)
-    rows.set(key, {
-      patient_key: key,
-      region_id: setup.regionId,
-      hospital_id: owner,
-      ...columnsOf('patient', landed.values),
-      patient_name_key: nameKey(landed.values.patientName ?? ''),
-      registered_at: now,
-    })
-  }
-  await insert(tx, 'archive_patient', [...rows.values()], '(patient_key) DO NOTHING')
-}
-
-function studyColumns(landed: LandedInstance, setup: RegisterSetup): Record<string, SqlValue> {
-  const { values } = landed
-  return {
-    ...columnsOf('patient', values),
-    ...columnsOf('study', values),
-    patient_name_key: nameKey(values.patientName ?? ''),
-    referring_physician_name_key: nameKey(values.referringPhysicianName ?? ''),
-    patient_key: patientKey(ownerOf(setup, landed), values),
-  }
-}
-
-/** How instance count and bytes of the parent change. */
-function growth(landed: LandedInstance, held: Map<string, HeldInstance>): { instances: number; bytes: number } {
-  const before = held.get(landed.values.sopInstanceUid ?? '')
-  return { instances: before ? 0 : 1, bytes: landed.sizeBytes - (before?.sizeBytes ?? 0) }
-}
-
-/** Empty columns take the new value, others stay. */
-const fillEmpty = (table: string, columns: readonly string[]): string =>
-  columns.map((column) => `${column} = CASE WHEN ${table}.${column} = '' THEN excluded.${column} ELSE ${table}.${column} END`).join(', ')
-
-async function upsertStudies(
-  tx: Queries,
-  kept: readonly LandedInstance[],
-  held: Map<string, HeldInstance>,
-  setup: RegisterSetup,
-  now: number,
-): Promise<void> {
-  const rows = new Map<string, Record<string, SqlValue>>()
-  for (const landed of kept) {
-    const uid = landed.values.studyInstanceUid ?? ''
-    const grown = growth(landed, held)
-    const row = rows.get(uid)
-    rows.set(uid, {
-      ...(row ?? {
-        region_id: setup.regionId,
-        hospital_id: ownerOf(setup, landed),
-        ...studyColumns(landed, setup),
-        duplicate_count: 0,
-        received_at: now,
-        updated_at: now,
-      }),
-      instance_count: Number(row?.instance_count ?? 0) + grown.instances,
-      size_bytes: Number(row?.size_bytes ?? 0) + grown.bytes,
-    })
-  }
-  const filled = [
-    ...attributesOf('study')
-      .map(({ column }) => column)
-      .filter((column) => column !== 'study_instance_uid'),
-    'referring_physician_name_key',
-  ]
-  await insert(
-    tx,
-    'archive_study',
-    [...rows.values()],
-    `(study_instance_uid) DO UPDATE SET ${fillEmpty('archive_study', filled)}, instance_count = archive_study.instance_count + excluded.instance_count,
-       size_bytes = archive_study.size_bytes + excluded.size_bytes, updated_at = excluded.updated_at`,
-  )
-}
-
-const seriesKey = ({ values }: LandedInstance): string => `${values.studyInstanceUid}/${values.seriesInstanceUid}`
-
-async function upsertSeries(
-  tx: Queries,
-  kept: readonly LandedInstance[],
-  held: Map<string, HeldInstance>,
-  setup: RegisterSetup,
-  now: number,
-): Promise<void> {
-  const rows = new Map<string, Record<string, SqlValue>>()
-  for (const landed of kept) {
-    const grown = growth(landed, held)
-    const row = rows.get(seriesKey(landed))
-    rows.set(seriesKey(landed), {
-      ...(row ?? {
-        study_instance_uid: landed.values.studyInstanceUid ?? '',
-        ...columnsOf('series', landed.values),
-        region_id: setup.regionId,
-        hospital_id: ownerOf(setup, landed),
-        version: 1,
-        updated_at: now,
-      }),
-      instance_count: Number(row?.instance_count ?? 0) + grown.instances,
-      size_bytes: Number(row?.size_bytes ?? 0) + grown.bytes,
-    })
-  }
-  const filled = attributesOf('series')
-    .map(({ column }) => column)
-    .filter((column) => column !== 'series_instance_uid')
-  await insert(
-    tx,
-    'archive_series',
-    [...rows.values()],
-    `(study_instance_uid, series_instance_uid) DO UPDATE SET ${fillEmpty('archive_series', filled)}, instance_count = archive_series.instance_count + excluded.instance_count,
-       size_bytes = archive_series.size_bytes + excluded.size_bytes, version = archive_series.version + 1, updated_at = excluded.updated_at`,
-  )
-}
-
-/** Which SOP classes a series holds, so that listing studies need not visit instances. */
-async function insertClasses(tx: Queries, kept: readonly LandedInstance[]): Promise<void> {
-  const rows = new Map<string, Record<string, SqlValue>>()
-  for (const landed of kept) {
-    const { studyInstanceUid = '', seriesInstanceUid = '', sopClassUid = '' } = landed.values
-    rows.set(`${seriesKey(landed)}/${sopClassUid}`, {
-      study_instance_uid: studyInstanceUid,
-      series_instance_uid: seriesInstanceUid,
-      sop_class_uid: sopClassUid,
-    })
-  }
-  await insert(tx, 'archive_series_class', [...rows.values()], '(study_instance_uid, series_instance_uid, sop_class_uid) DO NOTHING')
-}
-
-async function upsertInstances(
-  tx: Queries,
-  kept: readonly LandedInstance[],
-  paths: readonly string[],
-  setup: RegisterSetup,
-  now: number,
-): Promise<void> {
-  const rows = kept.map((landed, index) => ({
-    ...columnsOf('instance', landed.values),
-    study_instance_uid: landed.values.studyInstanceUid ?? '',
-    series_instance_uid: landed.values.seriesInstanceUid ?? '',
-    region_id: setup.regionId,
-    hospital_id: ownerOf(setup, landed),
-    transfer_syntax_uid: landed.transferSyntaxUid,
-    size_bytes: landed.sizeBytes,
-    sm3: landed.sm3,
-    path: paths[index] ?? '',
-    file_id: landed.fileId,
-    header_bytes: landed.headerBytes,
-    dataset_offset: landed.datasetOffset,
-    frame_index: JSON.stringify(landed.frameIndex),
-    missing: 0,
-    received_at: now,
-    source_kind: landed.source.kind,
-    source_peer: landed.source.peer,
-  }))
-  const changed = Object.keys(rows[0] ?? {}).filter((column) => column !== 'sop_instance_uid')
-  await insert(
-    tx,
-    'archive_instance',
-    rows,
-    `(sop_instance_uid) DO UPDATE SET ${changed.map((column) => `${column} = excluded.${column}`).join(', ')}`,
-  )
+  return new Map(rows.map((row) => [row.uid, row]))
 }
 
 async function traceReplacements(

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream'
 import { Problem } from 'specs'
 import type { FrameIndex } from '../dicom/frame-index.ts'
 import type { InstanceFile } from './archive.ts'
-import { codeOf } from './commit-queue.ts'
+import { codeOf } from './storage-problem.ts'
 import type { Folders } from './folders.ts'
 import type { StoredFileRow } from './index-queries.ts'
 

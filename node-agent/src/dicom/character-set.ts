@@ -207,7 +207,6 @@ export function characterSet(declared: string): CharacterSet {
 
 /** Text of an element without its padding; control characters other than line breaks and tabs are dropped. */
 export function cleanText(text: string): string {
-  // eslint-disable-next-line no-control-regex -- these are exactly the characters that must not get through
   return text.replaceAll(/[\u0000-\u0008\u000b\u000e-\u001f\u007f]/g, '').trim()
 }
 

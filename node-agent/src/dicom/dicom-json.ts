@@ -72,7 +72,9 @@ export class JsonBuilder implements DatasetVisitor {
     const scope = this.#scope
     if (head.tag === SPECIFIC_CHARACTER_SET) scope.characters = characterSet(cleanText(bytes.toString('latin1')))
     if (head.tag === PIXEL_REPRESENTATION && bytes.length >= 2) scope.signedPixels = (bytes[0] ?? 0) + (bytes[1] ?? 0) === 1
-    scope.dataset[tagText(head.tag)] = this.#attribute(head, bytes, scope)
+    // JSON is UTF-8 whatever the file is (PS3.18 F.2).
+    const isCharacterSet = head.tag === SPECIFIC_CHARACTER_SET && bytes.length > 0
+    scope.dataset[tagText(head.tag)] = isCharacterSet ? { vr: 'CS', Value: ['ISO_IR 192'] } : this.#attribute(head, bytes, scope)
   }
 
   startSequence(head: ElementHead): void {

@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer'
+import { type Buffer } from 'node:buffer'
 import { Problem } from 'specs'
 import { characterSet, cleanText, textVrs } from './character-set.ts'
 import { PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA, type DatasetVisitor, type ElementHead } from './dataset-scanner.ts'

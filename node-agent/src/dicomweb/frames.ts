@@ -6,8 +6,7 @@ import type { Renderer } from '../dicom/render/renderer.ts'
 import { EXPLICIT_LE, transferSyntax } from '../dicom/transfer-syntax.ts'
 import { covers, parseAccept, type Accepted } from './accept.ts'
 import { MultipartWriter } from './multipart-writer.ts'
-import { goneSignal, instanceUrl } from './retrieve.ts'
-import type { StudyAccess } from './study-source.ts'
+import { instanceUrl } from './retrieve.ts'
 
 const octets = 'application/octet-stream'
 
@@ -34,15 +33,12 @@ function formFor(
 
 /** WADO-RS frames (PS3.18 10.4.1.1.6): cut out of the stored file, each part with the transfer syntax its bytes are in. */
 export async function sendFrames(
-  access: StudyAccess,
-  sopInstanceUid: string,
+  file: InstanceFile,
   frames: readonly number[],
   renderer: Renderer,
   request: Request,
   response: Response,
 ): Promise<void> {
-  const signal = goneSignal(response)
-  const file = await access.instance(sopInstanceUid, signal)
   const chosen = chooseForm(file, request)
   const read = (frame: number) => (chosen.form === 'stored' ? readFrame(file, frame) : renderer.decode(file, frame))
   const first = await read(frames[0] ?? 1)
@@ -62,7 +58,7 @@ export async function sendFrames(
   } catch (error) {
     if (!writer.begun) throw error
     writer.fail()
-    if (!signal.aborted) throw error
+    if (!response.closed) throw error
   }
 }
 

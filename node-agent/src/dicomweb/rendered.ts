@@ -10,6 +10,7 @@ import type { StudyAccess } from './study-source.ts'
 
 const defaultQuality = 90
 const thumbnailPixels = 128
+const maxThumbnailPixels = 1_024
 
 const invalid = (path: string, message: string) => new Problem('request/invalid', { what: 'query', issues: [{ path, message }] })
 
@@ -77,36 +78,38 @@ function parseViewport(text: string): Pick<PictureOptions, 'maxWidth' | 'maxHeig
 
 /** WADO-RS rendered (PS3.18 10.4.1.1.3): one frame as a picture. */
 export async function sendRendered(
-  access: StudyAccess,
-  sopInstanceUid: string,
+  file: InstanceFile,
   frame: number,
   renderer: Renderer,
   request: Request,
   response: Response,
 ): Promise<void> {
-  const options = parsePictureOptions(request)
-  await sendPicture(await access.instance(sopInstanceUid, goneSignal(response)), frame, options, renderer, response)
+  await sendPicture(file, frame, parsePictureOptions(request), renderer, response)
 }
 
-/** A small picture for lists. Without an instance the middle one of the (first image) series stands for the whole. */
+/** A small picture for lists. */
 export async function sendThumbnail(
-  access: StudyAccess,
+  file: InstanceFile,
+  frame: number,
   renderer: Renderer,
   request: Request,
   response: Response,
-  target: { seriesInstanceUid?: string; sopInstanceUid?: string; frame?: number },
 ): Promise<void> {
   const asked = parsePictureOptions(request)
-  const options: PictureOptions = {
-    ...asked,
-    maxWidth: Math.min(asked.maxWidth ?? thumbnailPixels, 1_024),
-    maxHeight: Math.min(asked.maxHeight ?? thumbnailPixels, 1_024),
-  }
-  const sopInstanceUid = target.sopInstanceUid ?? (await representative(access, target.seriesInstanceUid))
-  const file = await access.instance(sopInstanceUid, goneSignal(response))
-  const frames = Math.max(1, file.row.numberOfFrames ?? 1)
-  const frame = target.frame ?? (target.sopInstanceUid === undefined ? Math.ceil(frames / 2) : 1)
-  await sendPicture(file, frame, options, renderer, response)
+  const within = (pixels: number | undefined) => Math.min(pixels ?? thumbnailPixels, maxThumbnailPixels)
+  await sendPicture(file, frame, { ...asked, maxWidth: within(asked.maxWidth), maxHeight: within(asked.maxHeight) }, renderer, response)
+}
+
+/** What stands for a study or a series in a list: the middle frame of the middle instance of its (first image) series. */
+export async function sendRepresentative(
+  access: StudyAccess,
+  seriesInstanceUid: string | undefined,
+  renderer: Renderer,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  const file = await access.instance(await representative(access, seriesInstanceUid), goneSignal(response))
+  await sendThumbnail(file, Math.ceil(Math.max(1, file.row.numberOfFrames ?? 1) / 2), renderer, request, response)
 }
 
 async function representative(access: StudyAccess, seriesInstanceUid: string | undefined): Promise<string> {

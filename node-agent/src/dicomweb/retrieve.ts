@@ -53,7 +53,7 @@ export async function retrieveInstances(
   } catch (error) {
     if (!writer.begun) throw error
     writer.fail()
-    if (!signal.aborted) throw error
+    if (!response.closed) throw error
   }
 }
 

@@ -6,10 +6,10 @@ import { sendBulkData } from './bulkdata.ts'
 import { parseFrameList, sendFrames } from './frames.ts'
 import { sendMetadata } from './metadata.ts'
 import { searchInstances, searchSeries, searchStudies, searchStudyInstances, searchStudySeries } from './qido.ts'
-import { sendRendered, sendThumbnail } from './rendered.ts'
+import { sendRendered, sendRepresentative, sendThumbnail } from './rendered.ts'
 import { goneSignal, retrieveInstances } from './retrieve.ts'
 import { storeInstances } from './stow.ts'
-import type { StudySource, Viewer } from './study-source.ts'
+import { instanceAt, type StudySource, type Viewer } from './study-source.ts'
 
 export interface DicomWebSetup {
   /** Finds the study for the user, wherever it lies; the one place where access is decided. */
@@ -30,6 +30,8 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
       handler(request, response, user),
     )
   const access = (request: Request, user: Viewer) => source.forStudy(user, studyOf(request))
+  const fileOf = async (request: Request, response: Response, user: Viewer) =>
+    instanceAt(await access(request, user), seriesOf(request), instanceOf(request), goneSignal(response))
   const study = '/studies/:study'
   const series = `${study}/series/:series`
   const instance = `${series}/instances/:instance`
@@ -59,8 +61,8 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
   })
   get(instance, 'WADO-RS: an instance', multipart, async (request, response, user) => {
     const found = await access(request, user)
-    const rows = (await found.instanceList(seriesOf(request))).filter((row) => row.sopInstanceUid === instanceOf(request))
-    await retrieveInstances(found, rows, request, response)
+    const { row } = await instanceAt(found, seriesOf(request), instanceOf(request), goneSignal(response))
+    await retrieveInstances(found, [row], request, response)
   })
 
   get(`${study}/metadata`, 'WADO-RS: metadata of a study', json, async (request, response, user) =>
@@ -74,39 +76,30 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
   )
 
   get(`${instance}/frames/:frames`, 'WADO-RS: frames, as stored or decoded', multipart, async (request, response, user) =>
-    sendFrames(await access(request, user), instanceOf(request), parseFrameList(one(request, 'frames')), renderer, request, response),
+    sendFrames(await fileOf(request, response, user), parseFrameList(one(request, 'frames')), renderer, request, response),
   )
   get(`${instance}/bulkdata/*path`, 'WADO-RS: a value that metadata only point to', multipart, async (request, response, user) => {
-    const found = await access(request, user)
     const path = request.params['path']
-    await sendBulkData(
-      await found.instance(instanceOf(request), goneSignal(response)),
-      Array.isArray(path) ? path.join('/') : String(path),
-      request,
-      response,
-    )
+    await sendBulkData(await fileOf(request, response, user), Array.isArray(path) ? path.join('/') : String(path), request, response)
   })
 
   get(`${instance}/rendered`, 'WADO-RS: an instance as a picture', 'image/jpeg', async (request, response, user) =>
-    sendRendered(await access(request, user), instanceOf(request), 1, renderer, request, response),
+    sendRendered(await fileOf(request, response, user), 1, renderer, request, response),
   )
   get(`${instance}/frames/:frames/rendered`, 'WADO-RS: a frame as a picture', 'image/jpeg', async (request, response, user) =>
-    sendRendered(await access(request, user), instanceOf(request), oneFrame(request), renderer, request, response),
+    sendRendered(await fileOf(request, response, user), oneFrame(request), renderer, request, response),
   )
   get(`${study}/thumbnail`, 'WADO-RS: small picture of a study', 'image/jpeg', async (request, response, user) =>
-    sendThumbnail(await access(request, user), renderer, request, response, {}),
+    sendRepresentative(await access(request, user), undefined, renderer, request, response),
   )
   get(`${series}/thumbnail`, 'WADO-RS: small picture of a series', 'image/jpeg', async (request, response, user) =>
-    sendThumbnail(await access(request, user), renderer, request, response, { seriesInstanceUid: seriesOf(request) }),
+    sendRepresentative(await access(request, user), seriesOf(request), renderer, request, response),
   )
   get(`${instance}/thumbnail`, 'WADO-RS: small picture of an instance', 'image/jpeg', async (request, response, user) =>
-    sendThumbnail(await access(request, user), renderer, request, response, { sopInstanceUid: instanceOf(request) }),
+    sendThumbnail(await fileOf(request, response, user), 1, renderer, request, response),
   )
   get(`${instance}/frames/:frames/thumbnail`, 'WADO-RS: small picture of a frame', 'image/jpeg', async (request, response, user) =>
-    sendThumbnail(await access(request, user), renderer, request, response, {
-      sopInstanceUid: instanceOf(request),
-      frame: oneFrame(request),
-    }),
+    sendThumbnail(await fileOf(request, response, user), oneFrame(request), renderer, request, response),
   )
 
   const store: Handler = async (request, response, user) => {

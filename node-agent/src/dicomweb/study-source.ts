@@ -1,3 +1,4 @@
+import { Problem } from 'specs'
 import type { Archive, InstanceFile, InstanceRow, SeriesRow, StudyRow } from '../archive/archive.ts'
 
 /** Whoever asks: the signed-in user as the HTTP face hands it to handlers. */
@@ -31,4 +32,16 @@ export interface StudySource {
   /** Where STOW-RS puts what the user sends. @throws {Problem} access/forbidden */
   storing(user: Viewer): Promise<Archive> | Archive
 }
+/** An instance where its address says it is. @throws {Problem} archive/unknown-instance, when it belongs to another series. */
+export async function instanceAt(
+  access: StudyAccess,
+  seriesInstanceUid: string,
+  sopInstanceUid: string,
+  signal?: AbortSignal,
+): Promise<InstanceFile> {
+  const file = await access.instance(sopInstanceUid, signal)
+  if (file.row.seriesInstanceUid !== seriesInstanceUid) throw new Problem('archive/unknown-instance', { sopInstanceUid })
+  return file
+}
+
 export { archiveStudyAccess } from './local-study.ts'

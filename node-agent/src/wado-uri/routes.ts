@@ -6,7 +6,7 @@ import type { PictureOptions } from '../dicom/render/render-job.ts'
 import type { Renderer } from '../dicom/render/renderer.ts'
 import { sendPicture } from '../dicomweb/rendered.ts'
 import { goneSignal, sendFile } from '../dicomweb/retrieve.ts'
-import type { StudySource, Viewer } from '../dicomweb/study-source.ts'
+import { instanceAt, type StudySource, type Viewer } from '../dicomweb/study-source.ts'
 
 const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
 
@@ -60,8 +60,7 @@ async function answer(source: StudySource, renderer: Renderer, request: Request,
   // We could only pretend: texts and burned-in names need a person's look.
   if (query.anonymize !== undefined) throw new Problem('request/not-acceptable', { parameter: 'anonymize' })
   const access = await source.forStudy(user, query.studyUID)
-  const file = await access.instance(query.objectUID, goneSignal(response))
-  if (file.row.seriesInstanceUid !== query.seriesUID) throw new Problem('archive/unknown-instance', { sopInstanceUid: query.objectUID })
+  const file = await instanceAt(access, query.seriesUID, query.objectUID, goneSignal(response))
   const form = chooseForm(query.contentType, file.frameIndex.kind !== 'none')
   if (form === 'application/dicom') {
     if (query.transferSyntax !== undefined && query.transferSyntax !== file.transferSyntaxUid)
