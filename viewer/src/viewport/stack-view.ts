@@ -1,6 +1,7 @@
 import { Enums, utilities, type Types } from '@cornerstonejs/core'
 import { ApiProblem } from 'page-kit'
 import type { ScreenAxes } from '../display/orientation.ts'
+import { mirrored, rotated, upright, type Turning } from '../display/turning.ts'
 import { rangeOfWindow, windowOfRange, type Window } from '../display/window.ts'
 import { notShown } from '../problem/answer-details.ts'
 import { indexAfter } from '../scroll/drag.ts'
@@ -23,6 +24,7 @@ export class StackView {
   #state: ViewState = emptyView
   #asked = 0
   #baseInvert = false
+  #turning = upright
 
   constructor(engine: Engine, viewport: Types.IStackViewport, onChange: (state: ViewState) => void) {
     this.#engine = engine
@@ -60,6 +62,7 @@ export class StackView {
     this.#set = set
     this.#imageIds = this.#engine.register(set.frames)
     this.#mountedIds = undefined
+    this.#turning = upright
     const start = indexAfter(0, index, set.frames.length)
     this.#update({ ...emptyView, setId: set.id, index: start, count: set.frames.length, loaded: this.#engine.loadedAmong(this.#imageIds) })
     this.#ask(start, 1)
@@ -131,20 +134,12 @@ export class StackView {
 
   /** @param degrees Clockwise, a multiple of 90. */
   rotateBy(degrees: number): void {
-    const { rotation = 0, flipHorizontal, flipVertical } = this.#viewport.getViewPresentation()
-    // A mirrored picture turns the other way round on the screen.
-    const sense = flipHorizontal !== flipVertical ? -1 : 1
-    this.#viewport.setViewPresentation({ ...this.#viewport.getViewPresentation(), rotation: (rotation + sense * degrees + 720) % 360 })
-    this.#viewport.render()
+    this.#turn(rotated(this.#turning, degrees))
   }
 
   /** Mirrors what is seen: left and right, or up and down, of the screen. */
   flip(direction: 'horizontal' | 'vertical'): void {
-    const presentation = this.#viewport.getViewPresentation()
-    const turned = Math.round((presentation.rotation ?? 0) / 90) % 2 === 1
-    const along = (direction === 'horizontal') !== turned ? 'flipHorizontal' : 'flipVertical'
-    this.#viewport.setViewPresentation({ ...presentation, [along]: !presentation[along] })
-    this.#viewport.render()
+    this.#turn(mirrored(this.#turning, direction))
   }
 
   invert(): void {
@@ -155,7 +150,7 @@ export class StackView {
   /** Back to the picture as it was opened (VWR-15). */
   reset(): void {
     if (!this.#mountedIds) return
-    this.#viewport.setViewPresentation({ ...this.#viewport.getViewPresentation(), rotation: 0, flipHorizontal: false, flipVertical: false })
+    this.#turn(upright)
     this.#viewport.resetCamera()
     this.#viewport.setProperties({ invert: this.#baseInvert })
     this.resetWindow()
@@ -196,6 +191,15 @@ export class StackView {
     this.#mountedIds = this.#imageIds
     await this.#viewport.setStack([...this.#imageIds], index)
     this.#baseInvert = this.#viewport.getProperties().invert ?? false
+    this.#viewport.render()
+  }
+
+  #turn(turning: Turning): void {
+    if (!this.#mountedIds) return
+    this.#turning = turning
+    // Only the camera takes a mirror away again; a presentation can but add one.
+    this.#viewport.setCamera({ flipHorizontal: turning.mirrored, flipVertical: false })
+    this.#viewport.setViewPresentation({ ...this.#viewport.getViewPresentation(), rotation: turning.degrees })
     this.#viewport.render()
   }
 

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -18,8 +18,7 @@ const complaints: string[] = []
 
 beforeAll(async () => {
   fixtures = unpackFixtures('ct-chest', 'us-echo', 'us-rgb', 'dx-small', 'mr-overlay', 'syntaxes')
-  if (!existsSync(join(dist, 'index.html')))
-    await build({ root: viewerFolder, configFile: join(viewerFolder, 'vite.config.ts'), logLevel: 'error' })
+  if (!isBuilt()) await build({ root: viewerFolder, configFile: join(viewerFolder, 'vite.config.ts'), logLevel: 'error' })
   ct = await serveViewer({ folders: [join(fixtures, 'ct-chest')], dist })
   browser = await openBrowser()
   desktop = await browser.newContext() // shared, so that program and decoders are loaded once
@@ -36,6 +35,14 @@ afterEach(async () => {
   // The policy of the page, an uncaught error or a missing decoder would show here.
   expect(complaints.filter((line) => /Content Security Policy|pageerror|decoder/.test(line))).toEqual([])
 })
+
+/** Whether the built page is younger than every source of it. */
+function isBuilt(): boolean {
+  const page = join(dist, 'index.html')
+  if (!existsSync(page)) return false
+  const sources = readdirSync(join(viewerFolder, 'src'), { recursive: true, encoding: 'utf8' })
+  return sources.every((path) => statSync(join(viewerFolder, 'src', path)).mtimeMs <= statSync(page).mtimeMs)
+}
 
 async function open(
   server: ViewerServer,
@@ -152,6 +159,18 @@ describe('reading a CT in the browser', patience, () => {
     await until('pixels as before', async () => Math.abs((await greyAt(page, 0, 0.5, 0.06)) - before) <= 2)
     await page.keyboard.press('h')
     await until('mirrored letters', async () => (await page.textContent('[data-testid=edge-left]')) === 'L')
+    await page.keyboard.press('h')
+    await until('mirrored back', async () => (await page.textContent('[data-testid=edge-left]')) === 'R')
+    // turning and mirroring are those of the screen, in whatever order
+    for (const [key, edge, letter] of [
+      ['r', 'right', 'A'],
+      ['h', 'left', 'A'],
+      ['r', 'top', 'A'],
+      ['v', 'bottom', 'A'],
+    ] as const) {
+      await page.keyboard.press(key)
+      await until(`${letter} at the ${edge} after ${key}`, async () => (await page.textContent(`[data-testid=edge-${edge}]`)) === letter)
+    }
     await page.keyboard.press('Escape')
     await until('letters as before', async () => (await page.textContent('[data-testid=edge-left]')) === 'R')
     expect((await settled(page)).window).toEqual({ center: -450, width: 2_000 })
