@@ -27,6 +27,7 @@ import { addHospitalRoutes } from './hospital/routes.ts'
 import { activeMembership, regionMigrations } from './region/membership.ts'
 import { Region } from './region/region.ts'
 import { addRegionRoutes } from './region/routes.ts'
+import { CipherThread } from './transfer/cipher-thread.ts'
 import { TransferEngine } from './transfer/engine.ts'
 import { TransferOwner } from './transfer/owner.ts'
 import { RegionalCache } from './transfer/regional-cache.ts'
@@ -104,9 +105,10 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     tasksOfStudy: async (study) => (await consultsOfStudy(db, study)).map(taskViewOf),
   }) // prettier-ignore
 
+  const coder = new CipherThread(log)
   const forwarder = new Forwarder({ db, archive: regional, callingAeTitle: settings.dimse.aeTitle, log })
   const transfers: TransferEngine = new TransferEngine({
-    db, log, metrics, announce,
+    db, log, metrics, announce, coder,
     line: region.line,
     archive: regional,
     folder: join(dataFolder, 'incoming'),
@@ -128,6 +130,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     studiesInUse: () => studiesOfOpenConsults(db),
   })
   const owner = new TransferOwner({
+    coder,
     hospitalId,
     line: region.line,
     inHospital,
@@ -189,6 +192,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await consults.stop()
     await intake.stop()
     await renderer.close()
+    await coder.close()
     await inHospital.close()
     await regional.close()
     await db.close()

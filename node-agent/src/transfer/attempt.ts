@@ -5,6 +5,7 @@ import { Problem, type Manifest, type ManifestRow } from 'specs'
 import type { Archive } from '../archive/archive.ts'
 import type { NodeConfig } from '../config.ts'
 import type { Line } from '../region/line.ts'
+import type { PieceCoder } from './cipher-thread.ts'
 import type { TransferJob } from './job.ts'
 import { PartialFiles } from './partial-files.ts'
 import { PieceQueue } from './piece-queue.ts'
@@ -17,6 +18,7 @@ export interface AttemptParts extends ProgressParts {
   readonly db: Database
   readonly log: Log
   readonly line: Line
+  readonly coder: PieceCoder
   readonly archive: Archive
   readonly folder: string
   readonly settings: NodeConfig['transfer']
@@ -47,10 +49,18 @@ export async function attemptTransfer(
   signal: AbortSignal,
   watcher: AttemptWatcher,
 ): Promise<{ instances: number; sizeBytes: number }> {
-  const { db, log, line, archive, settings, folder } = parts
+  const { db, log, line, coder, archive, settings, folder } = parts
   const source = job.sources[job.attempts % job.sources.length] ?? job.owner
   const { studyInstanceUid, grant, purpose, owner } = job
-  const session = await SourceSession.open({ line, source, study: studyInstanceUid, grant, purpose, timeoutMs: settings.pieceTimeoutMs })
+  const session = await SourceSession.open({
+    coder,
+    line,
+    source,
+    study: studyInstanceUid,
+    grant,
+    purpose,
+    timeoutMs: settings.pieceTimeoutMs,
+  })
   const { rows } = session.manifest
   await keepManifest(db, job.transferId, session.manifest)
   const partials = partialsOf(folder, job)

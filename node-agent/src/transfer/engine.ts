@@ -16,6 +16,7 @@ import type { Archive } from '../archive/archive.ts'
 import type { NodeConfig } from '../config.ts'
 import type { Line } from '../region/line.ts'
 import { attemptTransfer, partialsOf } from './attempt.ts'
+import type { PieceCoder } from './cipher-thread.ts'
 import { decideAfterFailure, type TransferJob, type TransferWish } from './job.ts'
 import type { SourceSession } from './source-session.ts'
 import {
@@ -38,6 +39,7 @@ import { Waiters } from './waiters.ts'
 export interface TransferEngineParts {
   readonly db: Database
   readonly line: Line
+  readonly coder: PieceCoder
   /** Where fetched studies go. */
   readonly archive: Archive
   /** Unfinished instances lie below it. */
@@ -213,15 +215,20 @@ export class TransferEngine {
   }
 
   async #startDue(): Promise<void> {
+    let isFull = false
     for (const job of await dueJobs(this.#parts.db, this.#now())) {
       if (!this.#isStarted) return
       if (this.#active.has(job.transferId)) continue
       const hasPlace = this.#active.size < this.#parts.settings.studiesAtOnce
-      if (!hasPlace && !this.#watched.has(job.transferId)) continue
+      if (!hasPlace && !this.#watched.has(job.transferId)) {
+        isFull = true
+        continue
+      }
       if (await changeJob(this.#parts.db, job.transferId, { state: 'running', problem: null }, ['waiting'], this.#now())) this.#begin(job)
     }
     const at = await nextDueAt(this.#parts.db)
-    if (at !== null && at > this.#now()) this.#sleep(at - this.#now())
+    // Whoever found no place is looked at again when one becomes free; a job may also have come due since we looked.
+    if (at !== null && (at > this.#now() || !isFull)) this.#sleep(at - this.#now())
   }
 
   #sleep(milliseconds: number): void {

@@ -23,6 +23,7 @@ import type { AccessControl } from '../access/access-control.ts'
 import { isGenuineGrant } from '../access/verify-grant.ts'
 import type { Archive } from '../archive/archive.ts'
 import type { Line } from '../region/line.ts'
+import type { PieceCoder } from './cipher-thread.ts'
 import { clearPart, metadataFrame, noSessionFrame, refusalFrame } from './frames.ts'
 import { OwnerSession } from './owner-session.ts'
 
@@ -33,6 +34,7 @@ export interface TransferOwnerParts {
   readonly regional: Archive
   readonly access: AccessControl
   readonly trust: () => TrustStore | undefined
+  readonly coder: PieceCoder
   readonly log: Log
   readonly metrics: Metrics
   /** Sessions nobody uses end after this long. */
@@ -151,7 +153,7 @@ export class TransferOwner {
   async #piece(session: OwnerSession, request: PieceRequest): Promise<Uint8Array> {
     const bytes = await session.read(request.sopInstanceUid, request.offset, request.length)
     this.#sentBytes.inc(bytes.length)
-    return session.cipher.sealPiece(request, bytes)
+    return this.#parts.coder.seal(session.keys, request, bytes)
   }
 
   async #metadata(session: OwnerSession, request: MetadataRequest, frame: Uint8Array): Promise<Uint8Array> {

@@ -15,6 +15,7 @@ import {
 } from 'specs'
 import type { Line } from '../region/line.ts'
 import type { TransferPurpose } from './job.ts'
+import type { PieceCoder, SessionKeys } from './cipher-thread.ts'
 import { openAnswer } from './frames.ts'
 
 export interface OpenSession {
@@ -24,6 +25,7 @@ export interface OpenSession {
   readonly grant: SignedGrant
   readonly purpose: TransferPurpose
   readonly timeoutMs: number
+  readonly coder: PieceCoder
 }
 
 /** Our end of a transfer session: asks pieces and metadata of one study from one source, under the session's keys. */
@@ -33,15 +35,19 @@ export class SourceSession {
   readonly #line: Line
   readonly #timeoutMs: number
   readonly #sessionId: string
+  readonly #keys: SessionKeys
+  readonly #coder: PieceCoder
   readonly #cipher: PieceCipher
   #counter = 0
 
-  private constructor(open: OpenSession, sessionId: string, cipher: PieceCipher, manifest: Manifest) {
+  private constructor(open: OpenSession, sessionId: string, keys: SessionKeys, manifest: Manifest) {
     this.#line = open.line
     this.source = open.source
     this.#timeoutMs = open.timeoutMs
     this.#sessionId = sessionId
-    this.#cipher = cipher
+    this.#keys = keys
+    this.#coder = open.coder
+    this.#cipher = new PieceCipher(keys.encryptionKey, keys.macKey)
     this.manifest = manifest
   }
 
@@ -63,8 +69,9 @@ export class SourceSession {
     if (first.manifest.studyInstanceUid !== studyInstanceUid || new Set(rows.map((row) => row.sopInstanceUid)).size !== rows.length) {
       throw new Problem('transfer/bad-request', { frame: 'manifest' })
     }
-    const cipher = new PieceCipher(Buffer.from(first.encryptionKey, 'base64'), Buffer.from(first.macKey, 'base64'))
-    return new SourceSession(open, first.sessionId, cipher, { ...first.manifest, rows })
+    const keyOf = (base64: string) => Uint8Array.from(Buffer.from(base64, 'base64'))
+    const keys = { encryptionKey: keyOf(first.encryptionKey), macKey: keyOf(first.macKey) }
+    return new SourceSession(open, first.sessionId, keys, { ...first.manifest, rows })
   }
 
   /** @throws {Problem} the source's refusal; transfer/unknown-session, bad-request; region/hospital-offline */
@@ -78,7 +85,7 @@ export class SourceSession {
     }
     const frame = this.#cipher.sealFrame('piece-request', Buffer.from(JSON.stringify(request), 'utf8'))
     const answer = await this.#line.requestBytes(this.source, services.transferPiece, frame, { timeoutMs: this.#timeoutMs })
-    return this.#cipher.openPiece(request, openAnswer(this.#cipher, answer, 'piece'))
+    return this.#coder.open(this.#keys, request, openAnswer(this.#cipher, answer, 'piece'))
   }
 
   /** gzip of the series' DICOM JSON, see Archive.seriesMetadata. */

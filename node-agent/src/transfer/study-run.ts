@@ -21,6 +21,7 @@ export interface StudyRunParts {
 
 /** Received instances that may wait for the disk; beyond, no more pieces are asked for (back-pressure). */
 const STORING_AT_ONCE = 24
+const HEAD_BYTES = 8 * 1024
 /** Answers that do not fit the request, in a row, before the attempt is given up. */
 const MAX_BAD_ANSWERS = 5
 
@@ -123,7 +124,8 @@ export class StudyRun {
       if (bytes.length !== piece.length)
         throw new Problem('transfer/digest-mismatch', { sopInstanceUid: row.sopInstanceUid, reason: 'size' })
       if (row.sizeBytes <= pieceBytes && piece.offset === 0) {
-        await this.#store(row, [bytes])
+        // The beginning apart: an archive that gathers a header copies what it gathers.
+        await this.#store(row, [bytes.subarray(0, HEAD_BYTES), bytes.subarray(HEAD_BYTES)])
       } else if (await partials.append(row, piece.offset, bytes)) {
         await partials.close(row)
         await this.#store(row, createReadStream(partials.pathOf(row), { highWaterMark: pieceBytes }))
@@ -140,7 +142,7 @@ export class StudyRun {
     const { archive, session, owner, studyInstanceUid } = this.#parts
     const incoming = await archive.receive({ kind: 'transfer', peer: session.source, owner }, { part10: true })
     try {
-      for await (const chunk of chunks) await incoming.write(chunk)
+      for await (const chunk of chunks) if (chunk.length > 0) await incoming.write(chunk)
       const { sopClassUid, sopInstanceUid, sm3, sizeBytes } = row
       await incoming.commit({ studyInstanceUid, sopClassUid, sopInstanceUid, sm3, sizeBytes })
     } catch (error) {
