@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ConsultRow, ExamRow, LinkStatus, TransferRow } from 'specs'
-import { ApiUser } from '../../scripts/region/api.ts'
+import { type ApiUser } from '../../scripts/region/api.ts'
 import { storescu } from '../support/dcmtk.ts'
 import { Line } from '../support/line.ts'
 import { eventually, startTestRegion } from '../support/region.ts'
