@@ -1,4 +1,4 @@
-import dcmjs from 'dcmjs'
+import { DicomMetaDictionary } from './dcmjs-data.ts'
 
 interface Entry {
   readonly vr: string
@@ -6,8 +6,8 @@ interface Entry {
 }
 
 // dcmjs ships PS3.6 as an object whose members are found by `(gggg,eeee)`; retired names carry a prefix there.
-const byTag = dcmjs.data.DicomMetaDictionary.dictionary as Record<string, Entry | undefined>
-const byName = dcmjs.data.DicomMetaDictionary.nameMap as Record<string, { readonly tag: string } | undefined>
+const byTag = DicomMetaDictionary.dictionary
+const byName = DicomMetaDictionary.nameMap
 
 /** VRs that depend on other elements; PS3.5 A.1 says what implicit VR means by them. `xs` becomes SS by Pixel Representation elsewhere. */
 const ambiguous: Readonly<Record<string, string>> = { ox: 'OW', xs: 'US', lt: 'OW', up: 'UL', na: 'UN' }

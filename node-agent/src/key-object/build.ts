@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
-import dcmjs from 'dcmjs'
 import type { KeyImage } from 'specs'
 import type { StudyRow } from '../archive/archive.ts'
+import { DicomDict, DicomMetaDictionary } from '../dicom/dcmjs-data.ts'
 import { IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME } from '../dicom/file-meta.ts'
 import { EXPLICIT_LE } from '../dicom/transfer-syntax.ts'
 import { newUid } from '../dicom/uid.ts'
@@ -205,7 +205,6 @@ function dicomDateTime(at: Date): { date: string; time: string; zone: string } {
 }
 
 function writePart10(dataset: Item, sopInstanceUid: string): Buffer {
-  const { DicomDict, DicomMetaDictionary } = dcmjs.data
   const file = new DicomDict(
     DicomMetaDictionary.denaturalizeDataset({
       FileMetaInformationVersion: Uint8Array.from([0, 1]).buffer,
