@@ -1,4 +1,5 @@
-import { readdir } from 'node:fs/promises'
+import { mkdtemp, readdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createLog, openDatabase, type Database } from 'service-kit'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -36,7 +37,7 @@ describe('registering while the database fails', () => {
   })
 
   async function archiveThatBreaks(registrationRetries?: number) {
-    const folder = path.join('/tmp', `lianpian-${Math.random().toString(36).slice(2)}`)
+    const folder = await mkdtemp(path.join(tmpdir(), 'lianpian-failed-'))
     const { db, broken } = breakable(await openDatabase({ dialect: 'sqlite', file: path.join(folder, 'index.sqlite') }))
     const log = createLog({ name: 'archive' }, { write: (line) => lines.push(JSON.parse(line) as Record<string, unknown>) })
     test = await testArchive({ db, log, ...(registrationRetries !== undefined && { registrationRetries }) }, folder)
