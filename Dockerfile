@@ -13,9 +13,9 @@ COPY node-agent/package.json node-agent/
 COPY node-agent/desk/package.json node-agent/desk/
 COPY viewer/package.json viewer/
 COPY regional-console/package.json regional-console/
-RUN npm ci --no-audit --no-fund
+RUN npm install --no-save --no-audit --no-fund
 COPY . .
-RUN node scripts/build-pages.mjs && npm prune --omit=dev --no-audit --no-fund && npm install --no-save --no-audit --no-fund tsx
+RUN node scripts/build-pages.mjs && npm prune --omit=dev --no-audit --no-fund
 
 FROM node:22-bookworm-slim
 ENV NODE_ENV=production

@@ -39,8 +39,10 @@ export async function ensurePackages() {
   if (existsSync(mark) && readFileSync(mark, 'utf8') === lock) return
   console.log('安装 npm 依赖（首次需要几分钟，sqlite3 会在本机编译）… Installing npm packages')
   if (!existsSync(join(root, 'node_modules', 'sqlite3'))) await ensureCompiler()
-  const code = await run('npm', ['ci', '--no-audit', '--no-fund'], { shell: process.platform === 'win32' })
-  if (code !== 0) throw new Error('npm ci 失败，见上方输出。 npm ci failed, see above.')
+  // Not `npm ci`: it insists on lock entries for the optional binaries of every platform, which a mirror that lacks them
+  // cannot give. Versions come from the lock file all the same.
+  const code = await run('npm', ['install', '--no-save', '--no-audit', '--no-fund'], { shell: process.platform === 'win32' })
+  if (code !== 0) throw new Error('npm install 失败，见上方输出。 npm install failed, see above.')
   mkdirSync(dirname(mark), { recursive: true })
   writeFileSync(mark, lock)
 }
