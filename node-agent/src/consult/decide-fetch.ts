@@ -29,6 +29,6 @@ export function decideFetch(consult: Consult, event: ConsultEvent, here: Hospita
   const mayStart = event.type === 'submitted' || event.type === 'claimed' || event.type === 'images-arrived'
   if (!mayStart) return nothing
   if (facts.imagesTo === 'processor') return event.type === 'images-arrived' ? nothing : { kind: 'fetch', from: submitter }
-  const centre = consult.imagesArrivedAt.find((id) => id !== here)
+  const centre = consult.imagesArrivedAt.find((id) => id !== here && !consult.offeredTo.includes(id))
   return centre === undefined ? nothing : { kind: 'fetch', from: centre }
 }

@@ -1,16 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { RegionId } from 'specs'
-import { A, CHEST } from '../access/builders.ts'
-import type { StudyRow } from '../archive/archive.ts'
+import { CHEST } from '../access/builders.ts'
+import { aStudyRow } from './builders.ts'
 import { ageAt, decideExam, factsOfStudy, isoDate, isoTime, type Exam } from './exam.ts'
 import { displayName, maskedLabel } from './patient-name.ts'
-
-export const aStudyRow = (change: Partial<StudyRow> = {}): StudyRow => ({
-  regionId: RegionId.parse('yunling'), hospitalId: A, studyInstanceUid: CHEST, patientId: 'P1', issuerOfPatientId: '', patientName: 'Wang^XiaoDong=王^小东',
-  patientBirthDate: '19600521', patientSex: 'M', patientAge: '', studyDate: '20260301', studyTime: '081500.25', accessionNumber: 'ACC1', studyId: '',
-  studyDescription: '胸部CT', referringPhysicianName: '', institutionName: '', modalitiesInStudy: ['CT'], bodyPartsExamined: ['CHEST'], sopClassesInStudy: [],
-  seriesCount: 1, instanceCount: 2, sizeBytes: 100, duplicateCount: 0, receivedAt: 1_000, updatedAt: 1_000, ...change,
-}) // prettier-ignore
 
 const anExam = (change: Partial<Exam> = {}): Exam => ({ ...factsOfStudy(aStudyRow()), examId: 'e1', studyInstanceUid: null, seriesCount: 0, instanceCount: 0,
   sizeBytes: 0, clinicalHistory: '', reportFindings: '', reportImpression: '', receivedAt: 1, updatedAt: 1, ...change }) // prettier-ignore

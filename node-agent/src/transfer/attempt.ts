@@ -6,7 +6,7 @@ import type { Archive } from '../archive/archive.ts'
 import type { NodeConfig } from '../config.ts'
 import type { Line } from '../region/line.ts'
 import type { PieceCoder } from './cipher-thread.ts'
-import type { TransferJob } from './job.ts'
+import { sourceOf, type TransferJob } from './job.ts'
 import { PartialFiles } from './partial-files.ts'
 import { PieceQueue } from './piece-queue.ts'
 import { Progress, type ProgressParts } from './progress.ts'
@@ -50,7 +50,7 @@ export async function attemptTransfer(
   watcher: AttemptWatcher,
 ): Promise<{ instances: number; sizeBytes: number }> {
   const { db, log, line, coder, archive, settings, folder } = parts
-  const source = job.sources[job.attempts % job.sources.length] ?? job.owner
+  const source = sourceOf(job)
   const { studyInstanceUid, grant, purpose, owner } = job
   const session = await SourceSession.open({
     coder,

@@ -17,7 +17,7 @@ import type { NodeConfig } from '../config.ts'
 import type { Line } from '../region/line.ts'
 import { attemptTransfer, partialsOf } from './attempt.ts'
 import type { PieceCoder } from './cipher-thread.ts'
-import { decideAfterFailure, type TransferJob, type TransferWish } from './job.ts'
+import { decideAfterFailure, sourceOf, type TransferJob, type TransferWish } from './job.ts'
 import type { SourceSession } from './source-session.ts'
 import {
   changeJob,
@@ -194,6 +194,7 @@ export class TransferEngine {
   async waitFor(transferId: string, sopInstanceUid: SopInstanceUid, signal?: AbortSignal): Promise<void> {
     if (await this.#parts.archive.instance(sopInstanceUid)) return
     const arrived = this.#waiters.wait(instanceKey(transferId, sopInstanceUid), signal)
+    arrived.catch(() => undefined) // it is awaited below; until then nobody would hear of an early end
     // Between looking and waiting it may have arrived.
     if (await this.#parts.archive.instance(sopInstanceUid)) this.#waiters.fulfil(instanceKey(transferId, sopInstanceUid))
     const urging = this.watch(transferId, signal).then(() => this.#active.get(transferId)?.run?.urge(sopInstanceUid))
@@ -300,7 +301,9 @@ export class TransferEngine {
     const attempts = (madeProgress ? 0 : job.attempts) + 1
     const isSessionLost = isProblem(error) && error.code === 'transfer/unknown-session'
     const after =
-      isSessionLost && madeProgress ? ({ kind: 'retry', waitMs: 0 } as const) : decideAfterFailure(error, attempts - 1, settings)
+      isSessionLost && madeProgress
+        ? ({ kind: 'retry', waitMs: 0 } as const)
+        : decideAfterFailure(error, attempts - 1, settings, sourceOf(job) === job.owner)
     log.warn(
       { studyInstanceUid: job.studyInstanceUid, attempts, err: error, ...(isProblem(error) && { code: error.code }) },
       after.kind === 'retry' ? 'transfer interrupted' : 'transfer failed',

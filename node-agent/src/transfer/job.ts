@@ -48,6 +48,11 @@ export interface TransferWish {
   readonly taskId: TaskId
 }
 
+/** Whom the next attempt asks: the best source first, then the others in turn. */
+export function sourceOf(job: Pick<TransferJob, 'sources' | 'attempts' | 'owner'>): HospitalId {
+  return job.sources[job.attempts % job.sources.length] ?? job.owner
+}
+
 /** What follows from a failed attempt. */
 export type AfterFailure = { readonly kind: 'retry'; readonly waitMs: number } | { readonly kind: 'give-up' }
 
@@ -70,7 +75,13 @@ const permanent = new Set([
  * An outage is waited out for ever, ever more slowly (AGT-16); a refusal, or an instance that stays wrong, ends the
  * transfer visibly. A source that does not have the study (yet) may get it, so that is waited for too.
  */
-export function decideAfterFailure(error: unknown, attempts: number, waits: { retryWaitMs: number; maxRetryWaitMs: number }): AfterFailure {
-  if (isProblem(error) && permanent.has(error.code)) return { kind: 'give-up' }
+export function decideAfterFailure(
+  error: unknown,
+  attempts: number,
+  waits: { retryWaitMs: number; maxRetryWaitMs: number },
+  askedOwner = true,
+): AfterFailure {
+  // Another keeper's no is not the owner's: the next attempt asks the next source.
+  if (askedOwner && isProblem(error) && permanent.has(error.code)) return { kind: 'give-up' }
   return { kind: 'retry', waitMs: Math.min(waits.retryWaitMs * 2 ** Math.min(attempts, 20), waits.maxRetryWaitMs) }
 }

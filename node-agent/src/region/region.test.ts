@@ -1,0 +1,98 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createRootCa, parseCertificate } from 'pki'
+import { createNodeLink, openDatabase, type Database } from 'service-kit'
+import { RegionId } from 'specs'
+import { aDirectory, aHospital } from '../consult/builders.ts'
+import { A } from '../access/builders.ts'
+import { isPinnedRoot } from './join.ts'
+import { activate, activeMembership, membershipOfHub, regionMigrations, saveMembership, type Membership } from './membership.ts'
+import { SwitchableLine } from './line.ts'
+import { readSecrets, saveSecrets } from './secrets.ts'
+
+let db: Database
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lianpian-region-'))
+  db = await openDatabase({ dialect: 'sqlite', file: join(folder, 'node.sqlite') })
+  await db.migrate('region', regionMigrations)
+})
+afterEach(async () => {
+  await db.close()
+  await rm(folder, { recursive: true })
+})
+
+const aMembership = (id: string): Membership => {
+  const { certificate: _c, revoked: _r, ...hospital } = aHospital(A, ['submitter'])
+  const pem = 'pem'
+  return {
+    regionId: RegionId.parse(id),
+    regionName: id,
+    hubUrl: `http://${id}.example`,
+    hospital,
+    certificateChain: [pem, pem],
+    rootCertificate: pem,
+    hubCertificateChain: [pem],
+    natsUrl: 'nats://n',
+    directory: aDirectory(),
+  }
+}
+
+describe('joining', () => {
+  it('believes only the root that the code names', () => {
+    const [root, other] = [createRootCa({ name: 'r', days: 1 }).certificatePem, createRootCa({ name: 'r', days: 1 }).certificatePem]
+    const code = `ABCDEFGH-${parseCertificate(root).fingerprintSm3.slice(0, 16)}`
+    expect([isPinnedRoot(root, ` ${code}\n`), isPinnedRoot(other, code)]).toEqual([true, false])
+    expect([isPinnedRoot(root, 'ABCDEFGH'), isPinnedRoot(root, `ABCDEFGH-${parseCertificate(root).fingerprintSm3.slice(0, 4)}`)]).toEqual([
+      false,
+      false,
+    ])
+  })
+  it('keeps key and credentials where only the process reads them', async () => {
+    const secrets = { privateKeyPem: 'key', natsCredentials: 'creds' }
+    await saveSecrets(folder, RegionId.parse('yunling'), secrets)
+    expect(await readSecrets(folder, RegionId.parse('yunling'))).toEqual(secrets)
+    for (const name of ['node.key.pem', 'nats.creds']) expect((await stat(join(folder, 'yunling', name))).mode & 0o077).toBe(0)
+  })
+})
+
+describe('moving to another platform and back', () => {
+  it('takes along no message of the one that is left, and loses none', async () => {
+    // AGT-03
+    // The link's own tables, made by the link.
+    await createNodeLink({ db } as Parameters<typeof createNodeLink>[0]).catch(() => undefined)
+    const enter = (seq: number, id: string) =>
+      db.run(
+        `INSERT INTO outbox (id, peer, seq, kind, body, state, attempts, created_at) VALUES ($1, 'hub', $2, 'k', '{}', 'pending', 0, 1)`,
+        [id, seq],
+      )
+    const mine = async () => (await db.all<{ id: string }>(`SELECT id FROM outbox WHERE peer = 'hub' ORDER BY seq`)).map(({ id }) => id)
+    await db.write(async (tx) => {
+      await saveMembership(tx, aMembership('east'), 1)
+      await saveMembership(tx, aMembership('west'), 2)
+      await activate(tx, RegionId.parse('east'))
+    })
+    await enter(1, 'for-east')
+    await db.write((tx) => activate(tx, RegionId.parse('west')))
+    expect((await activeMembership(db))?.regionId).toBe('west')
+    expect(await mine()).toEqual([])
+    await enter(1, 'for-west')
+    await db.write((tx) => activate(tx, RegionId.parse('east')))
+    expect(await mine()).toEqual(['for-east'])
+    await db.write((tx) => activate(tx, RegionId.parse('east')))
+    expect(await mine()).toEqual(['for-east'])
+    expect((await membershipOfHub(db, 'http://west.example'))?.regionId).toBe('west')
+  })
+  it('leaves every part with the same line, which says so while there is none', async () => {
+    const line = new SwitchableLine()
+    const served: string[] = []
+    line.serve('exam.read', async () => null)
+    await expect(line.request('hub', 'sync', {}, { timeoutMs: 1 })).rejects.toMatchObject({ code: 'region/not-joined' })
+    for (const platform of ['east', 'west'])
+      line.attach({ serve: (service: string) => served.push(`${platform} ${service}`) } as unknown as SwitchableLine)
+    line.serve('later', async () => null)
+    expect(served).toEqual(['east exam.read', 'west exam.read', 'west later'])
+  })
+})
