@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { DicomNode, HospitalRow, JoinCode, LinkStatus, RegionFile } from 'specs'
+import type { DicomNode, LinkStatus, RegionFile } from 'specs'
 import { initAuthority } from '../../hub/src/authority/authority.ts'
 import { prepareNats } from '../../hub/src/nats/index.ts'
 import { ensureNatsServer, natsServerVersion, startNatsServer } from '../nats-server.mjs'
 import { ApiUser } from './api.ts'
+import { joinHospital } from './join-hospital.ts'
 import type { HospitalPlan, RegionPlan } from './plan.ts'
 import { ServiceProcess } from './service-process.ts'
 
@@ -176,14 +177,9 @@ export class Region {
 
   async #join(): Promise<void> {
     const admin = await this.signInToHub(this.plan.hubAccounts.find(({ roles }) => roles.includes('region-admin'))?.username)
-    const known = new Map((await admin.get<HospitalRow[]>('/api/hospitals')).map((row) => [row.id as string, row]))
     for (const hospital of this.plan.hospitals) {
-      if (!known.has(hospital.id)) await admin.send('POST', '/api/hospitals', this.#registryEntry(hospital))
-      if (known.get(hospital.id)?.joined) continue
-      this.#say(`${hospital.name} 加入区域 joins the region …`)
-      const { code } = await admin.send<JoinCode>('POST', `/api/hospitals/${hospital.id}/join-code`)
       const hospitalAdmin = await this.signIn(hospital.id, this.#adminOf(hospital))
-      await hospitalAdmin.send<LinkStatus>('PUT', '/api/link', { hubUrl: this.file.hub.url, joinCode: code })
+      if (await joinHospital(admin, hospitalAdmin, this.#registryEntry(hospital), this.file.hub.url)) this.#say(`${hospital.name} 已加入区域 has joined the region`)
     }
     await this.untilConnected(...this.plan.hospitals.map(({ id }) => id))
   }
