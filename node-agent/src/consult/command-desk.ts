@@ -99,8 +99,8 @@ export class CommandDesk {
 
   /** @throws {Problem} the refusal, if it comes in time. */
   async outcome(taskId: Consult['taskId'], commandId: string): Promise<void> {
-    const { db, answerWaitMs } = this.#parts
-    const answered = await this.answers.until(taskId, answerWaitMs, async () => {
+    const { db, region, answerWaitMs } = this.#parts
+    const answered = await this.answers.until(taskId, region.isConnected ? answerWaitMs : 0, async () => {
       const command = await findCommand(db, commandId)
       if (!command || command.state === 'queued') return undefined
       if (command.state === 'refused') return command
