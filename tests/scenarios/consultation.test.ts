@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { ExamRow, LiveExam, TaskDetail, TransferRow } from 'specs'
+import type { DicomNode, EchoResult, ExamRow, LiveExam, TaskDetail, TransferRow } from 'specs'
 import type { ApiUser } from '../../scripts/region/api.ts'
-import { findscu, storescu } from '../support/dcmtk.ts'
+import { findscu, startStorescp, storescu } from '../support/dcmtk.ts'
 import { eventually, startTestRegion } from '../support/region.ts'
 import { consultOf, fixtureFolder, keyImagesOf, sendStudy, sign, stepsOf, submit, untilImagesHeld, untilState } from '../support/story.ts'
 
@@ -13,13 +13,18 @@ describe('a consultation between two hospitals of a region', () => {
   let chen: ApiUser
   let zhao: ApiUser
   let li: ApiUser
+  let workstation: Awaited<ReturnType<typeof startStorescp>>
 
   beforeAll(async () => {
     region = await startTestRegion()
     exam = await sendStudy(region, 'hospital-a', 'ct-chest', 75)
+    workstation = await startStorescp('WORKSTATION')
     ;[wang, chen, zhao, li] = await Promise.all([region.signIn('hospital-a', 'wang'), region.signIn('hospital-c', 'chen'), region.signIn('hospital-c', 'zhao'), region.signIn('hospital-b', 'li')])
   })
-  afterAll(() => region?.close())
+  afterAll(async () => {
+    await workstation?.stop()
+    await region?.close()
+  })
 
   it('keeps and finds what the modality sent: 75 instances, registered, answered by C-FIND', async () => { // FED-21, ARC-02, ARC-09
     const found = await findscu(region.hospital('hospital-a').dicom, ['QueryRetrieveLevel=STUDY', `StudyInstanceUID=${exam.studyInstanceUid}`, 'NumberOfStudyRelatedInstances'])
@@ -30,6 +35,15 @@ describe('a consultation between two hospitals of a region', () => {
     await storescu(region.hospital('hospital-a').dicom, fixtureFolder('ct-chest'))
     const again = await wang.get<ExamRow>(`/api/exams/${exam.examId}`)
     expect([again.instanceCount, again.sizeBytes]).toEqual([exam.instanceCount, exam.sizeBytes])
+  })
+
+  it('answers C-ECHO of a registered DICOM node, and tells why when nobody is there', async () => { // FED-15
+    const admin = await region.signIn('hospital-c', 'admin')
+    const { aeTitle, host, port } = workstation
+    const node = await admin.send<DicomNode>('POST', '/api/dicom-nodes', { aeTitle, host, port, description: '诊断工作站', allowed: true, forwardPushed: true })
+    expect(await admin.send<EchoResult>('POST', `/api/dicom-nodes/${node.id}/echo`)).toMatchObject({ ok: true })
+    const nobody = await admin.send<DicomNode>('POST', '/api/dicom-nodes', { aeTitle: 'NOBODY', host: '127.0.0.1', port: 9, description: '', allowed: false, forwardPushed: false })
+    expect(await admin.send<EchoResult>('POST', `/api/dicom-nodes/${nobody.id}/echo`)).toMatchObject({ ok: false, code: 'dimse/unreachable' })
   })
 
   it('travels by push: request and images arrive, the opinion with two key images comes back, everybody has one time line', async () => { // FED-10, CON-01, CON-09, CON-10, CON-18
@@ -62,6 +76,8 @@ describe('a consultation between two hospitals of a region', () => {
 
     const series = (await (await wang.raw(`/dicom-web/studies/${exam.studyInstanceUid}/series?Modality=KO`, { headers: { accept: 'application/dicom+json' } })).json()) as unknown[]
     expect(series.length).toBeGreaterThanOrEqual(1)
+    // FED-15: what arrived by push went on to the processor's workstation.
+    await eventually('the workstation has the study', () => Promise.resolve(workstation.received() >= 75), 60_000)
   })
 
   it('travels by pull: nothing moves until the expert opens, then through the agent of the submitter', async () => { // FED-10, FED-14, AGT-08, AGT-10, CON-12

@@ -7,6 +7,7 @@ import { execFile } from 'node:child_process'
 import type { ApiUser } from '../../scripts/region/api.ts'
 import { eventually, startTestRegion } from '../support/region.ts'
 import { findscu } from '../support/dcmtk.ts'
+import { socketsOf } from '../support/sockets.ts'
 import { consultOf, sendStudy, submit, untilState } from '../support/story.ts'
 
 const execute = promisify(execFile)
@@ -21,6 +22,23 @@ describe('refusals of a running region', () => {
     admin = await region.signInToHub()
   })
   afterAll(() => region?.close())
+
+  it('opens nothing at a hospital but its declared ports, and the hub never calls a hospital', () => { // FED-04, FED-05, AGT-01
+    const portOf = (url: string) => Number(new URL(url).port)
+    const ports = region.file.hospitals.flatMap(({ url, dicom }) => [portOf(url), dicom.port])
+    for (const { id, url, dicom } of region.file.hospitals) {
+      const sockets = socketsOf(region.node(id).pid!)
+      const listening = sockets.filter(({ state }) => state === 'listening').map(({ localPort }) => localPort)
+      expect(listening.sort()).toEqual([portOf(url), dicom.port].sort())
+      // Its only call to the region goes out to the message server.
+      const calls = sockets.filter(({ state, localPort }) => state === 'established' && !listening.includes(localPort))
+      expect(new Set(calls.map(({ remotePort }) => remotePort))).toEqual(new Set([portOf(region.file.hub.nats)]))
+    }
+    for (const pid of [region.hub.pid!, region.natsPid!]) {
+      const called = socketsOf(pid).filter(({ state }) => state === 'established').map(({ remotePort }) => remotePort)
+      expect(called.filter((port) => ports.includes(port))).toEqual([])
+    }
+  })
 
   it('does not register a second hospital under the same identifier or code', async () => { // FED-09
     const entry = { id: 'hospital-a', name: '冒名医院', code: '99999', kinds: ['submitter'], taskTypes: ['consultation'], flowModes: ['push'] }

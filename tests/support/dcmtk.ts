@@ -1,4 +1,9 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 const execute = promisify(execFile)
@@ -19,4 +24,32 @@ export async function storescu(scp: Scp, folder: string, options: string[] = [])
 export async function findscu(scp: Scp, keys: string[]): Promise<string> {
   const { stdout, stderr } = await execute('findscu', ['-S', '-aec', scp.aeTitle, ...keys.flatMap((key) => ['-k', key]), scp.host, String(scp.port)], { timeout: 30_000 })
   return stdout + stderr
+}
+
+/** A workstation that receives: DCMTK's storescp with a folder of its own. */
+export async function startStorescp(aeTitle: string): Promise<Scp & { received(): number; stop(): Promise<void> }> {
+  const folder = mkdtempSync(join(tmpdir(), 'lianpian-storescp-'))
+  const port = await freePort()
+  const child = spawn('storescp', ['-aet', aeTitle, '-od', folder, '+xa', String(port)], { stdio: 'ignore' })
+  return {
+    aeTitle,
+    host: '127.0.0.1',
+    port,
+    received: () => readdirSync(folder).filter((name) => !name.endsWith('.tmp')).length,
+    stop: async () => {
+      const ended = once(child, 'exit')
+      child.kill('SIGTERM')
+      await ended
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
 }

@@ -172,5 +172,7 @@ export function afterAnswer(consult: Consult, answer: ConsultAnswer, type: strin
   const pending = consult.pending?.commandId === answer.commandId ? null : consult.pending
   if (answer.outcome === 'accepted') return { ...consult, pending }
   const isFirst = type === 'submit' && consult.state === 'queued'
-  return { ...consult, pending, problem: answer.problem, ...(isFirst && { state: 'refused' }) }
+  // Who was quicker is told to the one who pressed, and the holder stands on the page; it is no problem of the task.
+  const problem = answer.problem.code === 'consult/held' ? consult.problem : answer.problem
+  return { ...consult, pending, problem, ...(isFirst && { state: 'refused' }) }
 }

@@ -67,7 +67,7 @@ export class CommandDesk {
     const commandId = parseWith(MessageId, randomUUID(), 'commandId')
     const command = parseWith(ConsultCommand, { ...content, commandId, taskId: next.taskId, by, at }, 'consult command')
     await rememberCommand(tx, { commandId, taskId: next.taskId, type: command.type, byAgent: by.agent === true, at })
-    await saveConsult(tx, by.agent ? next : { ...next, pending: { commandId, type: command.type }, problem: null }, hospitalId)
+    await saveConsult(tx, by.agent ? next : { ...next, pending: { commandId, type: command.type, userId: by.userId }, problem: null }, hospitalId)
     await region.line.post(tx, HUB, kinds.consultCommand, command)
     return commandId
   }
@@ -88,8 +88,9 @@ export class CommandDesk {
       if (!consult) throw new Problem('consult/unknown-task', { taskId })
       const prepared = await prepare(consult, tx)
       if (!prepared) return undefined
-      // A second press while the first is on its way is the same wish.
-      if (consult.pending?.type === prepared.content.type) return consult.pending.commandId
+      // A second press of the same person while the first is on its way is the same wish; a colleague's is another one,
+      // and the hub tells them apart (COR-15).
+      if (consult.pending?.type === prepared.content.type && consult.pending.userId === by.userId) return consult.pending.commandId
       const id = await this.post(tx, prepared.next, by, prepared.content)
       tx.afterCommit(() => announce({ type: 'consult', taskId, state: consult.state, revision: consult.revision }))
       return id

@@ -45,7 +45,7 @@ describe('a consultation as a hospital follows it', () => {
 })
 
 describe('the answer to a command', () => {
-  const pending = { ...aConsultAt(A), state: 'queued', revision: 0, pending: { commandId, type: 'submit' } } as const
+  const pending = { ...aConsultAt(A), state: 'queued', revision: 0, pending: { commandId, type: 'submit', userId: 'wang' } } as const
   const refusal = {
     outcome: 'refused',
     commandId,
@@ -61,13 +61,18 @@ describe('the answer to a command', () => {
     })
   })
   it('that refuses a later command leaves the task where it is', () => {
-    const claimed = { ...aConsultAt(C), pending: { commandId, type: 'claim' } }
-    expect(afterAnswer(claimed, { ...refusal, problem: { code: 'consult/held', facts: {} } }, 'claim')).toMatchObject({
+    const claimed = { ...aConsultAt(C), pending: { commandId, type: 'claim', userId: 'zhao' } }
+    expect(afterAnswer(claimed, { ...refusal, problem: { code: 'consult/stale-revision', facts: {} } }, 'claim')).toMatchObject({
       state: 'submitted',
       revision: 1,
       pending: null,
-      problem: { code: 'consult/held' },
+      problem: { code: 'consult/stale-revision' },
     })
+  })
+  it('that a colleague was quicker leaves no problem on the page of the one who holds the case', () => {
+    // COR-15
+    const claimed = { ...aConsultAt(C), pending: { commandId, type: 'claim', userId: 'zhao' } }
+    expect(afterAnswer(claimed, { ...refusal, problem: { code: 'consult/held', facts: {} } }, 'claim')).toMatchObject({ pending: null, problem: null })
   })
 })
 

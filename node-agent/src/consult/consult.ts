@@ -43,7 +43,7 @@ export interface Consult {
   readonly appliedAt: EpochMs
   readonly updatedAt: EpochMs
   /** A person's command of this node that waits for the hub's answer. */
-  readonly pending: { readonly commandId: string; readonly type: string } | null
+  readonly pending: { readonly commandId: string; readonly type: string; readonly userId: string } | null
   readonly problem: ProblemNote | null
 }
 

@@ -250,6 +250,11 @@ export class Region {
     )
   }
 
+  /** Whether the hub can be reached at this moment: without it nobody waits for its answers. */
+  get isConnected(): boolean {
+    return this.#connected?.link.status().state === 'connected'
+  }
+
   async status(): Promise<LinkStatus> {
     const connected = this.#connected
     if (!connected) {
