@@ -126,8 +126,10 @@ describe('a consultation between two hospitals of a region', () => {
     await untilImagesHeld(reader, taskId)
     expect(holder?.since).toBeGreaterThan(0)
     const centre = await region.signIn('data-centre', 'admin')
-    const transfers = (await centre.get<{ rows: TransferRow[] }>('/api/transfers')).rows
-    expect(transfers.some(({ studyInstanceUid, state, direction }) => studyInstanceUid === exam.studyInstanceUid && state === 'complete' && direction === 'in')).toBe(true)
+    await eventually('the data centre holds the study', async () => {
+      const { rows } = await centre.get<{ rows: TransferRow[] }>('/api/transfers')
+      return rows.some(({ studyInstanceUid, state, direction }) => studyInstanceUid === exam.studyInstanceUid && state === 'complete' && direction === 'in')
+    }, 60_000)
   })
 
   it('is withdrawn everywhere when cancelled, and cannot be cancelled once signed', async () => { // CON-20
