@@ -194,11 +194,14 @@ export class Incoming implements IncomingInstance {
 
   async #flush(): Promise<void> {
     if (this.#bufferedBytes === 0) return
-    const bytes = Buffer.concat(this.#buffered)
+    const [parts, sizeBytes] = [this.#buffered, this.#bufferedBytes]
     this.#buffered = []
     this.#bufferedBytes = 0
-    let written = 0
-    while (written < bytes.length) written += (await this.#handle.write(bytes, written)).bytesWritten
+    // As they are: joining them first would copy every byte once more.
+    let { bytesWritten } = await this.#handle.writev(parts)
+    if (bytesWritten === sizeBytes) return
+    const bytes = Buffer.concat(parts)
+    while (bytesWritten < sizeBytes) bytesWritten += (await this.#handle.write(bytes, bytesWritten)).bytesWritten
   }
 
   async #land(expected: ExpectedInstance): Promise<LandedInstance> {
