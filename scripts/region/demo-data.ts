@@ -24,11 +24,11 @@ const demoStudies: DemoStudy[] = [
     set: 'ct-chest',
     callingAeTitle: 'CT01',
     exam: {
-      accessionNumber: 'YX26112001', patientId: 'YX0031846', patientName: '张建国', patientSex: 'M', patientBirthDate: '1961-04-12', modality: 'CT', bodyPart: '胸部', description: '胸部CT平扫（1mm）',
+      accessionNumber: 'YX26112001', patientId: 'YX0031846', patientName: '张秀兰', patientSex: 'F', patientBirthDate: '1961-04-12', modality: 'CT', bodyPart: '胸部', description: '胸部CT平扫（1mm）',
       studyDate: '2026-11-20', studyTime: '09:26:00', studyInstanceUid: '1.3.6.1.4.1.14519.5.2.1.6279.6001.265704884949271879044145982159',
-      clinicalHistory: '男，65岁。咳嗽、咳痰3周，偶有痰中带血1周。吸烟40年，每日20支。无发热。外院胸片提示右肺阴影。',
-      reportFindings: '右肺可见实性结节影，边缘欠光整，周围可见少许索条影。余肺纹理清晰。气管及主要支气管通畅。纵隔内未见明显肿大淋巴结。双侧胸腔未见积液。',
-      reportImpression: '右肺实性结节，性质待定，建议上级医院会诊。',
+      clinicalHistory: '女，65岁。咳嗽、咳痰3周，偶有痰中带血1周，无发热。既往体健，配偶长期吸烟。外院胸片提示右肺门阴影。',
+      reportFindings: '右肺门旁见软组织肿块影，边缘不规则，可见毛刺，邻近支气管受压。周围见斑片及索条影。双侧胸腔未见积液。',
+      reportImpression: '右肺门旁占位，性质待定，建议上级医院会诊。',
     },
   },
   {

@@ -39,11 +39,11 @@ describe('a consultation as people do it with a mouse', () => {
   })
 
   it('finds the study, writes the question and submits by push', async () => { // CON-02, CON-09
-    const row = doctor.getByTestId('exam-table').locator('tr', { hasText: '张建国' })
+    const row = doctor.getByTestId('exam-table').locator('tr', { hasText: '张秀兰' })
     await row.waitFor()
     await picture(doctor, 'desk-exams')
     await row.getByRole('button', { name: '会诊' }).click()
-    await doctor.getByTestId('consult-question').fill('右肺结节性质？是否需要增强检查或穿刺？')
+    await doctor.getByTestId('consult-question').fill('右肺门旁占位性质？是否需要增强检查或穿刺？')
     await doctor.getByTestId('target-select').click()
     await doctor.locator('.el-select-dropdown__item', { hasText: '澄江省立医院' }).locator('visible=true').click()
     await picture(doctor, 'desk-consult-form')
@@ -57,7 +57,7 @@ describe('a consultation as people do it with a mouse', () => {
   })
 
   it('appears at the expert, who takes it and opens the images', async () => { // CON-11, VWR-01
-    const row = expert.getByTestId('consult-table').locator('tr', { hasText: '张建国' })
+    const row = expert.getByTestId('consult-table').locator('tr', { hasText: '张秀兰' })
     await row.waitFor()
     await picture(expert, 'desk-consults')
     await row.click()
@@ -87,8 +87,8 @@ describe('a consultation as people do it with a mouse', () => {
   })
 
   it('writes the opinion and signs it', async () => { // CON-01
-    await viewerPage.getByTestId('opinion-findings').fill('右肺上叶实性结节，可见分叶、毛刺及胸膜牵拉。')
-    await viewerPage.getByTestId('opinion-text').fill('考虑周围型肺癌可能性大，建议胸部增强CT，必要时穿刺活检。')
+    await viewerPage.getByTestId('opinion-findings').fill('右肺门旁软组织肿块，可见分叶及毛刺，邻近支气管受压变窄。')
+    await viewerPage.getByTestId('opinion-text').fill('考虑中央型肺癌可能性大，建议胸部增强CT，必要时支气管镜活检。')
     await viewerPage.getByTestId('opinion-sign').click()
     const confirm = viewerPage.getByTestId('opinion-sign-confirm')
     if (await confirm.waitFor({ timeout: 3_000 }).then(() => true, () => false)) await confirm.click()
@@ -97,7 +97,7 @@ describe('a consultation as people do it with a mouse', () => {
 
   it('brings opinion and two key images back to the exam without reload', async () => { // CON-01, CON-18
     await doctor.getByTestId('opinion').waitFor()
-    expect(await doctor.getByTestId('opinion').textContent()).toContain('周围型肺癌')
+    expect(await doctor.getByTestId('opinion').textContent()).toContain('中央型肺癌')
     await doctor.getByTestId('opinion-valid').filter({ hasText: '签名有效' }).waitFor()
     await eventually('both key images are drawn', () =>
       doctor.evaluate(() => {
@@ -141,5 +141,9 @@ describe('a consultation as people do it with a mouse', () => {
     await picture(page, 'desk-consults-phone')
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
     expect(overflow).toBeLessThanOrEqual(0)
+    const { studyInstanceUid } = (await (await region.signIn('hospital-a', 'wang')).get<{ rows: { modality: string; studyInstanceUid: string }[] }>('/api/exams')).rows.find(({ modality }) => modality === 'CT')!
+    await page.goto(`${region.hospital('hospital-c').url}/viewer/?study=${studyInstanceUid}`)
+    await eventually('the phone shows the first image', () => page.evaluate<boolean>('window.__lianpian_viewer?.viewports[0]?.shownIndex !== undefined'), 60_000)
+    await picture(page, 'viewer-phone')
   })
 })
