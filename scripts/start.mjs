@@ -1,5 +1,6 @@
 // npm start: a whole region with real images on this machine. Installs what is missing, then hands over to region/main.ts.
-import { ensurePackages, requireNode, runNode } from './run.mjs'
+import { spawn } from 'node:child_process'
+import { ensurePackages, requireNode, root } from './run.mjs'
 
 requireNode()
 try {
@@ -13,7 +14,8 @@ if (!(await buildPages())) {
   console.error('页面构建失败，见上方输出。 The pages could not be built, see above.')
   process.exit(1)
 }
-// Ctrl-C reaches the child too; it ends every process in order and decides the exit code.
-process.on('SIGINT', () => {})
-process.on('SIGTERM', () => {})
-process.exit(await runNode(['--import', 'tsx', 'scripts/region/main.ts', ...process.argv.slice(2)]))
+// A signal sent to this process alone is passed on (Ctrl-C reaches the whole group by itself); the region ends every
+// process in order and decides the exit code.
+const region = spawn(process.execPath, ['--import', 'tsx', 'scripts/region/main.ts', ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' })
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => region.kill(signal === 'SIGHUP' ? 'SIGTERM' : signal))
+region.once('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)))

@@ -168,7 +168,7 @@ export class Region {
         dataFolder: './data',
         http: { host: plan.host, port: hospital.httpPort },
         dimse: { host: plan.host, port: hospital.dicomPort, aeTitle: hospital.aeTitle },
-        region: { heartbeatMs: plan.heartbeatMs, ...(hospital.natsUrl === undefined ? {} : { natsUrl: hospital.natsUrl }) },
+        region: { id: plan.regionId, heartbeatMs: plan.heartbeatMs, ...(hospital.natsUrl === undefined ? {} : { natsUrl: hospital.natsUrl }) },
         logLevel: plan.logLevel,
         accounts: hospital.accounts.map((account) => ({ ...account, password: accounts.find(({ username }) => username === account.username)?.password })),
       })
