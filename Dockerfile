@@ -27,4 +27,5 @@ USER node
 VOLUME /data
 HEALTHCHECK --interval=10s --timeout=3s --start-period=40s --retries=6 \
   CMD node -e "fetch('http://127.0.0.1:' + process.env.HEALTH_PORT + '/health').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"
-ENTRYPOINT ["node", "--import", "tsx"]
+# Why these two options: scripts/region/service-process.ts.
+ENTRYPOINT ["node", "--single-threaded-gc", "--initial-old-space-size=512", "--import", "tsx"]

@@ -7,6 +7,7 @@ import { HubConfig } from '../../hub/src/config.ts'
 import { NodeConfig } from '../../node-agent/src/config.ts'
 import { root } from '../run.mjs'
 import { RegionPlan } from './plan.ts'
+import { serviceNodeOptions } from './service-process.ts'
 
 interface Service {
   command?: string[]
@@ -45,6 +46,10 @@ describe('the region as containers', () => {
     for (const [, service] of running) expect(service.healthcheck).toBeDefined()
     expect(readFileSync(join(root, 'Dockerfile'), 'utf8')).toMatch(/^HEALTHCHECK/m)
     expect(compose.services['hospital-a']?.depends_on?.['hub']?.condition).toBe('service_healthy')
+  })
+  it('starts services with the same Node options as `npm start`', () => {
+    const entryPoint = /^ENTRYPOINT (.*)$/m.exec(readFileSync(join(root, 'Dockerfile'), 'utf8'))?.[1] ?? '[]'
+    expect(JSON.parse(entryPoint)).toEqual(['node', ...serviceNodeOptions, '--import', 'tsx'])
   })
   it('never runs our services as root, and names files that exist', () => {
     expect(readFileSync(join(root, 'Dockerfile'), 'utf8')).toMatch(/^USER node$/m)
