@@ -178,7 +178,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     query: queryFor(services),
     log,
     metrics,
-    onRefusal: ({ problem }) => announce({ type: 'refusal', code: problem.code }),
+    onRefusal: ({ problem, callingAeTitle, remoteAddress }) =>
+      region.reportRefusal({ at: Date.now(), code: problem.code, facts: { ...problem.facts, service: 'DIMSE', callingAeTitle, remoteAddress }, peer: `${callingAeTitle} ${remoteAddress}` }),
   })
   const { port: httpPort } = await face.listen({ ...settings.http, setting: 'http.port' })
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { HospitalRow, LinkStatus } from 'specs'
+import type { HospitalRow, LinkStatus, RefusalRow } from 'specs'
 import { promisify } from 'node:util'
 import { execFile } from 'node:child_process'
 import type { ApiUser } from '../../scripts/region/api.ts'
@@ -65,6 +65,10 @@ describe('refusals of a running region', () => {
     const { dicom } = region.hospital('hospital-a')
     await expect(execute('echoscu', ['-aet', 'STRANGER', '-aec', dicom.aeTitle, dicom.host, String(dicom.port)])).rejects.toThrow()
     await execute('echoscu', ['-aec', dicom.aeTitle, dicom.host, String(dicom.port)])
+    await eventually('the console shows who was refused', async () => {
+      const { rows } = await admin.get<{ rows: RefusalRow[] }>('/api/refusals')
+      return rows.some(({ code, source, facts }) => code === 'dimse/unknown-ae' && source === 'hospital-a' && facts['callingAeTitle'] === 'STRANGER')
+    })
   })
 
   it('ends a connection that speaks no DICOM and serves the next', async () => { // ARC-02

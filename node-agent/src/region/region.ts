@@ -58,6 +58,7 @@ interface Connected {
 
 /** The same refusal again and again is told to the region this often at most. */
 const REPORT_EVERY_MS = 10_000
+const MOST_REPORTED = 1_000
 
 /**
  * This hospital's place in a region: membership, trust, the register of the others, and the one outbound connection.
@@ -239,12 +240,23 @@ export class Region {
 
   /** Refused envelopes are kept by the link; the region's administrator hears of them too (rule 10). */
   #report({ at, code, facts, claimedSender, subject }: Refusal): void {
+    this.reportRefusal({ at, code, facts: { ...facts, claimedSender, subject }, peer: String(claimedSender) })
+  }
+
+  /**
+   * Tells our pages and the region's administrator of a refusal at this node: an unregistered AE, a broken dataset, a full
+   * disk. The same refusal of the same peer travels once in a while only, so that a flood here is no flood there.
+   */
+  reportRefusal({ at, code, facts, peer }: ProblemReport & { readonly peer: string }): void {
     const { db, log, announce } = this.#parts
     announce({ type: 'refusal', code })
-    const key = `${code} ${claimedSender}`
+    if (!this.#connected) return
+    const key = `${code} ${peer}`
     if (at - (this.#reportedAt.get(key) ?? 0) < REPORT_EVERY_MS) return
+    // Peers choose their names: what is remembered of them must stay small.
+    if (this.#reportedAt.size >= MOST_REPORTED) this.#reportedAt.clear()
     this.#reportedAt.set(key, at)
-    const report: ProblemReport = { at, code, facts: { ...facts, claimedSender, subject } }
+    const report: ProblemReport = { at, code, facts }
     db.write((tx) => this.line.post(tx, HUB, kinds.problemReport, report)).catch((error: unknown) =>
       log.error({ err: error, code }, 'refusal not reported'),
     )
