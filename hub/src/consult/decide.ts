@@ -1,6 +1,6 @@
 import { Problem, type ConsultCommand } from 'specs'
 import { decideClaim, decideDecline, decideRelease } from './hold.ts'
-import { decideCancel, decideImagesArrived, decideRead, decideReturn, decideSign, decideStart } from './progress.ts'
+import { decideCancel, decideImagesArrived, decidePrint, decideRead, decideReturn, decideSign, decideStart } from './progress.ts'
 import { decideSubmit } from './submit.ts'
 import { concerned, type Circumstances, type Decision, type Task } from './task.ts'
 
@@ -39,6 +39,8 @@ export function decide(task: Task | undefined, command: ConsultCommand, circumst
       return decideReturn(task, command, circumstances)
     case 'read':
       return decideRead(task, command, circumstances)
+    case 'print':
+      return decidePrint(task, command, circumstances)
     case 'cancel':
       return decideCancel(task, command, circumstances)
     case 'images-arrived':

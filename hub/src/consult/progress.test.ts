@@ -59,6 +59,18 @@ describe('the course of a consultation', () => {
     expect(decideNow(read, aCommand('return'))).toEqual({ kind: 'repeated', revision: 5 })
   })
 
+  it('enters every printing by those who hold the opinion, and stays where it is', () => {
+    // CON-01, CON-28
+    const read = aTask(claim(), aCommand('sign'), aCommand('return'), aCommand('read'))
+    const first = decideNow(read, aCommand('print'))
+    expect(first).toMatchObject({ kind: 'recorded', event: { type: 'printed', revision: 6, state: 'read', by: { hospitalId: A } } })
+    if (first.kind !== 'recorded') return
+    const byTheSigner = aCommand('print', { by: anActor(C, 'wang') })
+    expect(decideNow(first.task, byTheSigner)).toMatchObject({ kind: 'recorded', event: { revision: 7, by: { hospitalId: C } } })
+    expect(codeOf(read, aCommand('print', { by: anActor(B, 'sun') }))).not.toBe('recorded')
+    expect(codeOf(aTask(claim()), aCommand('print'))).toBe('consult/not-open')
+  })
+
   it('may be signed without a separate opening, and read before the node said that it returned', () => {
     const task = aTask(claim(), aCommand('sign'), aCommand('read'))
     expect(task.state).toBe('read')

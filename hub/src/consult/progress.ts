@@ -33,6 +33,17 @@ export function decideRead(task: Task, command: CommandOf<'read'>, { sender, now
   return record(task, command, { type: 'read', changes: { state: 'read' } }, now)
 }
 
+/**
+ * 打印. By whoever holds the opinion: the submitter, and the hospital that signed it. Two printings are two copies in the
+ * world, so each is an entry of the time line; the state of the consultation does not depend on it.
+ */
+export function decidePrint(task: Task, command: CommandOf<'print'>, { sender, now }: Circumstances): Decision {
+  if (task.submitter !== sender && task.holder?.hospitalId !== sender) throw new Problem('consult/not-yours', { submitter: task.submitter })
+  if (task.state !== 'signed' && task.state !== 'returned' && task.state !== 'read')
+    throw new Problem('consult/not-open', { state: task.state })
+  return record(task, command, { type: 'printed', changes: {} }, now)
+}
+
 /** 取消 (CON-20). Before the signature it withdraws the task from every list; a signed opinion stays. */
 export function decideCancel(task: Task, command: CommandOf<'cancel'>, { sender, now }: Circumstances): Decision {
   checkSubmits(task, sender)

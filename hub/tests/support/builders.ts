@@ -77,13 +77,14 @@ const usual: { [T in Type]: () => Record<string, unknown> } = {
   sign: () => ({ sealed: sealedFor(A) }),
   return: () => ({}),
   read: () => ({}),
+  print: () => ({}),
   cancel: () => ({ reason: '患者转院' }),
   'images-arrived': () => ({ instanceCount: 60, sizeBytes: 31_000_000 }),
 }
 
 /** A command as parsed from the wire, so that a builder cannot make what the wire forbids. */
 export function aCommand<T extends Type>(type: T, over: Record<string, unknown> = {}): CommandOf<T> {
-  const by = type === 'submit' || type === 'cancel' || type === 'return' || type === 'read' ? anActor(A) : anActor(C, 'wang')
+  const by = type === 'submit' || type === 'cancel' || type === 'return' || type === 'read' || type === 'print' ? anActor(A) : anActor(C, 'wang')
   const base = { type, commandId: randomUUID(), taskId: randomUUID(), by, at: 1_000 }
   return ConsultCommand.parse({ ...base, ...usual[type](), ...over }) as CommandOf<T>
 }

@@ -66,6 +66,8 @@ export const ConsultCommand = z.discriminatedUnion('type', [
   z.object({ ...commandBase, type: z.literal('return') }),
   /** The requester opened the opinion. */
   z.object({ ...commandBase, type: z.literal('read') }),
+  /** Somebody who holds the opinion gave it to a printer (CON-28): every printing is a step of its own, the state stays. */
+  z.object({ ...commandBase, type: z.literal('print') }),
   z.object({ ...commandBase, type: z.literal('cancel'), reason: z.string().min(1).max(500) }),
   /** A node holds all images of the task (push, prefetch). */
   z.object({ ...commandBase, type: z.literal('images-arrived'), instanceCount: z.number().int(), sizeBytes: z.number().int() }),
@@ -80,7 +82,7 @@ export type Holder = z.infer<typeof Holder>
 export const ConsultEvent = z.object({
   taskId: TaskId,
   revision: z.number().int().positive(),
-  type: z.enum(['submitted', 'claimed', 'released', 'declined', 'started', 'signed', 'returned', 'read', 'cancelled', 'images-arrived']),
+  type: z.enum(['submitted', 'claimed', 'released', 'declined', 'started', 'signed', 'returned', 'read', 'printed', 'cancelled', 'images-arrived']),
   commandId: MessageId,
   by: Actor,
   /** When the person acted, by the node's clock. */

@@ -88,6 +88,8 @@ export const ConsultDetail = ConsultRow.extend({
   request: ConsultRequest.nullable(),
   opinion: Opinion.omit({ keyObject: true }).nullable(),
   opinionValid: z.boolean().nullable(),
+  /** Whose certificate the opinion was signed with, as it says itself; whether to believe it says `opinionValid`. */
+  opinionCertificate: z.object({ subject: z.string(), serial: z.string(), notBefore: EpochMs, notAfter: EpochMs, fingerprintSm3: z.string() }).nullable(),
   keyImageSeriesInstanceUid: z.string().nullable(),
   events: z.array(TimelineEvent),
   hospitalNames: z.record(z.string(), z.string()),
