@@ -25,6 +25,7 @@ import { CommandDesk } from './command-desk.ts'
 import { examOf, taskViewOf, type Consult } from './consult.ts'
 import { imagesOf } from './images.ts'
 import { readLiveExam, serveExams } from './live-exam.ts'
+import { recordPrinting } from './printing.ts'
 import { OpinionSettling } from './settle.ts'
 import { signOpinion, type MakeKeyObject } from './sign.ts'
 import { consultMigrations, consultsOfStudy, findConsult, listConsults, type ConsultFilter } from './store.ts'
@@ -148,6 +149,14 @@ export class Consults {
 
   markRead(user: User, taskId: TaskId): Promise<ConsultRow> {
     return this.#command(user, taskId, 'submitter', ({ state }) => (state === 'read' ? undefined : { type: 'read' }))
+  }
+
+  /** Whoever may read the opinion may print it; both is noted. */
+  async markPrinted(user: User, taskId: TaskId): Promise<ConsultRow> {
+    const { db, announce } = this.#parts
+    await this.admitReader(user, await this.read(taskId))
+    await recordPrinting({ db, desk: this.#desk, announce }, user, taskId)
+    return this.row(user, taskId)
   }
 
   async sign(user: User, taskId: TaskId, draft: OpinionDraft, draftRevision: number | undefined): Promise<ConsultRow> {

@@ -116,6 +116,9 @@ function addCommandRoutes(face: HttpFace, consults: Consults): void {
   face.route({ ...at('read'), summary: 'The requester has opened the opinion', allow: ['doctor'] }, ({ user, params: { taskId } }) =>
     accepted(consults.markRead(user, taskId)),
   )
+  face.route({ ...at('print'), summary: 'The opinion was given to a printer', allow: clinicians }, ({ user, params: { taskId } }) =>
+    accepted(consults.markPrinted(user, taskId)),
+  )
   face.route({ ...at('release'), summary: 'Give it back', allow: ['expert'], body: Reason }, ({ user, params: { taskId }, body }) =>
     accepted(consults.release(user, taskId, body.reason)),
   )

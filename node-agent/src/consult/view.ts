@@ -1,5 +1,6 @@
+import { parseCertificate } from 'pki'
 import type { Database, User } from 'service-kit'
-import { answers, isProblemCode, Problem, type ConsultDetail, type ConsultRow, type HospitalId, type ProblemNote } from 'specs'
+import { answers, isProblem, isProblemCode, Problem, type ConsultDetail, type ConsultRow, type HospitalId, type ProblemNote } from 'specs'
 import type { AccessControl } from '../access/access-control.ts'
 import type { Region } from '../region/region.ts'
 import { examOf, type Consult } from './consult.ts'
@@ -54,9 +55,25 @@ export async function detailOf(parts: ViewParts, user: User, taskId: Consult['ta
     request: isReadable ? consult.request : null,
     opinion: isReadable ? consult.opinion : null,
     opinionValid: consult.opinionValid,
+    opinionCertificate: isReadable ? certificateOf(consult) : null,
     keyImageSeriesInstanceUid: consult.keyImageSeriesInstanceUid,
     events,
     hospitalNames: Object.fromEntries([...new Set(named)].map((id) => [id, parts.region.nameOf(id)])),
+  }
+}
+
+/** A chain that cannot be read belongs to an opinion that is shown as not valid. */
+function certificateOf({ opinion }: Consult): ConsultDetail['opinionCertificate'] {
+  const [leaf] = opinion?.certificateChain ?? []
+  if (leaf === undefined) return null
+  try {
+    const { subject, serial, notBefore, notAfter, fingerprintSm3 } = parseCertificate(leaf)
+    const named = (['cn', 'ou', 'o', 'c'] as const).filter((attribute) => subject[attribute] !== '')
+    const text = named.map((attribute) => `${attribute.toUpperCase()}=${subject[attribute]}`).join(', ') // the way OpenSSL and RFC 4514 write it
+    return { subject: text, serial, notBefore, notAfter, fingerprintSm3 }
+  } catch (error) {
+    if (isProblem(error)) return null
+    throw error
   }
 }
 

@@ -130,6 +130,7 @@ export default {
       returned: 'Opinion arrived',
       read: 'Opinion read',
       cancelled: 'Cancelled',
+      printed: 'Opinion printed',
       'images-arrived': 'Images arrived',
     },
     claim: 'Take the case',

@@ -122,6 +122,7 @@ export default {
       returned: '意见送达',
       read: '查阅意见',
       cancelled: '取消',
+      printed: '打印会诊意见',
       'images-arrived': '影像到达',
     },
     claim: '接收会诊',

@@ -147,6 +147,7 @@ export class CannedNode {
       },
       opinion: this.#opinion,
       opinionValid: this.#opinion ? true : null,
+      opinionCertificate: null,
       keyImageSeriesInstanceUid: null,
       events: this.#events,
       hospitalNames: { 'hospital-a': '云溪县人民医院', 'hospital-c': '澄江省立医院' },
