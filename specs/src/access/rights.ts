@@ -55,6 +55,7 @@ export const rights = {
   'audit.read': { zh: '查询审计', en: 'Read the audit trail', duty: 'audit' },
   'audit.export': { zh: '导出审计', en: 'Export the audit trail', duty: 'audit', privileged: true },
   // region-wide views
+  'audit.cross-viewing': { zh: '互阅审计（不含患者身份）', en: 'Cross-viewing audit without identities', duty: 'work' },
   'statistics.read': { zh: '查看统计（不含患者身份）', en: 'Statistics without identities', duty: 'work' },
 } as const satisfies Record<string, RightDescription>
 
@@ -109,9 +110,9 @@ export const nodeRoles: readonly BuiltInRole[] = [
 export const hubRoles: readonly BuiltInRole[] = [
   { id: 'region-admin', zh: '区域管理员', en: 'Regional administrator', rights: ['region.manage', 'region.watch', 'account.manage', 'organisation.manage', 'system.configure', 'system.monitor'] },
   { id: 'observer', zh: '观察员', en: 'Observer', rights: ['region.watch'] },
-  { id: 'authority', zh: '卫生主管部门', en: 'Health authority', rights: ['statistics.read'] },
+  { id: 'authority', zh: '卫生主管部门', en: 'Health authority', rights: ['statistics.read', 'audit.cross-viewing', 'region.watch'] },
   { id: 'security-admin', zh: '安全管理员', en: 'Security administrator', rights: ['role.manage', 'rule.manage', 'certificate.manage', 'security.overview'] },
-  { id: 'audit-admin', zh: '审计管理员', en: 'Audit administrator', rights: ['audit.read', 'audit.export'] },
+  { id: 'audit-admin', zh: '审计管理员', en: 'Audit administrator', rights: ['audit.read', 'audit.export', 'audit.cross-viewing'] },
 ] // prettier-ignore
 
 /** The administrative duties that a set of rights touches; more than one is against 三员分立. */
