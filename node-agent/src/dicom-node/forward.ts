@@ -159,7 +159,7 @@ export class Forwarder {
 
   /** @returns why not everything is at the node now. */
   async #send(job: ForwardJob): Promise<Failure | undefined> {
-    const { db, archive, callingAeTitle, associations, now } = this.#options
+    const { db, archive, callingAeTitle, associations, log, now } = this.#options
     const node = await readNode(db, job.nodeId)
     const manifest = await archive.manifest(job.studyInstanceUid)
     const there = await confirmed(db, job)
@@ -187,6 +187,7 @@ export class Forwarder {
     const deliveries = await sendInstances(node, instances, {
       callingAeTitle,
       associations,
+      log,
       signal: this.#stopping.signal,
       onDelivery: ({ kind, sopInstanceUid }) => {
         if (kind !== 'stored') return

@@ -1,5 +1,5 @@
 import type { Database, HttpFace, Log } from 'service-kit'
-import { DicomNode, EchoResult, ForwardRow, Page } from 'specs'
+import { DicomNode, EchoResult, ForwardRow, Page, Problem, type RegionId } from 'specs'
 import { z } from 'zod'
 import { echo } from '../dimse/scu.ts'
 import { type Forwarder } from './forward.ts'
@@ -11,6 +11,8 @@ export interface DicomNodeRoutes {
   readonly forwarder: Forwarder
   /** Who we are when we call. */
   readonly callingAeTitle: string
+  /** Regions this hospital has joined: a node may send for one of them (FED-20). */
+  readonly isMemberOf: (regionId: RegionId) => boolean
   readonly log: Log
   readonly now?: () => number
 }
@@ -29,7 +31,13 @@ const administrators = ['admin'] as const
 const caretakers = ['admin', 'technician'] as const
 
 /** The hospital's DICOM nodes (FED-15): list, registration, echo, and what is being forwarded to them. */
-export function addDicomNodeRoutes(face: HttpFace, { db, forwarder, callingAeTitle, log, now = Date.now }: DicomNodeRoutes): void {
+export function addDicomNodeRoutes(
+  face: HttpFace,
+  { db, forwarder, callingAeTitle, isMemberOf, log, now = Date.now }: DicomNodeRoutes,
+): void {
+  const requireMember = ({ regionId }: DicomNode) => {
+    if (regionId !== null && !isMemberOf(regionId)) throw new Problem('region/not-joined', { regionId })
+  }
   face.route(
     { method: 'GET', path: '/api/dicom-nodes', summary: 'DICOM 节点 / DICOM nodes', allow: caretakers, answer: z.array(Registered) },
     () => listNodes(db),
@@ -45,6 +53,7 @@ export function addDicomNodeRoutes(face: HttpFace, { db, forwarder, callingAeTit
       answer: Registered,
     },
     async ({ body, user }) => {
+      requireMember(body)
       const node = await db.write((tx) => addNode(tx, body, now()))
       log.info({ nodeId: node.id, aeTitle: node.aeTitle, userId: user.id }, 'DICOM node registered')
       return { status: 201, body: node }
@@ -62,6 +71,7 @@ export function addDicomNodeRoutes(face: HttpFace, { db, forwarder, callingAeTit
       answer: Registered,
     },
     async ({ params, body, user }) => {
+      requireMember(body)
       const node = await db.write((tx) => changeNode(tx, params.id, body, now()))
       log.info({ nodeId: node.id, aeTitle: node.aeTitle, userId: user.id }, 'DICOM node changed')
       return node
@@ -93,7 +103,7 @@ export function addDicomNodeRoutes(face: HttpFace, { db, forwarder, callingAeTit
       answer: EchoResult,
       limit: { requests: 60, seconds: 60 },
     },
-    async ({ params }) => echo(await readNode(db, params.id), { callingAeTitle }),
+    async ({ params }) => echo(await readNode(db, params.id), { callingAeTitle, log }),
   )
 
   face.route(

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { isUniqueViolation, type Migration, type Queries, type Transaction } from 'service-kit'
-import { type AeTitle, type DicomNode, type EpochMs, Problem } from 'specs'
+import { type AeTitle, type DicomNode, type EpochMs, Problem, type RegionId } from 'specs'
 
 /** A registered DICOM node; its id is given by us. */
 export type RegisteredNode = DicomNode & { readonly id: string }
@@ -20,6 +20,7 @@ export const dicomNodeMigrations: readonly Migration[] = [
         PRIMARY KEY (study_instance_uid, node_id, sop_instance_uid))`,
     ],
   },
+  { name: '0002-region', up: ['ALTER TABLE dicom_node ADD COLUMN region_id TEXT'] },
 ]
 
 interface NodeRow {
@@ -30,9 +31,10 @@ interface NodeRow {
   readonly description: string
   readonly allowed: number
   readonly forwardPushed: number
+  readonly regionId: RegionId | null
 }
 
-const columns = `node_id AS "id", ae_title AS "aeTitle", host, port, description, allowed, forward_pushed AS "forwardPushed"`
+const columns = `node_id AS "id", ae_title AS "aeTitle", host, port, description, allowed, forward_pushed AS "forwardPushed", region_id AS "regionId"`
 const nodeOf = (row: NodeRow): RegisteredNode => ({ ...row, allowed: row.allowed === 1, forwardPushed: row.forwardPushed === 1 })
 
 export async function listNodes(db: Queries): Promise<RegisteredNode[]> {
@@ -51,29 +53,40 @@ export async function isAllowedCaller(db: Queries, aeTitle: string): Promise<boo
   return (await db.get('SELECT 1 AS "one" FROM dicom_node WHERE ae_title = $1 AND allowed = 1', [aeTitle])) !== undefined
 }
 
+/** The region whose images an AE title sends, if it has been given one (FED-20). */
+export async function regionOfCaller(db: Queries, aeTitle: string): Promise<RegionId | undefined> {
+  const row = await db.get<{ regionId: RegionId }>(
+    'SELECT region_id AS "regionId" FROM dicom_node WHERE ae_title = $1 AND allowed = 1 AND region_id IS NOT NULL ORDER BY node_id LIMIT 1',
+    [aeTitle],
+  )
+  return row?.regionId
+}
+
 export async function nodesThatTakePushes(db: Queries): Promise<RegisteredNode[]> {
   return (await db.all<NodeRow>(`SELECT ${columns} FROM dicom_node WHERE forward_pushed = 1`)).map(nodeOf)
 }
 
-/** @throws {Problem} dimse/node-exists */
+/** @throws {Problem} dimse/node-exists, dimse/other-region */
 export async function addNode(tx: Transaction, node: DicomNode, now: EpochMs): Promise<RegisteredNode> {
   const id = randomUUID()
+  await refuseTwoRegions(tx, id, node)
   await unlessTaken(node, () =>
     tx.run(
-      `INSERT INTO dicom_node (node_id, ae_title, host, port, description, allowed, forward_pushed, created_at, updated_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)`,
-      [id, node.aeTitle, node.host, node.port, node.description, Number(node.allowed), Number(node.forwardPushed), now],
+      `INSERT INTO dicom_node (node_id, ae_title, host, port, description, allowed, forward_pushed, region_id, created_at, updated_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)`,
+      [id, node.aeTitle, node.host, node.port, node.description, Number(node.allowed), Number(node.forwardPushed), node.regionId, now],
     ),
   )
   return { ...node, id }
 }
 
-/** @throws {Problem} dimse/unknown-node, dimse/node-exists */
+/** @throws {Problem} dimse/unknown-node, dimse/node-exists, dimse/other-region */
 export async function changeNode(tx: Transaction, id: string, node: DicomNode, now: EpochMs): Promise<RegisteredNode> {
+  await refuseTwoRegions(tx, id, node)
   const changed = await unlessTaken(node, () =>
     tx.run(
-      `UPDATE dicom_node SET ae_title = $2, host = $3, port = $4, description = $5, allowed = $6, forward_pushed = $7, updated_at = $8 WHERE node_id = $1`,
-      [id, node.aeTitle, node.host, node.port, node.description, Number(node.allowed), Number(node.forwardPushed), now],
+      `UPDATE dicom_node SET ae_title = $2, host = $3, port = $4, description = $5, allowed = $6, forward_pushed = $7, region_id = $8, updated_at = $9 WHERE node_id = $1`,
+      [id, node.aeTitle, node.host, node.port, node.description, Number(node.allowed), Number(node.forwardPushed), node.regionId, now],
     ),
   )
   if (changed === 0) throw new Problem('dimse/unknown-node', { id })
@@ -85,6 +98,16 @@ export async function removeNode(tx: Transaction, id: string): Promise<void> {
   if ((await tx.run('DELETE FROM dicom_node WHERE node_id = $1', [id])) === 0) throw new Problem('dimse/unknown-node', { id })
   await tx.run('DELETE FROM dicom_forward WHERE node_id = $1', [id])
   await tx.run('DELETE FROM dicom_forward_done WHERE node_id = $1', [id])
+}
+
+/** A caller is known by its AE title alone, so several nodes of one title cannot send for different regions. */
+async function refuseTwoRegions(tx: Transaction, id: string, { aeTitle, regionId }: DicomNode): Promise<void> {
+  if (regionId === null) return
+  const other = await tx.get<{ regionId: RegionId }>(
+    'SELECT region_id AS "regionId" FROM dicom_node WHERE ae_title = $1 AND node_id <> $2 AND region_id <> $3',
+    [aeTitle, id, regionId],
+  )
+  if (other) throw new Problem('dimse/other-region', { aeTitle, regionId: other.regionId })
 }
 
 async function unlessTaken<T>({ aeTitle, host, port }: DicomNode, write: () => Promise<T>): Promise<T> {

@@ -1,6 +1,7 @@
 import { type Buffer } from 'node:buffer'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import { type Log } from 'service-kit'
 import { Problem } from 'specs'
 import { IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME } from '../dicom/file-meta.ts'
 import { type AssociateAccept, contextResults, DICOM_APPLICATION_CONTEXT, type ProposedContext } from './associate-pdu.ts'
@@ -32,9 +33,11 @@ export interface ScuSettings {
   readonly responseMs: number
   /** While we send, something must move in each such span. */
   readonly stallMs: number
+  /** Gets a line at the beginning and at the end of each association. */
+  readonly log?: Log
 }
 
-export const defaultScuSettings: Omit<ScuSettings, 'callingAeTitle'> = {
+export const defaultScuSettings: Omit<ScuSettings, 'callingAeTitle' | 'log'> = {
   connectMs: 5_000,
   associateMs: 15_000,
   responseMs: 120_000,
@@ -64,6 +67,7 @@ export class RequestedAssociation implements UpperLayerUser {
   #answer: (Waiting<CommandSet> & { readonly messageId: number }) | undefined
   #released: (() => void) | undefined
   #lastMessageId = 0
+  #log: Log | undefined
   #peerMaxPduBytes = 0
 
   private constructor(socket: Socket, settings: ScuSettings) {
@@ -89,6 +93,7 @@ export class RequestedAssociation implements UpperLayerUser {
   }
 
   #request(peer: DicomPeer, contexts: readonly ProposedContext[], socket: Socket): Promise<void> {
+    this.#log = this.#settings.log?.child({ calledAeTitle: peer.aeTitle, host: peer.host, port: peer.port })
     const connected = peer.tls ? 'secureConnect' : 'connect'
     this.#layer.request(
       {
@@ -182,6 +187,7 @@ export class RequestedAssociation implements UpperLayerUser {
     if (offered !== 0 && offered < MIN_PEER_PDU_BYTES)
       return this.#layer.abort(protocolFault('maximum PDU length too small', { maxPduBytes: offered }))
     this.#accept = accept
+    this.#log?.info('association opened by us')
     this.#peerMaxPduBytes = offered === 0 ? MAX_SENT_PDU_BYTES : Math.min(offered, MAX_SENT_PDU_BYTES)
     this.#opened?.resolve()
   }
@@ -204,6 +210,10 @@ export class RequestedAssociation implements UpperLayerUser {
   onEnded(ending: Ending): void {
     this.#ending = ending
     const problem = problemOf(ending)
+    this.#log?.info(
+      { messages: this.#lastMessageId, ...(ending.how !== 'released' && { code: problem.code, facts: problem.facts }) },
+      `association opened by us ${ending.how}`,
+    )
     // Before an association there was nothing to lose: the peer cannot be reached.
     this.#opened?.reject(
       ending.how === 'lost' && this.#accept === undefined ? new Problem('dimse/unreachable', problem.facts, { cause: problem }) : problem,

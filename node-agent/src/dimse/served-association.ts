@@ -46,6 +46,8 @@ export class ServedAssociation implements UpperLayerUser {
   readonly #messages = new MessageReader()
   #log: Log
   #sender = { callingAeTitle: '', remoteAddress: '' }
+  /** For the line at its end. */
+  readonly #traffic = { receivedBytes: 0, stored: 0, queries: 0 }
   #contexts: ReadonlyMap<number, AcceptedContext> = new Map()
   #peerMaxPduBytes = 0
   #giveSlotBack: (() => void) | undefined
@@ -104,7 +106,7 @@ export class ServedAssociation implements UpperLayerUser {
     this.#contexts = negotiation.contexts
     this.#peerMaxPduBytes = negotiation.peerMaxPduBytes
     this.#host.figures.associations.inc({ outcome: 'accepted' })
-    this.#log.debug(
+    this.#log.info(
       { accepted: negotiation.contexts.size, proposed: request.contexts.length, version: request.user.implementationVersionName },
       'association accepted',
     )
@@ -127,9 +129,9 @@ export class ServedAssociation implements UpperLayerUser {
   onEnded(ending: Ending): void {
     this.#giveSlotBack?.()
     this.#find?.cancel()
-    if (ending.how === 'released') this.#log.debug('association released')
+    if (ending.how === 'released') this.#log.info(this.#traffic, 'association released')
     else if (ending.how === 'aborted' && ending.problem.code !== 'service/unavailable') this.#refused(ending.problem)
-    else this.#log.debug({ code: ending.problem.code, facts: ending.problem.facts }, `association ${ending.how}`)
+    else this.#log.info({ ...this.#traffic, code: ending.problem.code, facts: ending.problem.facts }, `association ${ending.how}`)
     if (this.#receiving) this.#breakOff(this.#receiving)
   }
 
@@ -152,6 +154,7 @@ export class ServedAssociation implements UpperLayerUser {
     const context = this.#contexts.get(fragment.contextId)
     if (!context) throw protocolFault('presentation context not accepted', { contextId: fragment.contextId })
     this.#host.figures.receivedBytes.inc(fragment.data.length)
+    this.#traffic.receivedBytes += fragment.data.length
     if (!this.#messages.isInsideMessage)
       this.#layer.patience.wait('rest of the message', this.#host.limits.stallMs, this.#host.limits.minBytesPerStall)
     const part = this.#messages.take(fragment)
@@ -237,6 +240,7 @@ export class ServedAssociation implements UpperLayerUser {
       const { answer, failure } = await receiving.commit()
       this.#host.figures.stored.inc({ status: answer.status.toString(16).padStart(4, '0') })
       if (failure !== undefined) this.#reportFailure(command, answer, failure)
+      else this.#traffic.stored += 1
       await this.#answer(context, command, answer)
     }
     this.#dataset = {
@@ -277,6 +281,7 @@ export class ServedAssociation implements UpperLayerUser {
     const settings = { aeTitle: this.#host.policy.aeTitle, charset: this.#host.charset, maxMatches: this.#host.limits.maxMatches }
     const find = new Find(this.#layer, context, command, settings, this.#peerMaxPduBytes)
     this.#find = find
+    this.#traffic.queries += 1
     try {
       const { answer, matches } = await find.run(identifier.whole(), this.#host.query, this.#sender)
       this.#log.debug({ matches, status: answer.status.toString(16) }, 'query answered')

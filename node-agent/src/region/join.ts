@@ -1,3 +1,4 @@
+import type { Log } from 'service-kit'
 import { createCsr, generateSm2KeyPair, loadIdentity, parseCertificate, TrustStore } from 'pki'
 import { HUB, isProblemCode, JoinResponse, parseWith, Problem, RegionInfo, type EpochMs, type HospitalId } from 'specs'
 import { z } from 'zod'
@@ -13,6 +14,7 @@ export interface JoinWish {
   readonly agentVersion: string
   readonly now: EpochMs
   readonly timeoutMs: number
+  readonly log: Log
 }
 
 /**
@@ -22,12 +24,12 @@ export interface JoinWish {
  * @throws {Problem} region/wrong-root, region/wrong-join-code, region/hub-unreachable, certificate/…
  */
 export async function joinRegion(wish: JoinWish): Promise<{ membership: Membership; secrets: RegionSecrets }> {
-  const { hubUrl, code, hospitalId, hospitalName, agentVersion, now, timeoutMs } = wish
-  const info = parseWith(RegionInfo, await askHub(hubUrl, '/api/region', undefined, timeoutMs), 'region')
+  const { hubUrl, code, hospitalId, hospitalName, agentVersion, now } = wish
+  const info = parseWith(RegionInfo, await askHub(wish, '/api/region', undefined), 'region')
   if (!isPinnedRoot(info.rootCertificate, code)) throw new Problem('region/wrong-root', { hubUrl })
   const { privateKeyPem } = generateSm2KeyPair()
   const csr = createCsr({ party: hospitalId, organisation: hospitalName, regionId: info.regionId, privateKeyPem })
-  const joined = parseWith(JoinResponse, await askHub(hubUrl, '/api/join', { code, csr, agentVersion }, timeoutMs), 'join response')
+  const joined = parseWith(JoinResponse, await askHub(wish, '/api/join', { code, csr, agentVersion }), 'join response')
   checkJoined(joined, info, hospitalId, privateKeyPem, now)
   const { regionId, regionName, hospital, certificateChain, hubCertificateChain, natsUrl, natsCredentials, directory } = joined
   const membership = {
@@ -64,14 +66,17 @@ function checkJoined(joined: JoinResponse, info: RegionInfo, hospitalId: Hospita
 
 const ProblemAnswer = z.object({ code: z.string(), facts: z.record(z.string(), z.unknown()).default({}) })
 
-async function askHub(hubUrl: string, path: string, body: unknown, timeoutMs: number): Promise<unknown> {
+async function askHub({ hubUrl, timeoutMs, log }: JoinWish, path: string, body: unknown): Promise<unknown> {
+  const url = new URL(path, hubUrl)
   const request = body === undefined ? {} : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
   const unreachable = (facts: object, cause?: unknown) => new Problem('region/hub-unreachable', { hubUrl, ...facts }, { cause })
-  const response = await fetch(new URL(path, hubUrl), { ...request, redirect: 'error', signal: AbortSignal.timeout(timeoutMs) }).catch(
+  const response = await fetch(url, { ...request, redirect: 'error', signal: AbortSignal.timeout(timeoutMs) }).catch(
     (cause: unknown) => {
+      log.warn({ url: url.href, err: cause }, 'the platform does not answer')
       throw unreachable({}, cause)
     },
   )
+  log.info({ url: url.href, status: response.status }, 'asked the platform')
   const answer: unknown = await response.json().catch((cause: unknown) => {
     throw unreachable({ status: response.status, reason: 'no JSON' }, cause)
   })

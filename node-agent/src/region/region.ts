@@ -174,7 +174,7 @@ export class Region {
 
   /** Joins without connecting; it becomes the active membership if there is no other. @throws what joinRegion throws. */
   async join(hubUrl: string, code: string): Promise<Membership> {
-    const { db, hospitalId, hospitalName, version, requestTimeoutMs, keyFolder } = this.#parts
+    const { db, log, hospitalId, hospitalName, version, requestTimeoutMs, keyFolder } = this.#parts
     const { membership, secrets } = await joinRegion({
       hubUrl,
       code,
@@ -183,6 +183,7 @@ export class Region {
       agentVersion: version,
       now: this.#now(),
       timeoutMs: requestTimeoutMs,
+      log,
     })
     await saveSecrets(keyFolder, membership.regionId, secrets)
     await db.write(async (tx) => {

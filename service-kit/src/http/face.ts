@@ -6,6 +6,7 @@ import type { Accounts } from '../account/index.ts'
 import type { Log } from '../log/index.ts'
 import type { Metrics } from '../metrics/index.ts'
 import { admit } from './admit.ts'
+import { logConnections } from './connection-log.ts'
 import { Health, HealthReport, type HealthCheck } from './health.ts'
 import { closeServer, listen, type ListenOptions } from './listen.ts'
 import { LiveEvents, type LiveEventsOptions } from './live-events.ts'
@@ -126,6 +127,7 @@ export class HttpFace {
     this.#app.use(nothingHere, problemAnswers(this.#options.log))
     const { server, port } = await listen(this.#app, options)
     this.#server = server
+    logConnections(server, this.#options.log)
     this.#options.log.info({ host: options.host, port }, 'listening')
     return { port }
   }

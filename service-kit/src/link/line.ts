@@ -93,7 +93,9 @@ export class Line {
         await this.#live(nats)
       } catch (error) {
         this.#reportFailure(error)
-        log.debug({ err: error, attempt }, 'no NATS connection')
+        // The first failures and then one in some minutes: a day's outage must not fill the log, nor be missing from it.
+        const level = attempt <= 5 || attempt % 60 === 0 ? 'info' : 'debug'
+        log[level]({ reason: error instanceof Error ? error.message : String(error), attempt }, 'no NATS connection')
       }
       await pause(
         clock,
@@ -122,10 +124,16 @@ export class Line {
     const end = new AbortController()
     const session: Session = { nats, signal: end.signal }
     this.#session = session
+    const { clock, log } = this.#options
+    const opened = clock.now()
+    const server = nats.getServer()
+    log.info({ server, localAddress: nats.info?.client_ip }, 'NATS connection opened')
     if (this.#stop.signal.aborted) await nats.close()
     const closed = nats.closed().then((error) => {
       end.abort()
       this.#session = undefined
+      const reason = error instanceof Error ? error.message : undefined
+      log.info({ server, ...nats.stats(), milliseconds: clock.now() - opened, reason }, 'NATS connection ended')
       return error
     })
     try {
