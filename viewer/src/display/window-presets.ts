@@ -1,4 +1,5 @@
 import { number, numbers, tags, text, type Dataset } from '../dicomweb/dataset.ts'
+import { possibleValues } from './possible-values.ts'
 import type { Window } from './window.ts'
 
 /** `key` is the digit that chooses it. A preset either has a window or asks for the image's own or its full range. */
@@ -47,13 +48,18 @@ export function presetsFor(dataset: Dataset): readonly WindowPreset[] {
   return presets.slice(0, 9).map((preset, index) => ({ ...preset, key: index + 1 }))
 }
 
-/** Windows that the image itself proposes (PS3.3 C.11.2); equal ones once. */
+/**
+ * Windows that the image itself proposes (PS3.3 C.11.2); equal ones once. One in whose middle no pixel of this image can
+ * lie was copied from another image and would show a white or black surface, so it is left out.
+ */
 export function windowsOf(dataset: Dataset): readonly { window: Window; explanation: string }[] {
   const count = Math.min(dataset[tags.windowCenter]?.Value?.length ?? 0, dataset[tags.windowWidth]?.Value?.length ?? 0)
   const found: { window: Window; explanation: string }[] = []
+  const possible = possibleValues(dataset)
   for (let index = 0; index < count; index++) {
     const [center, width] = [number(dataset, tags.windowCenter, index), number(dataset, tags.windowWidth, index)]
     if (center === undefined || width === undefined || width < 1) continue
+    if (possible && (center < possible.lower || center > possible.upper)) continue
     if (found.some(({ window }) => window.center === center && window.width === width)) continue
     found.push({ window: { center, width }, explanation: text(dataset, tags.windowExplanation, index) })
   }

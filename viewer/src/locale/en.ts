@@ -94,7 +94,12 @@ export default {
     'width-out-of-range': 'Width must be 1 to 65536',
     'center-out-of-range': 'Level is out of range',
   },
-  measure: { detector: 'at detector', estimated: 'estimated' },
+  measure: {
+    detector: 'at detector',
+    estimated: 'estimated',
+    uncalibrated: 'not calibrated, no mm',
+    'outside-region': 'not within one calibrated region, no mm',
+  },
   consult: {
     title: 'Consultation',
     from: 'Requested by',

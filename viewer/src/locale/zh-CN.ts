@@ -86,7 +86,12 @@ export default {
     'width-out-of-range': '窗宽应在 1–65536 之间',
     'center-out-of-range': '窗位超出范围',
   },
-  measure: { detector: '探测器平面', estimated: '按放大率估算' },
+  measure: {
+    detector: '探测器平面',
+    estimated: '按放大率估算',
+    uncalibrated: '无标定，不能换算毫米',
+    'outside-region': '不在同一标定区域内，不能换算毫米',
+  },
   consult: {
     title: '区域会诊',
     from: '申请医院',

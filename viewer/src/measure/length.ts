@@ -6,14 +6,17 @@ export type ImagePoint = readonly [number, number]
 export interface Length {
   readonly value: number
   readonly unit: 'mm' | 'px'
-  /** What the reader must know about the millimetres (VWR-36). */
-  readonly caution?: 'detector' | 'estimated'
+  /** What the reader must know about the millimetres, or why there are none (VWR-36). */
+  readonly caution?: 'detector' | 'estimated' | 'uncalibrated' | 'outside-region'
 }
 
 /** Distance of two points of one image, in millimetres only where the image vouches for them. */
 export function lengthBetween(a: ImagePoint, b: ImagePoint, spacing: Spacing): Length {
   const scale = spacingAt(a, b, spacing)
-  if (!scale) return { value: Math.hypot(b[0] - a[0], b[1] - a[1]), unit: 'px' }
+  if (!scale) {
+    const caution = spacing.kind === 'region' ? 'outside-region' : 'uncalibrated'
+    return { value: Math.hypot(b[0] - a[0], b[1] - a[1]), unit: 'px', caution }
+  }
   const value = Math.hypot((b[0] - a[0]) * scale.columnMm, (b[1] - a[1]) * scale.rowMm)
   return spacing.kind === 'detector' || spacing.kind === 'estimated' ? { value, unit: 'mm', caution: spacing.kind } : { value, unit: 'mm' }
 }

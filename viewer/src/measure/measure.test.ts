@@ -77,6 +77,25 @@ describe('measuring a length', () => {
       },
     })
     expect(lengthBetween([10, 10], [60, 10], us)).toEqual({ value: 5, unit: 'mm' })
-    expect(lengthBetween([10, 10], [150, 10], us)).toMatchObject({ unit: 'px' })
+    expect(lengthBetween([10, 10], [150, 10], us)).toMatchObject({ unit: 'px', caution: 'outside-region' })
+  })
+
+  it('distrusts ultrasound regions that were written for a larger picture than this', () => {
+    // VWR-36: 640 × 480 scaled to 320 × 240, the regions left as they were
+    const region = {
+      '00186012': element(1),
+      '00186024': element(3),
+      '00186026': element(3),
+      '00186018': element(84),
+      '0018601A': element(31),
+      '0018601C': element(595),
+      '0018601E': element(414),
+      '0018602C': element(0.05),
+      '0018602E': element(0.05),
+    }
+    const us = (rows: number, columns: number) =>
+      chooseSpacing({ '00280010': element(rows), '00280011': element(columns), '00186011': { Value: [region] } })
+    expect(us(480, 640).kind).toBe('region')
+    expect(lengthBetween([100, 100], [200, 100], us(240, 320))).toEqual({ value: 100, unit: 'px', caution: 'uncalibrated' })
   })
 })

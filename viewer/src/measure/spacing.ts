@@ -77,11 +77,32 @@ function pixelMeasures(dataset: Dataset, frame: number): SpacingMm | undefined {
   return undefined
 }
 
+/**
+ * Spacing that only gives the picture its proportions on the screen, in any unit; `undefined` where pixels are square.
+ *
+ * @see PS3.3 C.7.6.3.1.7: Pixel Aspect Ratio is height : width of a pixel, and stands where no spacing does.
+ */
+export function proportionsOf(dataset: Dataset): SpacingMm | undefined {
+  const [height, width] = numbers(dataset, tags.pixelAspectRatio, 2) ?? []
+  const stated = height !== undefined && width !== undefined && height > 0 && width > 0 ? { rowMm: height / width, columnMm: 1 } : undefined
+  return (
+    spacingIn(dataset, tags.pixelSpacing) ??
+    spacingIn(dataset, tags.imagerPixelSpacing) ??
+    spacingIn(dataset, tags.nominalScannedPixelSpacing) ??
+    stated
+  )
+}
+
 const CENTIMETRES = 3 // PS3.3 C.8.5.5.1.15
 const TISSUE_2D = 1 // PS3.3 C.8.5.5.1.1
 
+/**
+ * Calibrated tissue regions. One that reaches past the picture was written for another size of it (an archive or a
+ * converter has scaled the pixels and forgotten the regions), so its millimetres are wrong and it is left out.
+ */
 function regionsOf(dataset: Dataset): readonly Region[] {
   const found: Region[] = []
+  const [columns, rows] = [number(dataset, tags.columns) ?? Infinity, number(dataset, tags.rows) ?? Infinity]
   for (const item of items(dataset, tags.ultrasoundRegions)) {
     const plain = number(item, tags.regionSpatialFormat) === TISSUE_2D
     const inCentimetres = number(item, tags.regionUnitsX) === CENTIMETRES && number(item, tags.regionUnitsY) === CENTIMETRES
@@ -94,6 +115,7 @@ function regionsOf(dataset: Dataset): readonly Region[] {
     const [deltaX, deltaY] = [number(item, tags.regionDeltaX), number(item, tags.regionDeltaY)]
     if (!plain || !inCentimetres || !deltaX || !deltaY) continue
     if (minX === undefined || minY === undefined || maxX === undefined || maxY === undefined) continue
+    if (maxX > columns || maxY > rows) continue // some devices count the edge itself, hence not >=
     found.push({ minX, minY, maxX, maxY, rowMm: Math.abs(deltaY) * 10, columnMm: Math.abs(deltaX) * 10 })
   }
   return found

@@ -1,3 +1,4 @@
+import type { ScreenAxes } from '../display/orientation.ts'
 import type { Length } from '../measure/length.ts'
 import type { Pane } from '../viewport/pane.ts'
 
@@ -10,6 +11,9 @@ export interface ViewportReport {
   readonly loading: boolean
   readonly window: { readonly center: number; readonly width: number } | undefined
   readonly zoom: number | undefined
+  /** Image pixel (column, row) in the middle of the viewport, and image pixels per CSS pixel to the right and down. */
+  readonly centre: readonly [number, number] | undefined
+  readonly screen: ScreenAxes | undefined
   readonly inverted: boolean
   readonly sopInstanceUid: string | undefined
   readonly frame: number | undefined
@@ -29,7 +33,7 @@ export function reportOf(
 ): ViewerReport {
   const viewports = panes.map(({ set, state }, paneIndex) => {
     const frame = set?.frames[state.index]
-    const { index, shownIndex, count, loaded, loading, window, zoom, inverted } = state
+    const { index, shownIndex, count, loaded, loading, window, zoom, centre, screen, inverted } = state
     return {
       index,
       shownIndex,
@@ -38,6 +42,8 @@ export function reportOf(
       loading,
       window,
       zoom,
+      centre,
+      screen,
       inverted,
       sopInstanceUid: frame?.sopInstanceUid,
       frame: frame?.frame,

@@ -13,7 +13,7 @@ import dicomImageLoader from '@cornerstonejs/dicom-image-loader'
 import { ApiProblem } from 'page-kit'
 import { tags, text, type Dataset } from '../dicomweb/dataset.ts'
 import { imageIdOf } from '../dicomweb/frame-url.ts'
-import { withPalette } from '../dicomweb/palette.ts'
+import { forDrawing } from '../display/for-drawing.ts'
 import { SeriesLoader } from '../loading/series-loader.ts'
 import { detailsOfAnswer, undecodable } from '../problem/answer-details.ts'
 import type { ImageFrame } from '../series/image-frame.ts'
@@ -156,7 +156,7 @@ export class Engine {
 function addMetadata(imageId: string, dataset: Dataset): void {
   dicomImageLoader.wadors.metaDataManager.add(
     imageId,
-    withPalette(dataset) as unknown as Parameters<typeof dicomImageLoader.wadors.metaDataManager.add>[1],
+    forDrawing(dataset) as unknown as Parameters<typeof dicomImageLoader.wadors.metaDataManager.add>[1],
   )
 }
 

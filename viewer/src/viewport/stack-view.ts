@@ -222,12 +222,13 @@ export class StackView {
   #display(): Partial<ViewState> {
     if (!this.#mountedIds || !this.#viewport.getCornerstoneImage()) return {}
     const { voiRange, invert = false } = this.#viewport.getProperties()
-    const screen = this.#screenAxes()
-    const zoom = screen && 1 / Math.max(Math.hypot(...screen.right), 1e-9)
-    return { window: voiRange && windowOfRange(voiRange), inverted: invert !== this.#baseInvert, ...(screen && { screen, zoom }) }
+    const lie = this.#lie()
+    const zoom = lie && 1 / Math.max(Math.hypot(...lie.screen.right), 1e-9)
+    return { window: voiRange && windowOfRange(voiRange), inverted: invert !== this.#baseInvert, ...(lie && { ...lie, zoom }) }
   }
 
-  #screenAxes(): ScreenAxes | undefined {
+  /** Which pixel is in the middle and which way the rows and columns run on the screen. */
+  #lie(): { readonly centre: readonly [number, number]; readonly screen: ScreenAxes } | undefined {
     const imageData = this.#viewport.getImageData()?.imageData
     if (!imageData) return undefined
     const [x, y] = this.#middle()
@@ -235,11 +236,11 @@ export class StackView {
     const indexAt = (point: Types.Point2): Types.Point3 =>
       utilities.transformWorldToIndexContinuous(imageData, this.#viewport.canvasToWorld(point))
     const [origin, right, down] = [indexAt([x, y]), indexAt([x + step, y]), indexAt([x, y + step])]
-    const axes = {
+    const screen: ScreenAxes = {
       right: [(right[0] - origin[0]) / step, (right[1] - origin[1]) / step],
       down: [(down[0] - origin[0]) / step, (down[1] - origin[1]) / step],
-    } as const
-    return Number.isFinite(axes.right[0]) && Number.isFinite(axes.down[1]) ? axes : undefined
+    }
+    return Number.isFinite(screen.right[0]) && Number.isFinite(screen.down[1]) ? { centre: [origin[0], origin[1]], screen } : undefined
   }
 
   #update(change: Partial<ViewState>): void {

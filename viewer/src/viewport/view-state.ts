@@ -13,6 +13,8 @@ export interface ViewState {
   readonly window: Window | undefined
   /** CSS pixels per image pixel. */
   readonly zoom: number | undefined
+  /** Image pixel (column, row; whole numbers are pixel centres) in the middle of the viewport. */
+  readonly centre: readonly [number, number] | undefined
   /** Image pixels per CSS pixel to the right and down. */
   readonly screen: ScreenAxes | undefined
   /** Black and white exchanged by the reader (MONOCHROME1 alone is not). */
@@ -30,6 +32,7 @@ export const emptyView: ViewState = {
   shownIndex: undefined,
   window: undefined,
   zoom: undefined,
+  centre: undefined,
   screen: undefined,
   inverted: false,
   loading: false,

@@ -58,6 +58,13 @@ export async function describePixels(file: InstanceFile, frame: number): Promise
   const voiLut = lookupTable(item(voi, 'VOILUTSequence'), 'LUT', signed)
   const palette = paletteOf(dataset)
   const float = isFloat(file)
+  const slope = number(transform, 'RescaleSlope') ?? 1
+  const intercept = number(transform, 'RescaleIntercept') ?? 0
+  // A window in whose middle no pixel can lie was copied from another image: it would show a white or black surface.
+  const ends = (signed ? [-(2 ** (bitsStored - 1)), 2 ** (bitsStored - 1) - 1] : [0, 2 ** bitsStored - 1]).map(
+    (value) => value * slope + intercept,
+  )
+  const isPossible = (center: number): boolean => center >= Math.min(...ends) && center <= Math.max(...ends)
   return {
     rows,
     columns,
@@ -69,9 +76,9 @@ export async function describePixels(file: InstanceFile, frame: number): Promise
     highBit: number(dataset, 'HighBit') ?? bitsStored - 1,
     signed,
     float,
-    rescaleSlope: number(transform, 'RescaleSlope') ?? 1,
-    rescaleIntercept: number(transform, 'RescaleIntercept') ?? 0,
-    windows: windowsOf(voi),
+    rescaleSlope: slope,
+    rescaleIntercept: intercept,
+    windows: windowsOf(voi).filter(({ center }) => modalityLut !== undefined || float || isPossible(center)),
     voiFunction: voiFunctionOf(text(voi, 'VOILUTFunction')),
     inverse: text(dataset, 'PresentationLUTShape') === 'INVERSE',
     ...(modalityLut && { modalityLut }),
