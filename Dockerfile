@@ -1,6 +1,9 @@
 # One image for hub and node agents: the same sources, another entry point. Built pages are inside.
-FROM node:22-bookworm-slim AS build
-# sqlite3 compiles itself where no prebuilt binary fits.
+# Another base, for instance the hospital's own: --build-arg NODE_IMAGE=… It needs Node.js ≥ 20.19 with npm, apt, and a user `node`.
+ARG NODE_IMAGE=node:22-bookworm-slim
+FROM ${NODE_IMAGE} AS build
+# sqlite3 compiles itself where no prebuilt binary fits or can be fetched; Node's headers are in the image already.
+ENV npm_config_nodedir=/usr/local
 RUN apt-get update && apt-get install -y --no-install-recommends python3 make g++ && rm -rf /var/lib/apt/lists/*
 WORKDIR /lianpian
 COPY package.json package-lock.json .npmrc ./
@@ -17,12 +20,14 @@ RUN npm install --no-save --no-audit --no-fund
 COPY . .
 RUN node scripts/build-pages.mjs && npm prune --omit=dev --no-audit --no-fund
 
-FROM node:22-bookworm-slim
+FROM ${NODE_IMAGE}
 ENV NODE_ENV=production
 WORKDIR /lianpian
-COPY --from=build --chown=node:node /lianpian /lianpian
-# Data lives in a volume; the process owns nothing else and is not root.
-RUN mkdir -p /data && chown node:node /data
+# Owned by root: what runs cannot change what will run next.
+COPY --from=build /lianpian /lianpian
+# Data lives in volumes; the process owns nothing else and is not root. A new volume takes its owner from the folder it is
+# mounted on, so those of nats-server are here too.
+RUN mkdir -p /data/nats /data/nats-store && chown -R node:node /data
 USER node
 VOLUME /data
 HEALTHCHECK --interval=10s --timeout=3s --start-period=40s --retries=6 \

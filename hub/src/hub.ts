@@ -136,6 +136,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   )
 
   async function stop(): Promise<void> {
+    await face.drain(settings.drainMs)
     await Promise.all([watch.stop(), renewal.stop()])
     await face.close()
     await link.stop()

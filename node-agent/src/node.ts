@@ -185,7 +185,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
 
   /** From the edges inwards: nothing new comes in, what is under way finishes, then the ground goes. */
   async function stop(): Promise<void> {
-    await dimse.close()
+    await Promise.all([face.drain(settings.drainMs), dimse.close({ drainMs: settings.drainMs })])
     await face.close()
     await transfers.stop()
     await forwarder.stop()

@@ -31,14 +31,14 @@ describe('the region as containers', () => {
   it('gives each node a configuration that the node agent accepts, without an unknown variable', () => { // LOC-03
     for (const { id, name, aeTitle } of plan.hospitals) {
       const unknown: string[] = []
-      const config = loadConfig(NodeConfig, { file: join(root, 'deploy', 'node.jsonc'), prefix: 'LIANPIAN_', env: environmentOf(id), onUnknown: (variable) => unknown.push(variable) })
+      const config = loadConfig(NodeConfig, { file: join(root, 'deploy', 'node.jsonc'), env: environmentOf(id), onUnknown: (variable) => unknown.push(variable) })
       expect([config.hospital.id, config.hospital.name, config.dimse.aeTitle, unknown]).toEqual([id, name, aeTitle, []])
       expect(config.accounts.some(({ roles }) => roles.includes('admin'))).toBe(true)
     }
   })
   it('gives the hub PostgreSQL and an administrator', () => {
     const unknown: string[] = []
-    const config = loadConfig(HubConfig, { file: join(root, 'deploy', 'hub.jsonc'), prefix: 'LIANPIAN_HUB_', env: environmentOf('hub'), onUnknown: (variable) => unknown.push(variable) })
+    const config = loadConfig(HubConfig, { file: join(root, 'deploy', 'hub.jsonc'), env: environmentOf('hub'), onUnknown: (variable) => unknown.push(variable) })
     expect([config.database?.dialect, config.accounts[0]?.roles, unknown]).toEqual(['postgres', ['region-admin'], []])
   })
   it('checks the health of everything that keeps running, and waits for it', () => { // LOC-03

@@ -1,4 +1,5 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { createServer as createTlsServer } from 'node:tls'
 import { type Log, type Metrics } from 'service-kit'
 import { type AeTitle, Problem } from 'specs'
@@ -52,8 +53,11 @@ export interface DimseRefusal {
 export interface DimseServer {
   readonly port: number
   readonly openAssociations: number
-  /** Takes no new connection, ends those there are, and waits until what is being committed is committed. */
-  close(): Promise<void>
+  /**
+   * Takes no new connection, ends those there are, and waits until what is being committed is committed.
+   * @param options.drainMs how long open associations may go on to their release before they are aborted; 0 unless told.
+   */
+  close(options?: { readonly drainMs?: number }): Promise<void>
 }
 
 /**
@@ -119,8 +123,9 @@ export async function startDimseServer(options: DimseServerOptions): Promise<Dim
     get openAssociations() {
       return open
     },
-    async close() {
+    async close({ drainMs = 0 } = {}) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      await ended(connections.keys(), drainMs)
       const ending = [...connections]
       for (const [, association] of ending) association.abort(new Problem('service/unavailable', { reason: 'the service stops' }))
       await Promise.all(ending.map(([, association]) => association.settled()))
@@ -128,6 +133,15 @@ export async function startDimseServer(options: DimseServerOptions): Promise<Dim
       await closed
     },
   }
+}
+
+/** Resolves when every socket has closed, at the latest after `withinMs`. */
+async function ended(sockets: Iterable<Socket>, withinMs: number): Promise<void> {
+  const closing = [...sockets].filter((socket) => !socket.closed).map((socket) => new Promise<void>((resolve) => void socket.once('close', () => resolve())))
+  if (closing.length === 0 || withinMs === 0) return
+  const late = new AbortController()
+  await Promise.race([Promise.all(closing), delay(withinMs, undefined, { signal: late.signal }).catch(() => undefined)])
+  late.abort()
 }
 
 function tlsServer({ key, cert, ca }: DimseTls, limits: DimseLimits, serve: (socket: Socket) => void, host: AssociationHost): Server {

@@ -236,6 +236,20 @@ describe('an answer that has begun', () => {
 })
 
 describe('closing the face', () => {
+  it('tells balancers first, and goes on serving until they have noticed', async () => {
+    // LOC-03
+    const service = await aService()
+    service.face.route({ method: 'GET', path: '/api/still', summary: 'Still', allow: 'anyone' }, () => ({ served: true }))
+    const url = await service.start()
+    expect((await fetch(`${url}/health`)).status).toBe(200)
+    const drained = service.face.drain(200)
+    const health = await fetch(`${url}/health`)
+    expect([health.status, await health.json()]).toMatchObject([503, { status: 'failing', checks: { process: { stopping: true } } }])
+    const still = await fetch(`${url}/api/still`)
+    expect([await still.json(), still.headers.get('connection')]).toEqual([{ served: true }, 'close'])
+    await drained
+    await service.stop()
+  })
   it('lets a running request finish, cuts one that hangs, and ends the live streams', async () => {
     const service = await aService({ face: { closeDeadlineMs: 300 } })
     service.face.route({ method: 'GET', path: '/api/soon', summary: 'Soon', allow: 'anyone' }, async () => {

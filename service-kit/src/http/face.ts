@@ -1,4 +1,5 @@
 import type { Server } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
 import type { z } from 'zod'
 import { Problem } from 'specs'
@@ -72,6 +73,10 @@ export class HttpFace {
     // `true` would believe the first address of a list that the visitor may have begun.
     this.#app.set('trust proxy', trustProxy === true ? 1 : trustProxy)
     this.#app.set('etag', false)
+    this.#app.use((_request, response, next) => {
+      if (this.health.isStopping) response.set('Connection', 'close')
+      next()
+    })
     this.#app.use(requestLog(log, metrics, trustProxy !== false), securityHeaders(), rateLimit(limit))
     this.#ownRoutes()
     if (accounts) {
@@ -130,6 +135,17 @@ export class HttpFace {
     logConnections(server, this.#options.log)
     this.#options.log.info({ host: options.host, port }, 'listening')
     return { port }
+  }
+
+  /**
+   * The first step of an orderly end (LOC-03): /health answers 503 while everything is still served, so that balancers turn away
+   * before the port closes; connections are not kept for another request.
+   *
+   * @param forMs as long as a balancer needs to notice; 0 when there is none.
+   */
+  async drain(forMs: number): Promise<void> {
+    this.health.stop()
+    await delay(forMs)
   }
 
   async close(): Promise<void> {

@@ -17,6 +17,8 @@ export type HealthReport = z.infer<typeof HealthReport>
 /** Answers small facts for the report (never patient data), or throws. */
 export type HealthCheck = () => Promise<Record<string, unknown> | void> | Record<string, unknown> | void
 
+type CheckResult = { status: HealthReport['status'] } & Record<string, unknown>
+
 const CHECK_TIMEOUT_MS = 3_000
 
 /** The checks of one process (LOC-03). */
@@ -24,6 +26,7 @@ export class Health {
   readonly #checks = new Map<string, { check: HealthCheck; critical: boolean }>()
   readonly #about: { name: string; version: string; startedAt: number }
   readonly #log: Log
+  #stopping = false
 
   constructor(about: { name: string; version: string }, log: Log) {
     this.#about = { name: about.name, version: about.version, startedAt: Date.now() }
@@ -35,16 +38,26 @@ export class Health {
     this.#checks.set(name, { check, critical: options.critical ?? true })
   }
 
+  /** From now on every report says `failing`, whatever the checks say: whoever shares out requests passes this process by. */
+  stop(): void {
+    this.#stopping = true
+  }
+
+  get isStopping(): boolean {
+    return this.#stopping
+  }
+
   async report(): Promise<HealthReport> {
     const entries = await Promise.all(
-      [...this.#checks].map(async ([name, { check, critical }]) => [name, await this.#run(name, check, critical)] as const),
+      [...this.#checks].map(async ([name, { check, critical }]): Promise<[string, CheckResult]> => [name, await this.#run(name, check, critical)]),
     )
+    if (this.#stopping) entries.push(['process', { status: 'failing', code: 'service/unavailable', stopping: true }])
     const statuses = entries.map(([, { status }]) => status)
     const status = statuses.includes('failing') ? 'failing' : statuses.includes('degraded') ? 'degraded' : 'ok'
     return { status, ...this.#about, checks: Object.fromEntries(entries) }
   }
 
-  async #run(name: string, check: HealthCheck, critical: boolean): Promise<{ status: HealthReport['status'] } & Record<string, unknown>> {
+  async #run(name: string, check: HealthCheck, critical: boolean): Promise<CheckResult> {
     const timeout = new AbortController()
     try {
       const facts = await Promise.race([
