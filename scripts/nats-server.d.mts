@@ -5,4 +5,4 @@ export function ensureNatsServer(options?: { say?: (sentence: string) => void })
 /** E.g. `2.9.10`. */
 export function natsServerVersion(path: string): Promise<string>
 /** Resolves when the server takes connections; a taken port is named in the error. The caller ends the child with SIGTERM. */
-export function startNatsServer(options: { path: string; configFile: string; timeoutMs?: number }): Promise<ChildProcess>
+export function startNatsServer(options: { path: string; configFile: string; timeoutMs?: number; launcher?: readonly string[] | undefined }): Promise<ChildProcess>

@@ -67,11 +67,12 @@ export async function natsServerVersion(path) {
 
 /**
  * Starts nats-server and waits until it takes connections.
- * @param {{ path: string, configFile: string, timeoutMs?: number }} options
+ * @param {{ path: string, configFile: string, timeoutMs?: number, launcher?: readonly string[] }} options `launcher`: words before the program
  * @returns {Promise<import('node:child_process').ChildProcess>} the caller ends it with SIGTERM
  */
-export function startNatsServer({ path, configFile, timeoutMs = 15_000 }) {
-  const child = spawn(path, ['-c', configFile], { stdio: ['ignore', 'ignore', 'pipe'] })
+export function startNatsServer({ path, configFile, timeoutMs = 15_000, launcher = [] }) {
+  const [program, ...args] = [...launcher, path, '-c', configFile]
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   return new Promise((resolve, reject) => {
     let said = ''
     const fail = (/** @type {string} */ sentence) => {

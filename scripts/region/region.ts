@@ -10,6 +10,7 @@ import { prepareNats } from '../../hub/src/nats/index.ts'
 import { ensureNatsServer, natsServerVersion, startNatsServer } from '../nats-server.mjs'
 import { ApiUser } from './api.ts'
 import { joinHospital } from './join-hospital.ts'
+import type { Place } from './place.ts'
 import type { HospitalPlan, RegionPlan } from './plan.ts'
 import { ServiceProcess } from './service-process.ts'
 
@@ -17,6 +18,8 @@ export interface RegionOptions {
   /** Everything the region keeps: data, logs, configuration, passwords. */
   dir: string
   say?: (sentence: string) => void
+  /** Services that do not run on this machine's loopback; by name: `hub` (with its nats-server) or the hospital's ID. */
+  places?: Readonly<Record<string, Place>>
 }
 
 /**
@@ -30,12 +33,14 @@ export class Region {
   readonly hub: ServiceProcess
   readonly nodes: ReadonlyMap<string, ServiceProcess>
   readonly #say: (sentence: string) => void
+  readonly #places: Readonly<Record<string, Place>>
   #nats: ChildProcess | undefined
 
-  constructor(plan: RegionPlan, { dir, say = () => {} }: RegionOptions) {
+  constructor(plan: RegionPlan, { dir, say = () => {}, places = {} }: RegionOptions) {
     this.plan = plan
     this.dir = dir
     this.#say = say
+    this.#places = places
     mkdirSync(dir, { recursive: true })
     this.file = this.#describe()
     this.hub = this.#service('hub', 'hub/src/main.ts', this.file.hub.url)
@@ -60,8 +65,8 @@ export class Region {
 
   async startNats(): Promise<void> {
     const path = await ensureNatsServer({ say: this.#say })
-    const { configFile } = await prepareNats({ dir: join(this.dir, 'hub', 'nats'), storeDir: join(this.dir, 'hub', 'nats-store'), host: this.plan.host, port: this.plan.natsPort, serverVersion: await natsServerVersion(path) })
-    this.#nats = await startNatsServer({ path, configFile })
+    const { configFile } = await prepareNats({ dir: join(this.dir, 'hub', 'nats'), storeDir: join(this.dir, 'hub', 'nats-store'), host: this.#places['hub']?.httpHost ?? this.plan.host, port: this.plan.natsPort, serverVersion: await natsServerVersion(path) })
+    this.#nats = await startNatsServer({ path, configFile, launcher: this.#places['hub']?.launcher })
   }
 
   async stopNats(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
@@ -114,18 +119,20 @@ export class Region {
   #describe(): RegionFile {
     const { plan } = this
     const password = this.#password()
-    const hubUrl = `http://${plan.host}:${plan.hubPort}`
+    const hub = this.#places['hub']
+    const hubUrl = hub?.url ?? `http://${plan.host}:${plan.hubPort}`
     return {
-      hub: { url: hubUrl, consoleUrl: `${hubUrl}/console/`, nats: `nats://${plan.host}:${plan.natsPort}`, accounts: plan.hubAccounts.map(({ username, roles }) => ({ username, password, roles })) },
+      hub: { url: hubUrl, consoleUrl: `${hubUrl}/console/`, nats: hub?.natsUrl ?? `nats://${plan.host}:${plan.natsPort}`, accounts: plan.hubAccounts.map(({ username, roles }) => ({ username, password, roles })) },
       hospitals: plan.hospitals.map((hospital) => {
-        const url = `http://${plan.host}:${hospital.httpPort}`
+        const place = this.#places[hospital.id]
+        const url = place?.url ?? `http://${plan.host}:${hospital.httpPort}`
         return {
           id: hospital.id,
           name: hospital.name,
           kinds: hospital.kinds,
           url,
           viewerUrl: `${url}/viewer/`,
-          dicom: { aeTitle: hospital.aeTitle, host: plan.host, port: hospital.dicomPort },
+          dicom: { aeTitle: hospital.aeTitle, host: place?.dimseHost ?? plan.host, port: hospital.dicomPort },
           accounts: hospital.accounts.map(({ username, roles }) => ({ username, password, roles })),
         }
       }),
@@ -143,11 +150,12 @@ export class Region {
   }
 
   #service(name: string, main: string, url: string): ServiceProcess {
-    return new ServiceProcess({ name, main, args: ['--config', join(this.dir, name, 'config.json')], logFile: join(this.dir, 'logs', `${name}.log`), healthUrl: `${url}/health` })
+    return new ServiceProcess({ name, main, args: ['--config', join(this.dir, name, 'config.json')], logFile: join(this.dir, 'logs', `${name}.log`), healthUrl: `${url}/health`, launcher: this.#places[name]?.launcher })
   }
 
   #writeConfiguration(): void {
     const { plan, dir, file } = this
+    const hub = this.#places['hub']
     const write = (name: string, config: object) => {
       mkdirSync(join(dir, name), { recursive: true })
       writeFileSync(join(dir, name, 'config.json'), JSON.stringify(config, undefined, 2), { mode: 0o600 })
@@ -155,19 +163,19 @@ export class Region {
     write('hub', {
       dir: '.',
       region: { id: plan.regionId, name: plan.regionName },
-      http: { host: plan.host, port: plan.hubPort },
-      nats: { url: file.hub.nats, adminDir: 'nats', storeDir: 'nats-store', listenHost: plan.host },
+      http: { host: hub?.httpHost ?? plan.host, port: plan.hubPort },
+      nats: { url: `nats://${plan.host}:${plan.natsPort}`, publicUrl: file.hub.nats, adminDir: 'nats', storeDir: 'nats-store', listenHost: hub?.httpHost ?? plan.host },
       heartbeatMs: plan.heartbeatMs,
       logLevel: plan.logLevel,
       accounts: plan.hubAccounts.map((account) => ({ ...account, password: file.hub.accounts.find(({ username }) => username === account.username)?.password })),
     })
     for (const hospital of plan.hospitals) {
-      const { accounts } = this.hospital(hospital.id)
+      const { accounts, dicom } = this.hospital(hospital.id)
       write(hospital.id, {
         hospital: { id: hospital.id, name: hospital.name },
         dataFolder: './data',
-        http: { host: plan.host, port: hospital.httpPort },
-        dimse: { host: plan.host, port: hospital.dicomPort, aeTitle: hospital.aeTitle },
+        http: { host: this.#places[hospital.id]?.httpHost ?? plan.host, port: hospital.httpPort },
+        dimse: { host: dicom.host, port: hospital.dicomPort, aeTitle: hospital.aeTitle },
         region: { id: plan.regionId, heartbeatMs: plan.heartbeatMs, ...(hospital.natsUrl === undefined ? {} : { natsUrl: hospital.natsUrl }) },
         logLevel: plan.logLevel,
         accounts: hospital.accounts.map((account) => ({ ...account, password: accounts.find(({ username }) => username === account.username)?.password })),
@@ -179,7 +187,7 @@ export class Region {
     const admin = await this.signInToHub(this.plan.hubAccounts.find(({ roles }) => roles.includes('region-admin'))?.username)
     for (const hospital of this.plan.hospitals) {
       const hospitalAdmin = await this.signIn(hospital.id, this.#adminOf(hospital))
-      if (await joinHospital(admin, hospitalAdmin, this.#registryEntry(hospital), this.file.hub.url)) this.#say(`${hospital.name} 已加入区域 has joined the region`)
+      if (await joinHospital(admin, hospitalAdmin, this.#registryEntry(hospital), this.#hubUrlOf(hospital.id))) this.#say(`${hospital.name} 已加入区域 has joined the region`)
     }
     await this.untilConnected(...this.plan.hospitals.map(({ id }) => id))
   }
@@ -209,6 +217,10 @@ export class Region {
         await sleep(100)
       }
     }
+  }
+
+  #hubUrlOf(hospitalId: string): string {
+    return this.#places[hospitalId]?.hubUrl ?? this.file.hub.url
   }
 
   #planOf(id: string): HospitalPlan {

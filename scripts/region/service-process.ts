@@ -23,6 +23,8 @@ export interface ServiceSettings {
   args: string[]
   logFile: string
   healthUrl: string
+  /** Words before the program when it runs elsewhere on this machine, e.g. `ip netns exec hospital-a`. */
+  launcher?: readonly string[] | undefined
 }
 
 /** One process of the region: started, seen healthy, stopped or killed, started again. Its output goes to a log file. */
@@ -48,7 +50,8 @@ export class ServiceProcess {
   async start(timeoutMs = 60_000): Promise<void> {
     mkdirSync(dirname(this.settings.logFile), { recursive: true })
     const log = openSync(this.settings.logFile, 'a')
-    const child = spawn(process.execPath, [...serviceNodeOptions, '--import', 'tsx', join(root, this.settings.main), ...this.settings.args], { cwd: root, stdio: ['ignore', log, log], env: { ...process.env, NODE_NO_WARNINGS: '1' } })
+    const [program, ...args] = [...(this.settings.launcher ?? []), process.execPath, ...serviceNodeOptions, '--import', 'tsx', join(root, this.settings.main), ...this.settings.args] as [string, ...string[]]
+    const child = spawn(program, args, { cwd: root, stdio: ['ignore', log, log], env: { ...process.env, NODE_NO_WARNINGS: '1' } })
     closeSync(log)
     this.#child = child
     child.once('exit', (code) => {

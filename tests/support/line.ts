@@ -1,4 +1,7 @@
-import { createServer, connect, type Server, type Socket } from 'node:net'
+import { createServer, connect, type IpcSocketConnectOpts, type Server, type Socket, type TcpSocketConnectOpts } from 'node:net'
+
+/** An address, or a Unix socket: those are reached from every network namespace. */
+type Target = Pick<TcpSocketConnectOpts, 'host' | 'port'> | IpcSocketConnectOpts
 
 /**
  * A line that can be cut: a TCP relay between a hospital and the hub's NATS. Cut means what a torn cable means:
@@ -6,19 +9,19 @@ import { createServer, connect, type Server, type Socket } from 'node:net'
  */
 export class Line {
   readonly #server: Server
-  readonly #target: { host: string; port: number }
+  readonly #target: Target
   readonly #sockets = new Set<Socket>()
   #isCut = false
   bytesOut = 0
   bytesIn = 0
   #cutAtBytesOut = Number.POSITIVE_INFINITY
 
-  private constructor(target: { host: string; port: number }) {
+  private constructor(target: Target) {
     this.#target = target
     this.#server = createServer((near) => this.#relay(near))
   }
 
-  static async open(target: { host: string; port: number }): Promise<Line> {
+  static async open(target: Target): Promise<Line> {
     const line = new Line(target)
     await new Promise<void>((resolve, reject) => line.#server.once('error', reject).listen(0, '127.0.0.1', resolve))
     return line

@@ -154,6 +154,17 @@ describe('the HTTP face of a service', () => {
     expect(JSON.stringify(service.logged.filter(({ msg }) => msg === 'request'))).not.toMatch(/张三|%E5/)
   })
 
+  it('logs every connection with what it carried, also one whose successful requests are too many for a line each', async () => {
+    // FED-05
+    const { bearer } = await signIn(url, doctor)
+    await fetch(`${url}/dicom-web/studies/9.9`, { headers: { ...bearer, connection: 'close' } })
+    const ended = () => service.logged.findLast(({ msg }) => msg === 'HTTP connection ended')
+    await expect.poll(ended).toMatchObject({ level: 'info', remoteAddress: '127.0.0.1', localPort: Number(new URL(url).port), requests: 1 })
+    const { remotePort, bytesWritten } = ended()!
+    expect(bytesWritten).toBeGreaterThan(100)
+    expect(service.logged).toContainEqual(expect.objectContaining({ msg: 'HTTP connection opened', remotePort }))
+  })
+
   it('lets pages run their own scripts only', async () => {
     const { headers } = await fetch(`${url}/api/status-row`)
     const policy = headers.get('content-security-policy') ?? ''
