@@ -17,6 +17,7 @@ const router = createRouter({
     { path: '/requests', component: () => import('./consult/ConsultsPage.vue'), props: { side: 'submitter' } },
     { path: '/consults', component: () => import('./consult/ConsultsPage.vue'), props: { side: 'processor' } },
     { path: '/consults/:taskId', component: () => import('./consult/ConsultPage.vue'), props: true },
+    { path: '/consults/:taskId/print', component: () => import('./consult/OpinionPrintPage.vue'), props: true },
     { path: '/transfers', component: () => import('./transfer/TransfersPage.vue') },
     { path: '/region', component: () => import('./region/RegionPage.vue') },
     { path: '/dicom-nodes', component: () => import('./dicom-node/DicomNodesPage.vue') },

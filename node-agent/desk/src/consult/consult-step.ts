@@ -1,4 +1,4 @@
-import type { ConsultDetail, ConsultRow } from 'specs'
+import type { ConsultDetail, ConsultRow, KeyImage } from 'specs'
 
 export interface Rights {
   claim: boolean
@@ -6,12 +6,14 @@ export interface Rights {
   release: boolean
   decline: boolean
   cancel: boolean
+  /** Bring the images here ahead of reading (CON-13). */
+  fetch: boolean
   /** Somebody else holds it: look, do not touch (COR-15). */
   heldByOther: boolean
 }
 
 /** What this person may press now. The hub decides in the end; the page only offers what can succeed. */
-export function rightsOf(consult: Pick<ConsultRow, 'side' | 'state' | 'holder' | 'pending'>, user: { id: string; hospitalId: string; expert: boolean; doctor: boolean }): Rights {
+export function rightsOf(consult: Pick<ConsultRow, 'side' | 'state' | 'holder' | 'pending' | 'images'>, user: { id: string; hospitalId: string; expert: boolean; doctor: boolean }): Rights {
   const mine = consult.holder !== null && consult.holder.userId === user.id && consult.holder.hospitalId === user.hospitalId
   const processing = consult.side === 'processor' && user.expert
   const held = consult.state === 'accepted' || consult.state === 'started'
@@ -22,6 +24,7 @@ export function rightsOf(consult: Pick<ConsultRow, 'side' | 'state' | 'holder' |
     release: processing && held && mine && free,
     decline: processing && consult.state === 'submitted' && free,
     cancel: consult.side === 'submitter' && user.doctor && ['queued', 'submitted', 'accepted', 'started'].includes(consult.state) && free,
+    fetch: processing && (consult.state === 'submitted' || (held && mine)) && (consult.images.state === 'none' || consult.images.state === 'failed'),
     heldByOther: consult.side === 'processor' && held && !mine,
   }
 }
@@ -29,6 +32,12 @@ export function rightsOf(consult: Pick<ConsultRow, 'side' | 'state' | 'holder' |
 /** Share of the images that are here, 0 to 100. */
 export function imagesPercent({ held, total }: ConsultRow['images']): number {
   return total === 0 ? 0 : Math.min(100, Math.floor((held / total) * 100))
+}
+
+/** The picture of a key image through WADO-RS (PS3.18 10.4.1.1.3), at most `pixels` wide and high. */
+export function renderedAddress({ studyInstanceUid, seriesInstanceUid, sopInstanceUid, frame }: KeyImage, pixels: number): string {
+  const instance = `/dicom-web/studies/${studyInstanceUid}/series/${seriesInstanceUid}/instances/${sopInstanceUid}`
+  return `${instance}/${frame ? `frames/${frame}/` : ''}rendered?viewport=${pixels},${pixels}`
 }
 
 export function hospitalName(consult: Pick<ConsultDetail, 'hospitalNames'>, id: string): string {

@@ -2,7 +2,7 @@ import { readonly, ref, shallowRef, toValue, watch, type MaybeRefOrGetter } from
 import type { ApiClient, LiveEvents } from 'page-kit'
 import type { ConsultDetail, LiveExam } from 'specs'
 
-export type ConsultCommand = 'claim' | 'release' | 'decline' | 'start' | 'cancel' | 'read'
+export type ConsultCommand = 'claim' | 'release' | 'decline' | 'start' | 'cancel' | 'read' | 'print' | 'fetch'
 
 /** One consultation that follows the live events; the exam comes live from the submitter (CON-12). */
 export function useConsult(taskId: MaybeRefOrGetter<string>, { api, live }: { api: ApiClient; live: LiveEvents }) {
