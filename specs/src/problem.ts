@@ -31,6 +31,10 @@ export const answers = {
   'access/grant-withdrawn': { http: 403, zh: '授权已被收回', en: 'The grant has been withdrawn' },
   'access/grant-invalid': { http: 403, zh: '授权签名无效', en: 'The grant is not genuine' },
 
+  // the audit trail
+  'audit/unavailable': { http: 503, zh: '审计日志无法写入，暂不能执行此操作', en: 'The audit trail cannot be written, this is not possible now' },
+  'audit/conflict': { http: 409, zh: '审计检查点与先前的不一致', en: 'The audit checkpoint contradicts an earlier one' },
+
   // certificates and envelopes
   'certificate/invalid': { http: 400, zh: '证书无效', en: 'The certificate is not valid' },
   'certificate/expired': { http: 403, zh: '证书不在有效期内', en: 'The certificate is outside its validity' },

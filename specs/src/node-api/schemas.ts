@@ -186,4 +186,5 @@ export const LiveEvent = z.discriminatedUnion('type', [
 export type LiveEvent = z.infer<typeof LiveEvent>
 
 export const ProcessorChoice = z.object({ id: HospitalId, name: z.string(), kinds: z.array(z.string()), taskTypes: z.array(TaskType), flowModes: z.array(FlowMode) })
+  z.object({ type: z.literal('audit'), state: z.enum(['ok', 'failing']) }),
 export type ProcessorChoice = z.infer<typeof ProcessorChoice>
