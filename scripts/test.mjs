@@ -9,7 +9,7 @@ requireNode()
 await ensurePackages()
 
 const peers = {
-  programs: ['storescu', 'storescp', 'echoscu', 'findscu', 'dcmdump', 'dsrdump', 'dciodvfy', 'chromium', 'openssl', 'nats-server', 'Orthanc', 'initdb'],
+  programs: ['storescu', 'storescp', 'echoscu', 'findscu', 'dcmdump', 'dsrdump', 'dciodvfy', 'chromium', 'openssl', 'nats-server', 'Orthanc', 'initdb', 'pdftotext'],
 }
 await ensurePeers()
 const { buildPages } = await import('./build-pages.mjs')
@@ -47,6 +47,6 @@ async function ensurePeers() {
   await ensureSystemPackages({
     programs: peers.programs,
     files: ['/usr/share/orthanc/plugins/libOrthancDicomWeb.so'],
-    apt: ['dcmtk', 'dicom3tools', 'orthanc', 'orthanc-dicomweb', 'chromium', 'postgresql', 'openssl', 'nats-server', 'python3-pydicom', 'iproute2', 'fonts-noto-cjk'],
+    apt: ['dcmtk', 'dicom3tools', 'orthanc', 'orthanc-dicomweb', 'chromium', 'postgresql', 'openssl', 'nats-server', 'python3-pydicom', 'iproute2', 'fonts-noto-cjk', 'poppler-utils'],
   })
 }
