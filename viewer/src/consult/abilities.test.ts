@@ -3,7 +3,7 @@ import { HospitalId, UserId, type ConsultDetail } from 'specs'
 import { abilitiesOf, mustMarkRead, mustStart, type Reader } from './abilities.ts'
 
 type Task = Pick<ConsultDetail, 'side' | 'state' | 'holder' | 'pending'>
-const me: Reader = { userId: 'li', hospitalId: 'hospital-c', roles: ['expert'] }
+const me: Reader = { userId: 'li', hospitalId: 'hospital-c', rights: ['consult.process'] }
 const holder = (userId: string) => ({ hospitalId: HospitalId.parse('hospital-c'), userId: UserId.parse(userId), name: '李专家', since: 1 })
 const aTask = (change: Partial<Task> = {}): Task => ({ side: 'processor', state: 'submitted', holder: null, pending: null, ...change })
 
@@ -29,13 +29,13 @@ describe('what an expert may do with a consultation', () => {
 
   it('cannot act on the submitter side or without the role of an expert', () => {
     expect(abilitiesOf(aTask({ side: 'submitter' }), me).claim).toBe(false)
-    expect(abilitiesOf(aTask(), { ...me, roles: ['doctor'] }).claim).toBe(false)
+    expect(abilitiesOf(aTask(), { ...me, rights: ['consult.apply'] }).claim).toBe(false)
   })
 
   it('says that reading began once, and that the opinion was read once', () => {
     expect(mustStart(aTask({ state: 'accepted', holder: holder('li') }), me)).toBe(true)
     expect(mustStart(aTask({ state: 'started', holder: holder('li') }), me)).toBe(false)
-    const doctor = { ...me, roles: ['doctor'] }
+    const doctor = { ...me, rights: ['consult.apply'] }
     const opinion = { kind: 'opinion' } as ConsultDetail['opinion']
     expect(mustMarkRead({ ...aTask({ side: 'submitter', state: 'returned' }), opinion }, doctor)).toBe(true)
     expect(mustMarkRead({ ...aTask({ side: 'submitter', state: 'read' }), opinion }, doctor)).toBe(false)

@@ -1,9 +1,9 @@
-import type { ConsultDetail } from 'specs'
+import type { ConsultDetail, Right } from 'specs'
 
 export interface Reader {
   readonly userId: string
   readonly hospitalId: string
-  readonly roles: readonly string[]
+  readonly rights: readonly Right[]
 }
 
 /** What the reader may do now; the hub decides again, this only keeps useless buttons away. */
@@ -20,7 +20,7 @@ export interface Abilities {
 type Task = Pick<ConsultDetail, 'side' | 'state' | 'holder' | 'pending'>
 
 export function abilitiesOf(task: Task, reader: Reader): Abilities {
-  const isExpert = task.side === 'processor' && reader.roles.includes('expert')
+  const isExpert = task.side === 'processor' && reader.rights.includes('consult.process')
   const isHolder = task.holder?.userId === reader.userId && task.holder.hospitalId === reader.hospitalId
   const isWorking = task.state === 'accepted' || task.state === 'started'
   const idle = task.pending === null
@@ -45,6 +45,6 @@ export function mustMarkRead(task: Task & Pick<ConsultDetail, 'opinion'>, reader
     task.state === 'returned' &&
     task.opinion !== null &&
     task.pending === null &&
-    reader.roles.includes('doctor')
+    reader.rights.includes('consult.apply')
   )
 }

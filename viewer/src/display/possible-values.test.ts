@@ -22,5 +22,7 @@ describe('values that pixels can have', () => {
     expect(windowsOf(copied)).toEqual([])
     expect(presetsFor(copied).map(({ id }) => id)).toEqual(['image', 'full'])
     expect(windowsOf({ ...copied, '00281050': { Value: [8_000] } })).toHaveLength(1)
+    // Half of this one belongs to the picture: a map whose maker centred it at zero.
+    expect(windowsOf({ ...copied, '00281050': { Value: [-2] }, '00281051': { Value: [4_955] } })).toHaveLength(1)
   })
 })

@@ -1,6 +1,6 @@
 import { number, numbers, tags, text, type Dataset } from '../dicomweb/dataset.ts'
 import { possibleValues } from './possible-values.ts'
-import type { Window } from './window.ts'
+import { rangeOfWindow, type Window } from './window.ts'
 
 /** `key` is the digit that chooses it. A preset either has a window or asks for the image's own or its full range. */
 export interface WindowPreset {
@@ -49,8 +49,7 @@ export function presetsFor(dataset: Dataset): readonly WindowPreset[] {
 }
 
 /**
- * Windows that the image itself proposes (PS3.3 C.11.2); equal ones once. One in whose middle no pixel of this image can
- * lie was copied from another image and would show a white or black surface, so it is left out.
+ * Windows that the image itself proposes (PS3.3 C.11.2); equal ones once, foreign ones never.
  */
 export function windowsOf(dataset: Dataset): readonly { window: Window; explanation: string }[] {
   const count = Math.min(dataset[tags.windowCenter]?.Value?.length ?? 0, dataset[tags.windowWidth]?.Value?.length ?? 0)
@@ -59,11 +58,21 @@ export function windowsOf(dataset: Dataset): readonly { window: Window; explanat
   for (let index = 0; index < count; index++) {
     const [center, width] = [number(dataset, tags.windowCenter, index), number(dataset, tags.windowWidth, index)]
     if (center === undefined || width === undefined || width < 1) continue
-    if (possible && (center < possible.lower || center > possible.upper)) continue
+    if (possible && isForeign({ center, width }, possible)) continue
     if (found.some(({ window }) => window.center === center && window.width === width)) continue
     found.push({ window: { center, width }, explanation: text(dataset, tags.windowExplanation, index) })
   }
   return found
+}
+
+/**
+ * Whether a window was copied from another image: its middle and three quarters of it lie where no pixel of this one can.
+ * It would show a white or black surface.
+ */
+function isForeign(window: Window, possible: { readonly lower: number; readonly upper: number }): boolean {
+  const { lower, upper } = rangeOfWindow(window)
+  const shared = Math.min(upper, possible.upper) - Math.max(lower, possible.lower)
+  return (window.center < possible.lower || window.center > possible.upper) && shared < window.width / 4
 }
 
 /** True where pixel values are Hounsfield units and a window may be named in HU. */

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { describe, expect, it } from 'vitest'
 import { toDisplay, windowFunction } from './display.ts'
+import { isForeignWindow } from './pixel-description.ts'
 import type { PixelDescription } from './pixel-description.ts'
 
 const grey: PixelDescription = {
@@ -33,6 +34,13 @@ const show = (pixels: PixelDescription, bytes: number[], window?: Parameters<typ
 ]
 
 describe('windowing', () => {
+  it('does not take the window of another image', () => {
+    // VWR-04: a radiograph of 14 bits that carries a CT's lung window
+    expect(isForeignWindow({ center: -600, width: 1600 }, 0, 16_383)).toBe(true)
+    expect(isForeignWindow({ center: -600, width: 1600 }, -1_024, 3_071)).toBe(false)
+    expect(isForeignWindow({ center: -2, width: 4_955 }, 0, 4_095)).toBe(false)
+  })
+
   it('follows the formulas of PS3.3 C.11.2', () => {
     // The example of C.11.2.1.2.1: centre 2048, width 4096 over 12 bits.
     const linear = windowFunction({ center: 2048, width: 4096 }, 'LINEAR')

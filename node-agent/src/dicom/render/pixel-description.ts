@@ -60,11 +60,11 @@ export async function describePixels(file: InstanceFile, frame: number): Promise
   const float = isFloat(file)
   const slope = number(transform, 'RescaleSlope') ?? 1
   const intercept = number(transform, 'RescaleIntercept') ?? 0
-  // A window in whose middle no pixel can lie was copied from another image: it would show a white or black surface.
-  const ends = (signed ? [-(2 ** (bitsStored - 1)), 2 ** (bitsStored - 1) - 1] : [0, 2 ** bitsStored - 1]).map(
+  const ends = [signed ? -(2 ** (bitsStored - 1)) : 0, 2 ** (signed ? bitsStored - 1 : bitsStored) - 1].map(
     (value) => value * slope + intercept,
   )
-  const isPossible = (center: number): boolean => center >= Math.min(...ends) && center <= Math.max(...ends)
+  const isOwn = (window: { center: number; width: number }): boolean =>
+    float || modalityLut !== undefined || !isForeignWindow(window, Math.min(...ends), Math.max(...ends))
   return {
     rows,
     columns,
@@ -78,7 +78,7 @@ export async function describePixels(file: InstanceFile, frame: number): Promise
     float,
     rescaleSlope: slope,
     rescaleIntercept: intercept,
-    windows: windowsOf(voi).filter(({ center }) => modalityLut !== undefined || float || isPossible(center)),
+    windows: windowsOf(voi).filter(isOwn),
     voiFunction: voiFunctionOf(text(voi, 'VOILUTFunction')),
     inverse: text(dataset, 'PresentationLUTShape') === 'INVERSE',
     ...(modalityLut && { modalityLut }),
@@ -129,6 +129,15 @@ function windowsOf(dataset: JsonDataset): { center: number; width: number }[] {
     const width = widths[at]
     return width !== undefined && width > 0 ? [{ center, width }] : []
   })
+}
+
+/**
+ * Whether a window was copied from another image: its middle and three quarters of it lie outside the values that pixels of
+ * this one can have. It would show a white or black surface.
+ */
+export function isForeignWindow({ center, width }: { center: number; width: number }, least: number, most: number): boolean {
+  const shared = Math.min(center + width / 2, most) - Math.max(center - width / 2, least)
+  return (center < least || center > most) && shared < width / 4
 }
 
 const voiFunctionOf = (name: string): PixelDescription['voiFunction'] => (name === 'SIGMOID' || name === 'LINEAR_EXACT' ? name : 'LINEAR')
