@@ -14,9 +14,9 @@ export interface Scp {
   port: number
 }
 
-/** DCMTK's storescu: rejects when it ends with an error; success means that every C-STORE was answered with success. */
-export async function storescu(scp: Scp, folder: string, options: string[] = []): Promise<string> {
-  const { stdout, stderr } = await execute('storescu', ['-v', '+sd', '+r', '-aec', scp.aeTitle, ...options, scp.host, String(scp.port), folder], { maxBuffer: 16 * 1024 * 1024, timeout: 120_000 })
+/** DCMTK's storescu in one association: rejects when it ends with an error; success means that every C-STORE was answered with success. */
+export async function storescu(scp: Scp, folder: string, options: string[] = [], otherFolders: string[] = []): Promise<string> {
+  const { stdout, stderr } = await execute('storescu', ['-v', '+sd', '+r', '-aec', scp.aeTitle, ...options, scp.host, String(scp.port), folder, ...otherFolders], { maxBuffer: 16 * 1024 * 1024, timeout: 120_000 })
   return stdout + stderr
 }
 
