@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAccounts, createHttpFace, createMetrics, openDatabase, type HttpFace, type Log } from 'service-kit'
-import { NodeRole, type LiveEvent, type RegionId } from 'specs'
+import { NodeRole, type LiveEvent } from 'specs'
 import { AccessControl } from './access/access-control.ts'
 import { queryFor, storageFor } from './access/dicom-services.ts'
 import { grantMigrations } from './access/grant-store.ts'
@@ -18,13 +18,14 @@ import { mountDicomWeb } from './dicomweb/routes.ts'
 import { mountWadoUri } from './wado-uri/routes.ts'
 import { Forwarder } from './dicom-node/forward.ts'
 import { addDicomNodeRoutes } from './dicom-node/routes.ts'
-import { dicomNodeMigrations, isAllowedCaller } from './dicom-node/store.ts'
+import { dicomNodeMigrations, isAllowedCaller, regionOfCaller } from './dicom-node/store.ts'
 import { startDimseServer } from './dimse/server.ts'
 import { ExamIntake } from './exam/intake.ts'
 import { addExamRoutes } from './exam/routes.ts'
-import { examMigrations } from './exam/store.ts'
+import { adoptExams, examMigrations } from './exam/store.ts'
 import { addHospitalRoutes } from './hospital/routes.ts'
-import { activeMembership, regionMigrations } from './region/membership.ts'
+import { JoinedRegions, unassigned } from './region/joined-regions.ts'
+import { regionMigrations } from './region/membership.ts'
 import { Region } from './region/region.ts'
 import { addRegionRoutes } from './region/routes.ts'
 import { CipherThread } from './transfer/cipher-thread.ts'
@@ -60,14 +61,14 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   await db.migrate('exam', examMigrations)
   await db.migrate('transfer', transferMigrations)
   await db.migrate('dicom-node', dicomNodeMigrations)
-  const regionIdAtStart = (await activeMembership(db))?.regionId ?? settings.region.id
+  const joined = await JoinedRegions.open(db, settings.region.id)
 
   const open = async (name: ArchiveName) =>
     openArchive({
       name, hospitalId, log, metrics,
       db: await openDatabase(databaseOf(settings, `archive-${name}`)),
       root: join(dataFolder, `archive-${name}`),
-      regionId: regionIdAtStart,
+      regionId: () => joined.activeId,
       minFreeBytes: settings.archive.minFreeBytes,
       registrationRetries: settings.archive.registrationRetries,
       registrationRetryMs: settings.archive.registrationRetryMs,
@@ -85,7 +86,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const announce = (event: LiveEvent) => face.events.publish(event)
 
   const region: Region = await Region.open({
-    db, log, metrics, hospitalId, announce,
+    db, log, metrics, hospitalId, announce, joined,
     hospitalName: hospital.name,
     keyFolder: join(dataFolder, 'keys'),
     natsUrl: settings.region.natsUrl,
@@ -96,8 +97,13 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
       const [a, b] = [inHospital.totals(), regional.totals()]
       return { studies: a.studies + b.studies, instances: a.instances + b.instances, freeBytes: await inHospital.freeBytes(), transfersActive: transfers.activeCount }
     },
+    adoptUnassigned: async (regionId) => {
+      const studies = (await inHospital.adoptRegion(unassigned, regionId)) + (await regional.adoptRegion(unassigned, regionId))
+      await intake.flush() // what it learned of studies before they were given away
+      const exams = await db.write((tx) => adoptExams(tx, unassigned, regionId))
+      if (studies + exams > 0) log.info({ regionId, studies, exams }, 'what was here before joining belongs to the region')
+    },
   }) // prettier-ignore
-  const regionId = (): RegionId => region.regionId ?? regionIdAtStart
 
   const access = new AccessControl({
     db, log, hospitalId,
@@ -149,12 +155,12 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const intake = new ExamIntake({ db, archive: inHospital, log, onChange: (examId) => announce({ type: 'exam', examId }) })
 
   addHospitalRoutes(face, { region, hospitalId })
-  addExamRoutes(face, { db, access, hospitalId, regionId, newestConsults: (examIds) => newestOfExams(db, examIds), announce })
+  addExamRoutes(face, { db, access, hospitalId, regionId: () => joined.activeId, newestConsults: (examIds) => newestOfExams(db, examIds), announce })
   addConsultRoutes(face, { consults, db })
   addTransferRoutes(face, { db, engine: transfers, owner })
-  addRegionRoutes(face, region)
-  addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, log })
-  const studies = new NodeStudySource({ db, access, inHospital, regional, transfers, consults, regionId })
+  addRegionRoutes(face, region, joined)
+  addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), log })
+  const studies = new NodeStudySource({ db, access, inHospital, regional, transfers, consults })
   const renderer = createRenderer({ log })
   mountDicomWeb(face, { source: studies, renderer })
   mountWadoUri(face, { source: studies, renderer })
@@ -167,7 +173,9 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   await region.start()
   await consults.resume()
   const isAllowed = async (aeTitle: string) => settings.dimse.allowAnyAe || (await isAllowedCaller(db, aeTitle))
-  const services = { access, inHospital, regional, isAllowed }
+  // With one region there is nothing to choose, and no question to the database for every image.
+  const regionOf = async (aeTitle: string) => (joined.count > 1 ? regionOfCaller(db, aeTitle) : undefined)
+  const services = { access, inHospital, regional, isAllowed, regionOf }
   const dimse = await startDimseServer({
     host: settings.dimse.host,
     port: settings.dimse.port,

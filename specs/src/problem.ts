@@ -111,6 +111,7 @@ export const answers = {
   'dimse/cancelled': { http: 409, zh: '发送已取消', en: 'Sending was cancelled' },
   'dimse/unknown-node': { http: 404, zh: '没有该 DICOM 节点', en: 'No such DICOM node' },
   'dimse/node-exists': { http: 409, zh: '相同 AE Title 和地址的节点已登记', en: 'A node with this AE title and address is registered already' },
+  'dimse/other-region': { http: 409, zh: '同一 AE Title 的另一节点已登记为其他区域', en: 'Another node of this AE title is registered for another region' },
   'dimse/unknown-forward': { http: 404, zh: '没有该转发任务', en: 'No such forwarding job' },
   'dimse/rejected': { http: 502, zh: 'DICOM 节点拒绝关联', en: 'The DICOM peer rejected the association' },
   'exam/exists': { http: 409, zh: '检查号已登记', en: 'The accession number is registered already' },

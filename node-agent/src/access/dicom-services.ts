@@ -1,4 +1,4 @@
-import { isProblem } from 'specs'
+import { isProblem, type RegionId } from 'specs'
 import type { Archive } from '../archive/archive.ts'
 import { archiveQuery } from '../dimse/archive-query.ts'
 import { archiveSink } from '../dimse/archive-sink.ts'
@@ -11,11 +11,13 @@ export interface DicomServicesParts {
   readonly regional: Archive
   /** Whether this AE title is registered and allowed, now. */
   readonly isAllowed: (aeTitle: string) => Promise<boolean>
+  /** The region that a registered AE sends for, where it has one of its own (FED-20). */
+  readonly regionOf: (aeTitle: string) => Promise<RegionId | undefined>
 }
 
 /** C-STORE goes into the in-hospital archive, from nodes that may store. */
-export function storageFor({ access, inHospital, isAllowed }: DicomServicesParts): StorageSink {
-  const sink = archiveSink(inHospital)
+export function storageFor({ access, inHospital, isAllowed, regionOf }: DicomServicesParts): StorageSink {
+  const sink = archiveSink(inHospital, regionOf)
   return {
     async begin(object) {
       const { callingAeTitle } = object

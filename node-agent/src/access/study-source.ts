@@ -1,5 +1,5 @@
 import type { Database } from 'service-kit'
-import { isProblem, Problem, type RegionId } from 'specs'
+import { isProblem, Problem } from 'specs'
 import type { Archive } from '../archive/archive.ts'
 import type { Consult } from '../consult/consult.ts'
 import type { Consults } from '../consult/consults.ts'
@@ -19,7 +19,6 @@ export interface NodeStudySourceParts {
   readonly regional: Archive
   readonly transfers: TransferEngine
   readonly consults: Consults
-  readonly regionId: () => RegionId
   readonly now?: () => number
 }
 
@@ -58,8 +57,7 @@ export class NodeStudySource implements StudySource {
     await noteOpened(db, studyInstanceUid, now())
     const job = await this.#job(consult, studyInstanceUid)
     if (job.state === 'complete' && (await regional.study(studyInstanceUid))) return archiveStudyAccess(regional, studyInstanceUid)
-    const { transfers, regionId } = this.#parts
-    return new RemoteStudyAccess({ job, archive: regional, engine: transfers, known: knownOf(consult), regionId: regionId() })
+    return new RemoteStudyAccess({ job, archive: regional, engine: this.#parts.transfers, known: knownOf(consult) })
   }
 
   /** The consultation that entitles this person, the newest first. @throws {Problem} access/…, archive/unknown-study */

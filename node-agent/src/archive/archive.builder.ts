@@ -29,7 +29,7 @@ export async function testArchive(options: Partial<ArchiveOptions> = {}, folder?
     minFreeBytes: 0,
     log: createLog({ name: 'test', level: 'silent' }),
     metrics: createMetrics(),
-    regionId: RegionId.parse('yunling'),
+    regionId: () => RegionId.parse('yunling'),
     hospitalId: HospitalId.parse('hospital-a'),
     registrationRetryMs: 10,
     ...options,

@@ -1,8 +1,9 @@
 import type { Database } from 'service-kit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { BuiltDataset } from '../dicom/dataset.builder.ts'
+import { RegionId } from 'specs'
+import { buildFile, type BuiltDataset } from '../dicom/dataset.builder.ts'
 import type { MatchQuery } from './archive.ts'
-import { sendSlice, testArchive, type TestArchive } from './archive.builder.ts'
+import { aSlice, send, sendSlice, testArchive, type TestArchive } from './archive.builder.ts'
 import { attributeByKeyword } from './attributes.ts'
 import { parsePredicate, predicateHolds, unmatchedKeywords } from './matching.ts'
 
@@ -178,6 +179,42 @@ export function archiveContract(name: string, newDatabase: () => Promise<Databas
       const rows = await test.archive.manifest('2.25.1')
       expect(rows.map(({ modality, instanceNumber }) => `${modality} ${instanceNumber}`)).toEqual(['CT 1', 'CT 9', 'CT 10', 'SR 1'])
       expect(rows.every(({ sizeBytes, sm3 }) => sizeBytes > 0 && /^[0-9a-f]{64}$/.test(sm3))).toBe(true)
+    })
+
+    it('keeps regions apart at every level, and gives to a region what came before it was joined', async () => {
+      // FED-20
+      const [east, west, unassigned] = ['east', 'west', 'unassigned'].map((id) => RegionId.parse(id)) as [RegionId, RegionId, RegionId]
+      const arrive = (study: number, regionId: RegionId) =>
+        send(test.archive, buildFile(aSlice({ PatientID: `R${study}`, ...uid(study, 1, 1) })), {
+          source: { kind: 'transfer', peer: 'hospital-b', regionId },
+        })
+      await Promise.all([arrive(11, west), ...Array.from({ length: 103 }, (_, index) => arrive(100 + index, unassigned))])
+      const of = async (regionId: RegionId) => {
+        const rows = [
+          await test.archive.patients({ regionId }),
+          await test.archive.studies({ regionId }),
+          await test.archive.series(undefined, { regionId }),
+          await test.archive.instances(undefined, undefined, { regionId }),
+        ]
+        expect(rows.flat().every((row) => row.regionId === regionId)).toBe(true)
+        return rows.map(({ length }) => length)
+      }
+      expect([await of(unassigned), await of(west), await of(east)]).toEqual([
+        [103, 103, 103, 103],
+        [1, 1, 1, 1],
+        [0, 0, 0, 0],
+      ])
+      expect(await test.archive.adoptRegion(unassigned, east)).toBe(103)
+      expect([await of(unassigned), await of(west), await of(east)]).toEqual([
+        [0, 0, 0, 0],
+        [1, 1, 1, 1],
+        [103, 103, 103, 103],
+      ])
+      expect(await test.archive.adoptRegion(unassigned, west)).toBe(0)
+      expect((await test.archive.studies({ regionId: east, match: { PatientID: 'R11' } })).length).toBe(0)
+      expect((await test.archive.studies({ regionId: east, limit: 2, offset: 102 })).length).toBe(1)
+      for (const { studyInstanceUid } of [...(await test.archive.studies({ regionId: east })), { studyInstanceUid: '2.25.11' }])
+        await test.archive.delete(studyInstanceUid)
     })
 
     it('counts what is there after replacing, repeating and deleting', async () => {

@@ -3,6 +3,7 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { sm3Hex } from 'pki'
 import { createLog } from 'service-kit'
+import { RegionId } from 'specs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { buildDataset, buildFile } from '../dicom/dataset.builder.ts'
 import { IMPLICIT_LE } from '../dicom/transfer-syntax.ts'
@@ -37,6 +38,33 @@ describe('receiving an instance', () => {
     expect(sm3Hex(file)).toBe(receipt.sm3)
     expect(file.length).toBe(receipt.sizeBytes)
     expect(await readdir(path.join(test.root, 'incoming'))).toEqual([])
+  })
+
+  it('writes the region of the moment of the commit; a study begun in one region stays there', async () => {
+    // FED-20
+    let active = 'east'
+    await test.close()
+    test = await testArchive({ regionId: () => RegionId.parse(active) })
+    const late = await test.archive.receive({ kind: 'import', peer: 'test' }, { part10: true })
+    await late.write(buildFile(aSlice({ StudyInstanceUID: '2.25.2', SeriesInstanceUID: '2.25.21', SOPInstanceUID: '2.25.211' })))
+    await sendSlice(test.archive)
+    active = 'west'
+    await late.commit()
+    await sendSlice(test.archive, { SOPInstanceUID: '2.25.302', InstanceNumber: '2' })
+    const regions = async (study: string) => (await test.archive.instances(study)).map(({ regionId }) => regionId)
+    expect([await regions('2.25.1'), await regions('2.25.2')]).toEqual([['east', 'east'], ['west']])
+  })
+
+  it('keeps the region that a transfer or a device brings along', async () => {
+    // FED-20
+    const regionId = RegionId.parse('old-region')
+    const source = { kind: 'transfer', peer: 'hospital-b', regionId } as const
+    await send(test.archive, buildFile(aSlice()), { source })
+    await send(test.archive, buildFile(aSlice({ SOPInstanceUID: '2.25.302' })), {
+      source: { ...source, regionId: RegionId.parse('new-region') },
+    })
+    expect((await test.archive.study('2.25.1'))?.regionId).toBe('old-region')
+    expect((await test.archive.instances('2.25.1')).map((row) => row.regionId).sort()).toEqual(['new-region', 'old-region'])
   })
 
   it('registers patient, study, series and instance, each with region and hospital', async () => {

@@ -26,6 +26,8 @@ export interface IncomingSource {
   /** AE title, user name, hospital id: shown and kept with the instance, never a patient's data. */
   readonly peer: string
   readonly owner?: HospitalId
+  /** Region of the transfer's task, of the opinion's task, or of the registered AE; otherwise the study's, then the node's own (FED-20). */
+  readonly regionId?: RegionId | undefined
 }
 
 /**
@@ -73,6 +75,8 @@ export interface IncomingInstance {
  */
 export interface MatchQuery {
   readonly match?: Readonly<Record<string, string>>
+  /** Only rows that carry this region (FED-20). */
+  readonly regionId?: RegionId | undefined
   readonly limit?: number
   readonly offset?: number
 }
@@ -260,6 +264,11 @@ export interface Archive {
   /** @throws {Problem} request/not-found, or why it failed again. */
   retryFailed(fileId: string): Promise<Receipt>
 
+  /**
+   * Rows that were registered before there was a region become `to`'s (FED-20); study by study in small transactions, so it may be
+   * interrupted and begun again. @returns how many studies.
+   */
+  adoptRegion(from: RegionId, to: RegionId): Promise<number>
   /** Rows first, then files; a crash between is finished at the next start. Unknown studies are no error. */
   delete(studyInstanceUid: string): Promise<void>
   /** Called after the instance is durable, in the order of commits. Returns how to stop listening. */
@@ -279,7 +288,8 @@ export interface ArchiveOptions {
   readonly minFreeBytes: number
   readonly log: Log
   readonly metrics: Metrics
-  readonly regionId: RegionId
+  /** The region of whatever says nothing of its own; asked at every commit, because a running node joins and changes regions (FED-20). */
+  readonly regionId: () => RegionId
   readonly hospitalId: HospitalId
   /** Tokens {hospital} {modality} {year} {month} {day} {study} {series} {instance}; must contain {instance} (ARC-07). */
   readonly pathTemplate?: string

@@ -2,8 +2,10 @@ import { mkdtemp, readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createLog, openDatabase, type Database } from 'service-kit'
+import { RegionId } from 'specs'
 import { afterEach, describe, expect, it } from 'vitest'
-import { sendSlice, testArchive, type TestArchive } from './archive.builder.ts'
+import { buildFile } from '../dicom/dataset.builder.ts'
+import { aSlice, send, sendSlice, testArchive, type TestArchive } from './archive.builder.ts'
 
 /** A database whose transactions fail while `broken` says so, as when its server is stopped. */
 function breakable(db: Database): { db: Database; broken: { times: number } } {
@@ -70,6 +72,17 @@ describe('registering while the database fails', () => {
     expect((await sendSlice(test.archive)).outcome).toEqual({ kind: 'stored' })
     expect(retries()).toEqual([1, 2])
     expect(await readdir(path.join(test.root, 'incoming'))).toEqual([])
+  })
+
+  it('keeps the region that the instance came by until it is registered', async () => {
+    // FED-20, FED-23
+    const broken = await archiveThatBreaks(0)
+    broken.times = Infinity
+    const source = { kind: 'transfer', peer: 'hospital-b', regionId: RegionId.parse('old-region') } as const
+    await expect(send(test.archive, buildFile(aSlice()), { source })).rejects.toMatchObject({ code: 'archive/failed' })
+    broken.times = 0
+    await test.archive.retryFailed((await test.archive.failedRegistrations())[0]?.fileId ?? '')
+    expect(await test.archive.instance('2.25.301')).toMatchObject({ regionId: 'old-region', hospitalId: 'hospital-b' })
   })
 
   it('keeps a failed instance across a restart', async () => {

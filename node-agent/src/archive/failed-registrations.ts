@@ -1,6 +1,6 @@
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { problemDetails, type Problem } from 'specs'
+import { problemDetails, RegionId, type Problem } from 'specs'
 import { z } from 'zod'
 import { codeOf } from './storage-problem.ts'
 import type { Folders } from './folders.ts'
@@ -16,7 +16,12 @@ const Note = z.object({
   studyInstanceUid: z.string(),
   sopInstanceUid: z.string(),
   sizeBytes: z.number(),
-  source: z.object({ kind: z.enum(['dimse', 'stow', 'transfer', 'import', 'own']), peer: z.string(), owner: z.string().optional() }),
+  source: z.object({
+    kind: z.enum(['dimse', 'stow', 'transfer', 'import', 'own']),
+    peer: z.string(),
+    owner: z.string().optional(),
+    regionId: RegionId.optional(),
+  }),
 })
 
 /** Keeps a file that could not be registered, with the reason, until a person retries or discards it (FED-23). */

@@ -59,6 +59,7 @@ export class IndexQueries {
   async patients(query: MatchQuery = {}): Promise<PatientRow[]> {
     const conditions = new Conditions(this.#db.dialect)
     addMatches(conditions, 'patient', query.match ?? {})
+    conditions.matchRegion('study', query.regionId)
     return this.#db.all<PatientRow>(
       `SELECT study.region_id AS "regionId", study.hospital_id AS "hospitalId", ${select('study', columnsAt('patient'))},
          (SELECT count(*) FROM archive_study own WHERE own.patient_key = study.patient_key) AS "studyCount"
@@ -70,6 +71,7 @@ export class IndexQueries {
   async studies(query: MatchQuery = {}): Promise<StudyRow[]> {
     const conditions = new Conditions(this.#db.dialect)
     addMatches(conditions, 'study', query.match ?? {})
+    conditions.matchRegion('study', query.regionId)
     const rows = await this.#db.all<PlainStudy>(
       `SELECT ${select('study', studyColumns)} FROM archive_study study ${conditions.where}
        ORDER BY study.study_date DESC, study.study_time DESC, study.study_instance_uid ${page(conditions, query)}`,
@@ -82,6 +84,7 @@ export class IndexQueries {
     const conditions = new Conditions(this.#db.dialect)
     if (studyInstanceUid !== undefined) conditions.add(`series.study_instance_uid = ${conditions.parameter(studyInstanceUid)}`)
     addMatches(conditions, 'series', query.match ?? {})
+    conditions.matchRegion('series', query.regionId)
     const rows = await this.#db.all<SeriesRow>(
       `SELECT ${select('series', seriesColumns)} FROM archive_series series JOIN archive_study study ON study.study_instance_uid = series.study_instance_uid
        ${conditions.where} ORDER BY ${studyInstanceUid === undefined ? 'study.study_date DESC, study.study_instance_uid, ' : ''}${numberOrder('series', 'series_number', 'series_instance_uid')} ${page(conditions, query)}`,
@@ -103,6 +106,7 @@ export class IndexQueries {
     if (studyInstanceUid !== undefined) conditions.add(`instance.study_instance_uid = ${conditions.parameter(studyInstanceUid)}`)
     if (seriesInstanceUid !== undefined) conditions.add(`instance.series_instance_uid = ${conditions.parameter(seriesInstanceUid)}`)
     addMatches(conditions, 'instance', query.match ?? {})
+    conditions.matchRegion('instance', query.regionId)
     const rows = await this.#db.all<InstanceRow>(
       `SELECT ${select('instance', instanceColumns)} FROM archive_instance instance
        JOIN archive_series series ON series.study_instance_uid = instance.study_instance_uid AND series.series_instance_uid = instance.series_instance_uid

@@ -7,9 +7,15 @@ import type { HospitalId, RegionId, Sm3Hex } from 'specs'
 // Rows of patient, study, series and instance, written for many instances at once.
 
 export interface RegisterSetup {
-  readonly regionId: RegionId
+  /** Of what carries no region of its own and belongs to no study that we hold. */
+  readonly regionId: () => RegionId
   readonly hospitalId: HospitalId
   readonly pathOf: (values: IndexedValues, hospitalId: string) => string
+}
+
+/** Setup of one batch, in which every instance has its region. */
+export interface RowSetup extends RegisterSetup {
+  readonly regionOf: (landed: LandedInstance) => RegionId
 }
 
 /** What the index holds of an instance that is offered. */
@@ -67,14 +73,14 @@ export const patientKey = (owner: string, values: IndexedValues): string =>
     values.patientSex,
   ])
 
-export async function insertPatients(tx: Queries, kept: readonly LandedInstance[], setup: RegisterSetup, now: number): Promise<void> {
+export async function insertPatients(tx: Queries, kept: readonly LandedInstance[], setup: RowSetup, now: number): Promise<void> {
   const rows = new Map<string, Record<string, SqlValue>>()
   for (const landed of kept) {
     const owner = ownerOf(setup, landed)
     const key = patientKey(owner, landed.values)
     rows.set(key, {
       patient_key: key,
-      region_id: setup.regionId,
+      region_id: setup.regionOf(landed),
       hospital_id: owner,
       ...columnsOf('patient', landed.values),
       patient_name_key: nameKey(landed.values.patientName ?? ''),
@@ -109,7 +115,7 @@ export async function upsertStudies(
   tx: Queries,
   kept: readonly LandedInstance[],
   held: Map<string, HeldInstance>,
-  setup: RegisterSetup,
+  setup: RowSetup,
   now: number,
 ): Promise<void> {
   const rows = new Map<string, Record<string, SqlValue>>()
@@ -119,7 +125,7 @@ export async function upsertStudies(
     const row = rows.get(uid)
     rows.set(uid, {
       ...(row ?? {
-        region_id: setup.regionId,
+        region_id: setup.regionOf(landed),
         hospital_id: ownerOf(setup, landed),
         ...studyColumns(landed, setup),
         duplicate_count: 0,
@@ -151,7 +157,7 @@ export async function upsertSeries(
   tx: Queries,
   kept: readonly LandedInstance[],
   held: Map<string, HeldInstance>,
-  setup: RegisterSetup,
+  setup: RowSetup,
   now: number,
 ): Promise<void> {
   const rows = new Map<string, Record<string, SqlValue>>()
@@ -162,7 +168,7 @@ export async function upsertSeries(
       ...(row ?? {
         study_instance_uid: landed.values.studyInstanceUid ?? '',
         ...columnsOf('series', landed.values),
-        region_id: setup.regionId,
+        region_id: setup.regionOf(landed),
         hospital_id: ownerOf(setup, landed),
         version: 1,
         updated_at: now,
@@ -201,14 +207,14 @@ export async function upsertInstances(
   tx: Queries,
   kept: readonly LandedInstance[],
   paths: readonly string[],
-  setup: RegisterSetup,
+  setup: RowSetup,
   now: number,
 ): Promise<void> {
   const rows = kept.map((landed, index) => ({
     ...columnsOf('instance', landed.values),
     study_instance_uid: landed.values.studyInstanceUid ?? '',
     series_instance_uid: landed.values.seriesInstanceUid ?? '',
-    region_id: setup.regionId,
+    region_id: setup.regionOf(landed),
     hospital_id: ownerOf(setup, landed),
     transfer_syntax_uid: landed.transferSyntaxUid,
     size_bytes: landed.sizeBytes,

@@ -110,6 +110,10 @@ export class Conditions {
     if (sql !== undefined) this.add(sql)
   }
 
+  matchRegion(alias: string, regionId: string | undefined): void {
+    if (regionId !== undefined) this.add(`${alias}.region_id = ${this.parameter(regionId)}`)
+  }
+
   /** Integer columns hold null for what was no number. */
   matchInteger(column: string, predicate: Predicate): void {
     if (predicate.kind !== 'one-of') return

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import type { Database, Log } from 'service-kit'
-import { isProblem, parseHospitalId, Problem, type ManifestRow } from 'specs'
+import { isProblem, parseHospitalId, Problem, type ManifestRow, type RegionId } from 'specs'
 import type {
   Archive,
   ArchiveCheck,
@@ -21,6 +21,7 @@ import type {
   StoredEvent,
   StudyRow,
 } from './archive.ts'
+import { adoptStudies } from './adopt-region.ts'
 import { archiveMetrics, type ArchiveMetrics } from './archive-metrics.ts'
 import { checkArchive } from './check.ts'
 import { CommitQueue } from './commit-queue.ts'
@@ -209,6 +210,16 @@ class DiskArchive implements Archive {
       // Not even now: then it has been set aside anew, with the newer reason.
       if (isProblem(error) && error.code === 'archive/failed') await discardFailed(this.#folders, fileId)
       throw error
+    }
+  }
+
+  async adoptRegion(from: RegionId, to: RegionId): Promise<number> {
+    let adopted = 0
+    for (;;) {
+      // Apart from commits: one that asked for the region before it was joined has been written when we look.
+      const studies = await this.#commits.exclusively(() => this.#db.write((tx) => adoptStudies(tx, from, to)))
+      if (studies === 0) return adopted
+      adopted += studies
     }
   }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Queries, SqlValue, Transaction } from 'service-kit'
-import { Problem } from 'specs'
+import { Problem, type RegionId } from 'specs'
 import type { LandedInstance } from './incoming.ts'
 import {
   columnsOf,
@@ -16,6 +16,7 @@ import {
   ownerOf,
   type HeldInstance,
   type RegisterSetup,
+  type RowSetup,
 } from './index-rows.ts'
 import { decideStore, type StoreOutcome } from './store-outcome.ts'
 
@@ -59,18 +60,23 @@ export async function registerBatch(
   const held = await heldInstances(tx, batch)
   const studies = await heldStudies(tx, batch)
   const knownStudies = new Set(studies.keys())
-  const results = batch.map((landed) => decide(landed, held.get(landed.values.sopInstanceUid ?? ''), studies, setup))
+  const regionId = setup.regionId()
+  const results = batch.map((landed) => decide(landed, held.get(landed.values.sopInstanceUid ?? ''), studies, setup, regionId))
+  // A study begun in one region stays there when the node moves to another half way through it (FED-20).
+  const regionOf = ({ values, source }: LandedInstance) =>
+    source.regionId ?? studies.get(values.studyInstanceUid ?? '')?.regionId ?? regionId
+  const rows: RowSetup = { ...setup, regionOf }
   const kept = batch.filter((_landed, index) => results[index]?.kind === 'kept')
   if (kept.length > 0) {
-    await insertPatients(tx, kept, setup, now)
-    await upsertStudies(tx, kept, held, setup, now)
-    await upsertSeries(tx, kept, held, setup, now)
+    await insertPatients(tx, kept, rows, now)
+    await upsertStudies(tx, kept, held, rows, now)
+    await upsertSeries(tx, kept, held, rows, now)
     await insertClasses(tx, kept)
     await upsertInstances(
       tx,
       kept,
       results.flatMap((result) => (result.kind === 'kept' ? [result.path] : [])),
-      setup,
+      rows,
       now,
     )
   }
@@ -92,6 +98,7 @@ function decide(
   held: HeldInstance | undefined,
   studies: Map<string, HeldStudy>,
   setup: RegisterSetup,
+  regionId: RegionId,
 ): Registration {
   const { values } = landed
   const owner = ownerOf(setup, landed)
@@ -114,7 +121,7 @@ function decide(
       problem: new Problem('archive/identity-conflict', { what: 'StudyInstanceUID', uid: study, heldFor: known.owner }),
     }
   const patient = patientKey(owner, values)
-  if (!known) studies.set(study, { owner, patient })
+  if (!known) studies.set(study, { owner, patient, regionId: landed.source.regionId ?? regionId })
   // This very file, registered before something else went wrong: only its place is missing.
   if (held?.fileId === landed.fileId) return { kind: 'kept', outcome: { kind: 'stored' }, path: held.path }
   const outcome = decideStore(held?.missing === 0 ? held.sm3 : undefined, landed.sm3)
@@ -138,12 +145,13 @@ async function heldInstances(tx: Queries, batch: readonly LandedInstance[]): Pro
 interface HeldStudy {
   readonly owner: string
   readonly patient: string
+  readonly regionId: RegionId
 }
 
 async function heldStudies(tx: Queries, batch: readonly LandedInstance[]): Promise<Map<string, HeldStudy>> {
   const uids = [...new Set(batch.map(({ values }) => values.studyInstanceUid ?? ''))]
   const rows = await tx.all<HeldStudy & { uid: string }>(
-    `SELECT study_instance_uid AS "uid", hospital_id AS "owner", patient_key AS "patient" FROM archive_study
+    `SELECT study_instance_uid AS "uid", hospital_id AS "owner", patient_key AS "patient", region_id AS "regionId" FROM archive_study
      WHERE study_instance_uid IN (${placeholders(uids.length)})`,
     uids,
   )

@@ -53,4 +53,5 @@ export const migrations: readonly Migration[] = [
       'CREATE TABLE archive_unlink (path TEXT PRIMARY KEY)',
     ],
   },
+  { name: '0002-study-by-region', up: ['CREATE INDEX archive_study_by_region ON archive_study (region_id)'] },
 ]

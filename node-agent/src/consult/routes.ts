@@ -1,5 +1,5 @@
 import type { Database, HttpFace } from 'service-kit'
-import { ConsultApplication, ConsultDetail, ConsultRow, LiveExam, OpinionDraft, Page, SavedDraft, TaskId, type EpochMs } from 'specs'
+import { ConsultApplication, ConsultDetail, ConsultRow, LiveExam, OpinionDraft, Page, RegionId, SavedDraft, TaskId, type EpochMs } from 'specs'
 import { z } from 'zod'
 import type { Consults } from './consults.ts'
 import { findDraft, saveDraft } from './draft-store.ts'
@@ -9,6 +9,7 @@ const params = z.object({ taskId: TaskId })
 const Reason = z.object({ reason: z.string().trim().min(1, '请填写理由').max(500) })
 
 const ListQuery = z.object({
+  regionId: RegionId.optional(),
   side: z.enum(['submitter', 'processor', 'data-centre']).optional(),
   state: z.string().max(20).optional(),
   hospital: z.string().max(32).optional(),

@@ -9,6 +9,7 @@ import {
   type HospitalId,
   type LiveEvent,
   type Opinion,
+  type RegionId,
   type SeriesInstanceUid,
   type TaskId,
 } from 'specs'
@@ -73,7 +74,11 @@ export class OpinionSettling {
       await this.#save(consult.taskId, (current) => ({ ...current, opinionValid: false, problem: noteOf(refusal) }))
       return
     }
-    const series = await this.#storeKeyObject(inHospital, opinion, opinion.text.signer.hospitalId, hospitalId)
+    const series = await this.#storeKeyObject(inHospital, opinion, {
+      peer: opinion.text.signer.hospitalId,
+      owner: hospitalId,
+      regionId: consult.regionId,
+    })
     await db.write(async (tx) => {
       const current = await findConsult(tx, consult.taskId)
       if (!current) return
@@ -91,7 +96,11 @@ export class OpinionSettling {
     const signed = (await timelineOf(this.#parts.db, consult.taskId)).findLast((event) => event.type === 'signed')
     const { signer } = opinion.text
     if (signed?.by.hospitalId !== signer.hospitalId || signed.by.userId !== signer.userId) return
-    const series = await this.#storeKeyObject(this.#parts.regional, opinion, this.#parts.hospitalId, consult.submitter)
+    const series = await this.#storeKeyObject(this.#parts.regional, opinion, {
+      peer: this.#parts.hospitalId,
+      owner: consult.submitter,
+      regionId: consult.regionId,
+    })
     const { keyObject: _keyObject, ...shown } = opinion
     await this.#save(consult.taskId, (current) => ({
       ...current,
@@ -142,11 +151,10 @@ export class OpinionSettling {
   async #storeKeyObject(
     archive: Archive,
     { text, keyObject }: Opinion,
-    peer: HospitalId,
-    owner: HospitalId,
+    from: { peer: HospitalId; owner: HospitalId; regionId: RegionId },
   ): Promise<SeriesInstanceUid | undefined> {
     if (keyObject === undefined || text.keyObjectSm3 === undefined) return undefined
-    const incoming = await archive.receive({ kind: 'own', peer, owner }, { part10: true })
+    const incoming = await archive.receive({ kind: 'own', ...from }, { part10: true })
     try {
       const bytes = Buffer.from(keyObject, 'base64')
       await incoming.write(bytes)

@@ -77,6 +77,7 @@ export async function newestOfExams(db: Queries, examIds: readonly string[]): Pr
 
 /** CON-11. Dates are epoch ms, `appliedBefore` exclusive. `hospital` is the other side: the submitter of a request to us, the processor of ours. */
 export interface ConsultFilter {
+  readonly regionId?: string | undefined
   readonly side?: string | undefined
   readonly state?: string | undefined
   readonly hospital?: string | undefined
@@ -92,6 +93,7 @@ export async function listConsults(db: Queries, filter: ConsultFilter): Promise<
   const params: SqlValue[] = []
   const bind = (value: SqlValue) => `$${params.push(value)}`
   const wanted = ['listed = 1']
+  if (filter.regionId) wanted.push(`region_id = ${bind(filter.regionId)}`)
   if (filter.side) wanted.push(`side = ${bind(filter.side)}`)
   if (filter.state) wanted.push(`state = ${bind(filter.state)}`)
   if (filter.modality) wanted.push(`modality = ${bind(filter.modality)}`)

@@ -16,7 +16,7 @@ beforeAll(async () => {
   await service.db.migrate('dicom-node', dicomNodeMigrations)
   const log = service.face.log
   const forwarder = new Forwarder({ db: service.db, archive: archive.archive, callingAeTitle: 'LIANPIAN', log })
-  addDicomNodeRoutes(service.face, { db: service.db, forwarder, callingAeTitle: 'LIANPIAN', log })
+  addDicomNodeRoutes(service.face, { db: service.db, forwarder, callingAeTitle: 'LIANPIAN', isMemberOf: (id) => id === 'east', log })
   url = await service.start()
   admin = (await signIn(url, administrator)).bearer
 })
@@ -33,7 +33,9 @@ describe('DICOM nodes over HTTP', () => {
     const created = await postJson(`${url}/api/dicom-nodes`, node, admin)
     expect(created.status).toBe(201)
     const { id } = (await created.json()) as { id: string }
-    expect(await (await fetch(`${url}/api/dicom-nodes`, { headers: admin })).json()).toEqual([{ ...node, allowed: true, id }])
+    expect(await (await fetch(`${url}/api/dicom-nodes`, { headers: admin })).json()).toEqual([
+      { ...node, allowed: true, regionId: null, id },
+    ])
     const echoed = await postJson(`${url}/api/dicom-nodes/${id}/echo`, undefined, admin)
     expect(await echoed.json()).toMatchObject({ ok: false, code: 'dimse/unreachable', title: '无法连接 DICOM 节点' })
     const changed = await fetch(`${url}/api/dicom-nodes/${id}`, {
@@ -55,6 +57,16 @@ describe('DICOM nodes over HTTP', () => {
     const response = await postJson(`${url}/api/dicom-nodes`, body, admin)
     expect(response.status).toBe(400)
     expect(await response.json()).toMatchObject({ code: 'request/invalid' })
+  })
+
+  it('send for a region that this hospital has joined, or for none of their own', async () => {
+    // FED-20
+    const refused = await postJson(`${url}/api/dicom-nodes`, { ...node, regionId: 'west' }, admin)
+    expect([refused.status, await refused.json()]).toMatchObject([409, { code: 'region/not-joined', facts: { regionId: 'west' } }])
+    const created = await postJson(`${url}/api/dicom-nodes`, { ...node, regionId: 'east' }, admin)
+    const { id, regionId } = (await created.json()) as { id: string; regionId: string }
+    expect([created.status, regionId]).toEqual([201, 'east'])
+    expect((await fetch(`${url}/api/dicom-nodes/${id}`, { method: 'DELETE', headers: admin })).status).toBe(204)
   })
 
   it('tell that a node, or a forwarding job, is not known', async () => {

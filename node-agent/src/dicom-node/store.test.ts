@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Database, openDatabase } from 'service-kit'
-import { DicomNode } from 'specs'
+import { DicomNode, RegionId } from 'specs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { addNode, changeNode, dicomNodeMigrations, isAllowedCaller, listNodes, readNode, removeNode } from './store.ts'
+import { addNode, changeNode, dicomNodeMigrations, isAllowedCaller, listNodes, readNode, regionOfCaller, removeNode } from './store.ts'
 
 let folder: string
 let db: Database
@@ -49,6 +49,26 @@ describe('registered DICOM nodes', () => {
     await expect(db.write((tx) => addNode(tx, node(), 2))).rejects.toMatchObject({ code: 'dimse/node-exists' })
     await db.write((tx) => addNode(tx, node({ port: 11112 }), 3))
     expect(await listNodes(db)).toHaveLength(2)
+  })
+
+  it('may send for a region of their own, one for each AE title', async () => {
+    // FED-20
+    const [east, west] = [RegionId.parse('east'), RegionId.parse('west')]
+    const { id } = await db.write((tx) => addNode(tx, node({ regionId: east }), 1))
+    await db.write((tx) => addNode(tx, node({ aeTitle: 'CT02' as DicomNode['aeTitle'] }), 1))
+    expect([await regionOfCaller(db, 'WS01'), await regionOfCaller(db, 'CT02'), await regionOfCaller(db, 'NEW')]).toEqual([
+      'east',
+      undefined,
+      undefined,
+    ])
+    await expect(db.write((tx) => addNode(tx, node({ port: 105, regionId: west }), 2))).rejects.toMatchObject({
+      code: 'dimse/other-region',
+    })
+    await db.write((tx) => addNode(tx, node({ port: 105, regionId: null }), 2))
+    await db.write((tx) => changeNode(tx, id, node({ regionId: west }), 3))
+    expect(await regionOfCaller(db, 'WS01')).toBe('west')
+    await db.write((tx) => changeNode(tx, id, node({ regionId: west, allowed: false }), 4))
+    expect(await regionOfCaller(db, 'WS01')).toBeUndefined()
   })
 
   it('are told to be unknown when they are gone', async () => {

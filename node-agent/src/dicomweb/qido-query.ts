@@ -1,19 +1,31 @@
-import { Problem } from 'specs'
+import { Problem, RegionId } from 'specs'
 import { keywordOf, tagOf } from '../dicom/dictionary.ts'
 
 export interface QidoQuery {
   /** DICOM keyword → matching text. */
   readonly match: Readonly<Record<string, string>>
+  /** Only what carries this region: a key of ours beside the standard's (FED-20). */
+  readonly regionId: RegionId | undefined
   readonly limit: number | undefined
   readonly offset: number
   /** What the asker should know: fields that exist but are not matched, fuzzy matching. */
   readonly warnings: readonly string[]
 }
 
-const own = new Set(['limit', 'offset', 'includefield', 'fuzzymatching', 'emptyvaluematching', 'multiplevaluematching', 'accept'])
+const own = new Set([
+  'regionid',
+  'limit',
+  'offset',
+  'includefield',
+  'fuzzymatching',
+  'emptyvaluematching',
+  'multiplevaluematching',
+  'accept',
+])
 
 /**
- * Parameters of a QIDO-RS search (PS3.18 8.3.4). Every indexed attribute is always returned, so `includefield` is only checked.
+ * Parameters of a QIDO-RS search (PS3.18 8.3.4), and `regionId`, which the standard does not know. Every indexed attribute is
+ * always returned, so `includefield` is only checked.
  *
  * @param isMatched whether the index can match a keyword at the level asked for.
  * @throws {Problem} request/invalid for names that are no attribute and numbers that are none.
@@ -32,7 +44,22 @@ export function parseQidoQuery(parameters: URLSearchParams, isMatched: (keyword:
     for (const name of text.split(',')) if (name !== '' && name.toLowerCase() !== 'all') keywordFor(name)
   if (parameters.get('fuzzymatching')?.toLowerCase() === 'true')
     warnings.push('fuzzymatching is not supported, literal matching has been performed')
-  return { match, limit: wholeNumber(parameters, 'limit'), offset: wholeNumber(parameters, 'offset') ?? 0, warnings }
+  return {
+    match,
+    regionId: regionIn(parameters),
+    limit: wholeNumber(parameters, 'limit'),
+    offset: wholeNumber(parameters, 'offset') ?? 0,
+    warnings,
+  }
+}
+
+function regionIn(parameters: URLSearchParams): RegionId | undefined {
+  const text = [...parameters].find(([name, value]) => name.toLowerCase() === 'regionid' && value !== '')?.[1]
+  if (text === undefined) return undefined
+  const regionId = RegionId.safeParse(text)
+  if (!regionId.success)
+    throw new Problem('request/invalid', { what: 'query', issues: [{ path: 'regionId', message: 'not a region identifier' }] })
+  return regionId.data
 }
 
 /** A keyword, eight hex digits, or a path of them below a sequence; of a path the first sequence is named. */

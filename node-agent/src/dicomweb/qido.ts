@@ -102,13 +102,18 @@ async function gather<R>(
   source: StudySource,
   user: Viewer,
   query: QidoQuery,
-  ask: (archive: Awaited<ReturnType<StudySource['qido']>>[number], page: { match: QidoQuery['match']; limit: number }) => Promise<R[]>,
+  ask: (
+    archive: Awaited<ReturnType<StudySource['qido']>>[number],
+    page: Pick<QidoQuery, 'match' | 'regionId'> & { limit: number },
+  ) => Promise<R[]>,
   keyOf: (row: R) => string,
   studyOf: (row: R) => StudyRow,
 ): Promise<R[]> {
   const limit = Math.min(query.limit ?? maxResults, maxResults)
   const archives = await source.qido(user)
-  const found = await Promise.all(archives.map((archive) => ask(archive, { match: query.match, limit: query.offset + limit })))
+  const found = await Promise.all(
+    archives.map((archive) => ask(archive, { match: query.match, regionId: query.regionId, limit: query.offset + limit })),
+  )
   const distinct = new Map<string, R>()
   for (const row of found.flat()) if (!distinct.has(keyOf(row))) distinct.set(keyOf(row), row)
   const rows = [...distinct.values()]
@@ -121,7 +126,8 @@ const dateOf = ({ studyDate, studyTime }: StudyRow): string => studyDate + study
 const page = <R>(rows: readonly R[], { offset, limit }: QidoQuery): readonly R[] =>
   rows.slice(offset, limit === undefined ? undefined : offset + limit)
 
-function holds({ match }: QidoQuery, row: object): boolean {
+function holds({ match, regionId }: QidoQuery, row: { readonly regionId: string }): boolean {
+  if (regionId !== undefined && row.regionId !== regionId) return false
   const values = new Map<string, unknown>(Object.entries(row))
   return Object.entries(match).every(([keyword, text]) => {
     const attribute = attributeByKeyword(keyword)

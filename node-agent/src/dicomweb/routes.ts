@@ -36,7 +36,9 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
   const series = `${study}/series/:series`
   const instance = `${series}/instances/:instance`
 
-  get('/studies', 'QIDO-RS: studies', json, (request, response, user) => searchStudies(source, user, request, response))
+  get('/studies', 'QIDO-RS: studies; like every search it also takes regionId=… (FED-20)', json, (request, response, user) =>
+    searchStudies(source, user, request, response),
+  )
   get('/series', 'QIDO-RS: series of all studies', json, (request, response, user) => searchSeries(source, user, request, response))
   get('/instances', 'QIDO-RS: instances of all studies', json, (request, response, user) =>
     searchInstances(source, user, request, response),

@@ -4,7 +4,7 @@ import { aStudyRow } from './builders.ts'
 import { ageAt, decideExam, factsOfStudy, isoDate, isoTime, type Exam } from './exam.ts'
 import { displayName, maskedLabel } from './patient-name.ts'
 
-const anExam = (change: Partial<Exam> = {}): Exam => ({ ...factsOfStudy(aStudyRow()), examId: 'e1', studyInstanceUid: null, seriesCount: 0, instanceCount: 0,
+const anExam = (change: Partial<Exam> = {}): Exam => ({ ...factsOfStudy(aStudyRow()), examId: 'e1', regionId: aStudyRow().regionId, studyInstanceUid: null, seriesCount: 0, instanceCount: 0,
   sizeBytes: 0, clinicalHistory: '', reportFindings: '', reportImpression: '', receivedAt: 1, updatedAt: 1, ...change }) // prettier-ignore
 
 describe('finding the exam that images belong to', () => {

@@ -1,4 +1,4 @@
-import type { EpochMs, ExamSnapshot, HospitalId, StudyInstanceUid } from 'specs'
+import type { EpochMs, ExamSnapshot, HospitalId, RegionId, StudyInstanceUid } from 'specs'
 import type { StudyRow } from '../archive/archive.ts'
 import { displayName } from './patient-name.ts'
 
@@ -8,6 +8,8 @@ import { displayName } from './patient-name.ts'
  */
 export interface Exam {
   readonly examId: string
+  /** Of its images; until they come, the active one when it was registered (FED-20). */
+  readonly regionId: RegionId
   readonly accessionNumber: string
   readonly patientId: string
   readonly patientName: string

@@ -37,7 +37,7 @@ export class ExamIntake {
       const page = await this.#archive.studies({ limit, offset })
       for (const study of page) {
         const exam = await findExamOfStudy(this.#db, study.studyInstanceUid)
-        if (exam?.instanceCount !== study.instanceCount || exam.sizeBytes !== study.sizeBytes)
+        if (exam?.instanceCount !== study.instanceCount || exam.sizeBytes !== study.sizeBytes || exam.regionId !== study.regionId)
           this.#waiting.set(study.studyInstanceUid, study)
       }
       if (page.length < limit) break

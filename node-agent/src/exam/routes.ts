@@ -6,7 +6,7 @@ import {
   ExamRow,
   Page,
   Problem,
-  type RegionId,
+  RegionId,
   StudyInstanceUid,
   type EpochMs,
   type HospitalId,
@@ -22,6 +22,7 @@ export interface ExamRoutes {
   readonly db: Database
   readonly access: AccessControl
   readonly hospitalId: HospitalId
+  /** Of an exam that is registered now. */
   readonly regionId: () => RegionId
   readonly newestConsults: (examIds: readonly string[]) => Promise<ReadonlyMap<string, { taskId: TaskId; state: string }>>
   readonly announce: (event: LiveEvent) => void
@@ -30,6 +31,7 @@ export interface ExamRoutes {
 
 const readers = ['doctor', 'expert', 'technician', 'admin'] as const
 const ListQuery = z.object({
+  regionId: RegionId.optional(),
   text: z.string().trim().max(100).optional(),
   modality: z.string().trim().max(16).optional(),
   dateFrom: z.iso.date().optional(),
@@ -43,7 +45,7 @@ const ListQuery = z.object({
 
 /** The hospital's own exams. */
 export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
-  const { db, access, hospitalId, announce, now = Date.now } = parts
+  const { db, access, hospitalId, regionId, announce, now = Date.now } = parts
   const detailOf = async (exam: Exam | undefined, about: object): Promise<ExamDetail> => {
     if (!exam) throw new Problem('exam/unknown', { ...about })
     const [row] = await rowsOf(parts, [exam])
@@ -97,7 +99,7 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
     },
     async ({ user, body }) => {
       await access.admitUser(user, 'register', own())
-      const examId = await db.write((tx) => registerExam(tx, body, now()))
+      const examId = await db.write((tx) => registerExam(tx, body, regionId(), now()))
       announce({ type: 'exam', examId })
       return { status: 201, body: await detailOf(await findExam(db, examId), { examId }) }
     },
@@ -129,12 +131,11 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
   )
 }
 
-async function rowsOf({ hospitalId, regionId, newestConsults }: ExamRoutes, exams: readonly Exam[]): Promise<ExamRow[]> {
+async function rowsOf({ hospitalId, newestConsults }: ExamRoutes, exams: readonly Exam[]): Promise<ExamRow[]> {
   const consults = await newestConsults(exams.map(({ examId }) => examId))
   return exams.map(({ clinicalHistory: _h, reportFindings: _f, reportImpression: _i, updatedAt: _u, patientAge: _a, ...exam }) => ({
     ...exam,
     hospitalId,
-    regionId: regionId(),
     consult: consults.get(exam.examId) ?? null,
   }))
 }

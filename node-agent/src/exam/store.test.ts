@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createLog, openDatabase, type Database } from 'service-kit'
-import { StudyInstanceUid } from 'specs'
+import { RegionId, StudyInstanceUid } from 'specs'
 import { sendSlice, testArchive, type TestArchive } from '../archive/archive.builder.ts'
+import { regionMigrations } from '../region/membership.ts'
 import { aStudyRow } from './builders.ts'
 import { ExamIntake } from './intake.ts'
-import { changeExam, examMigrations, findExam, findExamOfStudy, listExams, recordStudy, registerExam } from './store.ts'
+import { adoptExams, changeExam, examMigrations, findExam, findExamOfStudy, listExams, recordStudy, registerExam } from './store.ts'
 
 let db: Database
 let folder: string
@@ -21,6 +22,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true })
 })
 
+const [east, west, unassigned] = ['east', 'west', 'unassigned'].map((id) => RegionId.parse(id)) as [RegionId, RegionId, RegionId]
 const study = (number: number) => StudyInstanceUid.parse(`1.2.3.${number}`)
 const record = (change: Parameters<typeof aStudyRow>[0], now = 5_000) => db.write((tx) => recordStudy(tx, aStudyRow(change), now))
 const registration = {
@@ -43,7 +45,7 @@ describe('the register of exams', () => {
   })
   it('links images to the registered exam and keeps what the register says', async () => {
     // AGT-01
-    const examId = await db.write((tx) => registerExam(tx, registration, 4_000))
+    const examId = await db.write((tx) => registerExam(tx, registration, west, 4_000))
     expect(await record({})).toBe(examId)
     expect(await findExam(db, examId)).toMatchObject({
       patientName: '张建国',
@@ -52,7 +54,7 @@ describe('the register of exams', () => {
       instanceCount: 2,
       studyInstanceUid: aStudyRow().studyInstanceUid,
     })
-    await expect(db.write((tx) => registerExam(tx, registration, 4_000))).rejects.toMatchObject({ code: 'exam/exists' })
+    await expect(db.write((tx) => registerExam(tx, registration, west, 4_000))).rejects.toMatchObject({ code: 'exam/exists' })
   })
   it('names the modality of the images although a report came first', async () => {
     const examId = await record({ modalitiesInStudy: ['SR'], bodyPartsExamined: [] })
@@ -90,6 +92,56 @@ describe('the register of exams', () => {
     const { rows, total } = await listExams(db, { limit: 2 })
     const last = rows.at(-1)!
     expect([total, await numbers({ limit: 2, after: last })]).toEqual([5, ['A3', 'A2']])
+  })
+})
+
+describe('the region of an exam', () => {
+  const inRegion = async (regionId?: RegionId) =>
+    (await listExams(db, { regionId, limit: 10 })).rows.map(({ accessionNumber }) => accessionNumber).sort()
+
+  it('is that of its images, and the register can be asked for one region', async () => {
+    // FED-20
+    const examId = await db.write((tx) => registerExam(tx, registration, west, 4_000))
+    expect([await inRegion(west), await inRegion(east)]).toEqual([['ACC1'], []])
+    await record({ regionId: east })
+    expect((await findExam(db, examId))?.regionId).toBe('east')
+    await record({ regionId: west, studyInstanceUid: study(2), accessionNumber: 'ACC2' })
+    expect([await inRegion(east), await inRegion(west), await inRegion()]).toEqual([['ACC1'], ['ACC2'], ['ACC1', 'ACC2']])
+    expect((await listExams(db, { regionId: east, limit: 10 })).total).toBe(1)
+  })
+  it('is given to exams that came before the first region, and to no others', async () => {
+    // FED-20
+    await record({ regionId: unassigned })
+    await record({ regionId: west, studyInstanceUid: study(2), accessionNumber: 'ACC2' })
+    expect(await db.write((tx) => adoptExams(tx, unassigned, east))).toBe(1)
+    expect([await inRegion(east), await inRegion(west)]).toEqual([['ACC1'], ['ACC2']])
+    expect(await db.write((tx) => adoptExams(tx, unassigned, west))).toBe(0)
+  })
+  it('is filled in when the register is older than this column: the images know theirs, the rest take the active one', async () => {
+    // FED-20
+    const older = await openDatabase({ dialect: 'sqlite', file: join(folder, 'older.sqlite') })
+    await older.migrate('region', regionMigrations)
+    await older.run(`INSERT INTO membership (region_id, hub_url, is_active, joined_at, body) VALUES ('west', '', 1, 1, '{}')`)
+    await older.migrate('exam', examMigrations.slice(0, 1))
+    const insert = (examId: string, uid: string | null) =>
+      older.run(`INSERT INTO exam SELECT $1, $1, '', '', '', '', '', '', '', '', '', '', $2, 1, 1, 1, '', '', '', 1, 1`, [examId, uid])
+    await insert('with-images', '2.25.1')
+    await insert('without', null)
+    await older.migrate('exam', examMigrations)
+    const test = await testArchive({ regionId: () => east })
+    await sendSlice(test.archive)
+    const intake = new ExamIntake({
+      db: older,
+      archive: test.archive,
+      log: createLog({ name: 'test', level: 'silent' }),
+      onChange: () => undefined,
+    })
+    await intake.start()
+    await intake.stop()
+    const regions = (await listExams(older, { limit: 10 })).rows.map(({ examId, regionId }) => [examId, regionId]).sort()
+    expect(regions).toEqual([['with-images', 'east'], ['without', 'west']]) // prettier-ignore
+    await test.close()
+    await older.close()
   })
 })
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Migration, Queries, Transaction } from 'service-kit'
-import { Problem, type EpochMs, type ExamChange, type ExamRegistration, type StudyInstanceUid } from 'specs'
+import { Problem, type EpochMs, type ExamChange, type ExamRegistration, type RegionId, type StudyInstanceUid } from 'specs'
 import type { z } from 'zod'
 import type { StudyRow } from '../archive/archive.ts'
 import { ageAt, decideExam, factsOfStudy, type Exam } from './exam.ts'
@@ -18,9 +18,20 @@ export const examMigrations: readonly Migration[] = [
       `CREATE INDEX exam_accession ON exam (accession_number)`,
     ],
   },
+  {
+    name: '0002-region',
+    // What has images takes theirs at this start (ExamIntake); the rest the active membership's.
+    up: async (tx) => {
+      await tx.run(`ALTER TABLE exam ADD COLUMN region_id TEXT NOT NULL DEFAULT 'unassigned'`)
+      await tx.run('CREATE INDEX exam_region ON exam (region_id, received_at)')
+      const hasRegions = await tx.get(`SELECT name FROM schema_migration WHERE scope = 'region'`)
+      if (hasRegions)
+        await tx.run('UPDATE exam SET region_id = COALESCE((SELECT region_id FROM membership WHERE is_active = 1), region_id)')
+    },
+  },
 ]
 
-const columns = `exam_id AS "examId", accession_number AS "accessionNumber", patient_id AS "patientId", patient_name AS "patientName",
+const columns = `exam_id AS "examId", region_id AS "regionId", accession_number AS "accessionNumber", patient_id AS "patientId", patient_name AS "patientName",
   patient_sex AS "patientSex", patient_birth_date AS "patientBirthDate", patient_age AS "patientAge", modality, body_part AS "bodyPart", description,
   study_date AS "studyDate", study_time AS "studyTime", study_instance_uid AS "studyInstanceUid", series_count AS "seriesCount",
   instance_count AS "instanceCount", size_bytes AS "sizeBytes", clinical_history AS "clinicalHistory", report_findings AS "reportFindings",
@@ -28,6 +39,7 @@ const columns = `exam_id AS "examId", accession_number AS "accessionNumber", pat
 
 /** `after` continues behind the last row of the previous page. Dates are ISO and inclusive. */
 export interface ExamFilter {
+  readonly regionId?: RegionId | undefined
   readonly text?: string | undefined
   readonly modality?: string | undefined
   readonly dateFrom?: string | undefined
@@ -46,6 +58,7 @@ export async function listExams(db: Queries, filter: ExamFilter): Promise<{ rows
     const searched = ['patient_name', 'patient_id', 'accession_number', 'description', 'body_part']
     wanted.push(`(${searched.map((column) => `LOWER(${column}) LIKE ${like} ESCAPE '\\'`).join(' OR ')})`)
   }
+  if (filter.regionId) wanted.push(`region_id = ${bind(filter.regionId)}`)
   if (filter.modality) wanted.push(`modality = ${bind(filter.modality)}`)
   if (filter.dateFrom) wanted.push(`study_date >= ${bind(filter.dateFrom)}`)
   if (filter.dateTo) wanted.push(`study_date <> '' AND study_date <= ${bind(filter.dateTo)}`)
@@ -93,11 +106,10 @@ export async function recordStudy(tx: Transaction, study: StudyRow, now: EpochMs
   const counts = [study.seriesCount, study.instanceCount, study.sizeBytes] as const
   if (match.kind !== 'new') {
     // The facts were entered with the first images; the RIS may have corrected them since, so only counts follow.
-    await tx.run('UPDATE exam SET study_instance_uid = $2, series_count = $3, instance_count = $4, size_bytes = $5 WHERE exam_id = $1', [
-      match.examId,
-      study.studyInstanceUid,
-      ...counts,
-    ])
+    await tx.run(
+      'UPDATE exam SET study_instance_uid = $2, series_count = $3, instance_count = $4, size_bytes = $5, region_id = $6 WHERE exam_id = $1',
+      [match.examId, study.studyInstanceUid, ...counts, study.regionId],
+    )
     if (match.kind === 'linked') await completeFacts(tx, match.examId, study)
     return match.examId
   }
@@ -106,6 +118,7 @@ export async function recordStudy(tx: Transaction, study: StudyRow, now: EpochMs
     ...factsOfStudy(study),
     ...texts,
     examId: randomUUID(),
+    regionId: study.regionId,
     studyInstanceUid: study.studyInstanceUid,
     receivedAt: study.receivedAt,
     updatedAt: now,
@@ -119,7 +132,12 @@ export async function recordStudy(tx: Transaction, study: StudyRow, now: EpochMs
  * accession number.
  * @throws {Problem} exam/exists when the accession number or the study is registered already.
  */
-export async function registerExam(tx: Transaction, registration: z.output<typeof ExamRegistration>, now: EpochMs): Promise<string> {
+export async function registerExam(
+  tx: Transaction,
+  registration: z.output<typeof ExamRegistration>,
+  regionId: RegionId,
+  now: EpochMs,
+): Promise<string> {
   const { accessionNumber, studyInstanceUid } = registration
   const known =
     (await findExamByAccession(tx, accessionNumber)) ??
@@ -129,6 +147,7 @@ export async function registerExam(tx: Transaction, registration: z.output<typeo
   const patientAge = ageAt(registration.patientBirthDate.replaceAll('-', ''), registration.studyDate.replaceAll('-', ''))
   await insertExam(tx, {
     ...registration,
+    regionId,
     patientAge,
     examId,
     seriesCount: 0,
@@ -143,12 +162,17 @@ export async function registerExam(tx: Transaction, registration: z.output<typeo
 async function insertExam(tx: Transaction, exam: Exam): Promise<void> {
   await tx.run(
     `INSERT INTO exam (exam_id, accession_number, patient_id, patient_name, patient_sex, patient_birth_date, patient_age, modality, body_part, description,
-      study_date, study_time, study_instance_uid, series_count, instance_count, size_bytes, clinical_history, report_findings, report_impression, received_at, updated_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`,
+      study_date, study_time, study_instance_uid, series_count, instance_count, size_bytes, clinical_history, report_findings, report_impression, received_at, updated_at, region_id)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`,
     [exam.examId, exam.accessionNumber, exam.patientId, exam.patientName, exam.patientSex, exam.patientBirthDate, exam.patientAge, exam.modality, exam.bodyPart,
       exam.description, exam.studyDate, exam.studyTime, exam.studyInstanceUid, exam.seriesCount, exam.instanceCount, exam.sizeBytes, exam.clinicalHistory,
-      exam.reportFindings, exam.reportImpression, exam.receivedAt, exam.updatedAt], // prettier-ignore
+      exam.reportFindings, exam.reportImpression, exam.receivedAt, exam.updatedAt, exam.regionId], // prettier-ignore
   )
+}
+
+/** Exams entered before there was a region become `to`'s, as their images do (FED-20). */
+export function adoptExams(tx: Transaction, from: RegionId, to: RegionId): Promise<number> {
+  return tx.run('UPDATE exam SET region_id = $2 WHERE region_id = $1', [from, to])
 }
 
 /** A scout or a structured report may arrive first; what the exam still lacks is taken from later images. */

@@ -2,6 +2,8 @@ import { createMetrics, openDatabase, type Log } from 'service-kit'
 import { join } from 'node:path'
 import { databaseOf, type NodeSettings } from '../config.ts'
 import { VERSION } from '../version.ts'
+import { JoinedRegions } from './joined-regions.ts'
+import { regionMigrations } from './membership.ts'
 import { Region } from './region.ts'
 
 /**
@@ -11,11 +13,13 @@ import { Region } from './region.ts'
  */
 export async function joinFromCommandLine(settings: NodeSettings, log: Log, hubUrl: string, code: string): Promise<string> {
   const db = await openDatabase(databaseOf(settings, 'node'))
+  await db.migrate('region', regionMigrations)
   const region = await Region.open({
     db, log,
     metrics: createMetrics(),
     hospitalId: settings.hospital.id,
     hospitalName: settings.hospital.name,
+    joined: await JoinedRegions.open(db),
     keyFolder: join(settings.dataFolder, 'keys'),
     heartbeatMs: settings.region.heartbeatMs,
     requestTimeoutMs: settings.region.requestTimeoutMs,

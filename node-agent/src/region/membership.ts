@@ -1,4 +1,4 @@
-import { Directory, HospitalConfig, RegionId, type EpochMs } from 'specs'
+import { Directory, HospitalConfig, RegionId, type EpochMs, type JoinedRegion } from 'specs'
 import type { Migration, Queries, Transaction } from 'service-kit'
 import { z } from 'zod'
 
@@ -23,6 +23,14 @@ export const regionMigrations: readonly Migration[] = [
       `CREATE TABLE membership (region_id TEXT PRIMARY KEY, hub_url TEXT NOT NULL, is_active INTEGER NOT NULL, joined_at BIGINT NOT NULL, body TEXT NOT NULL)`,
     ],
   },
+  {
+    name: '0002-first-joined',
+    // `joined_at` moves when a certificate is renewed by a new code; which region came first does not.
+    up: [
+      'ALTER TABLE membership ADD COLUMN first_joined_at BIGINT NOT NULL DEFAULT 0',
+      'UPDATE membership SET first_joined_at = joined_at',
+    ],
+  },
 ]
 
 const parse = (row: { body: string } | undefined) => row && Membership.parse(JSON.parse(row.body))
@@ -35,9 +43,20 @@ export async function membershipOfHub(db: Queries, hubUrl: string): Promise<Memb
   return parse(await db.get<{ body: string }>('SELECT body FROM membership WHERE hub_url = $1 ORDER BY joined_at DESC', [hubUrl]))
 }
 
+/** In the order of joining. */
+export async function listMemberships(db: Queries): Promise<JoinedRegion[]> {
+  const rows = await db.all<{ isActive: number; body: string }>(
+    'SELECT is_active AS "isActive", body FROM membership ORDER BY first_joined_at, region_id',
+  )
+  return rows.map(({ isActive, body }) => {
+    const { regionId, regionName, hubUrl } = Membership.parse(JSON.parse(body))
+    return { regionId, regionName, hubUrl, isActive: isActive === 1 }
+  })
+}
+
 export async function saveMembership(tx: Transaction, membership: Membership, now: EpochMs): Promise<void> {
   await tx.run(
-    `INSERT INTO membership (region_id, hub_url, is_active, joined_at, body) VALUES ($1, $2, 0, $3, $4)
+    `INSERT INTO membership (region_id, hub_url, is_active, joined_at, first_joined_at, body) VALUES ($1, $2, 0, $3, $3, $4)
      ON CONFLICT (region_id) DO UPDATE SET hub_url = excluded.hub_url, joined_at = excluded.joined_at, body = excluded.body`,
     [membership.regionId, membership.hubUrl, now, JSON.stringify(membership)],
   )

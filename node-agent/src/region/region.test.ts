@@ -8,6 +8,7 @@ import { RegionId } from 'specs'
 import { aDirectory, aHospital } from '../consult/builders.ts'
 import { A } from '../access/builders.ts'
 import { isPinnedRoot } from './join.ts'
+import { JoinedRegions } from './joined-regions.ts'
 import { activate, activeMembership, membershipOfHub, regionMigrations, saveMembership, type Membership } from './membership.ts'
 import { SwitchableLine } from './line.ts'
 import { readSecrets, saveSecrets } from './secrets.ts'
@@ -55,6 +56,24 @@ describe('joining', () => {
     await saveSecrets(folder, RegionId.parse('yunling'), secrets)
     expect(await readSecrets(folder, RegionId.parse('yunling'))).toEqual(secrets)
     for (const name of ['node.key.pem', 'nats.creds']) expect((await stat(join(folder, 'yunling', name))).mode & 0o077).toBe(0)
+  })
+})
+
+describe('the regions a hospital has joined', () => {
+  it('are known in the order of joining, with the active one', async () => {
+    // FED-20
+    const joined = await JoinedRegions.open(db)
+    expect([joined.activeId, joined.firstId, joined.count]).toEqual(['unassigned', undefined, 0])
+    await db.write(async (tx) => {
+      await saveMembership(tx, aMembership('west'), 1)
+      await saveMembership(tx, aMembership('east'), 2)
+      await activate(tx, RegionId.parse('east'))
+      await saveMembership(tx, aMembership('west'), 3) // with a new code: its certificate was due
+    })
+    await joined.refresh()
+    expect([joined.activeId, joined.firstId, joined.count]).toEqual(['east', 'west', 2])
+    expect([joined.includes(RegionId.parse('west')), joined.includes(RegionId.parse('north'))]).toEqual([true, false])
+    expect((await joined.list()).map(({ regionId, isActive }) => [regionId, isActive])).toEqual([['west', false], ['east', true]]) // prettier-ignore
   })
 })
 

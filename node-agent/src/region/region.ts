@@ -19,6 +19,7 @@ import {
 } from 'specs'
 import { SwitchableLine } from './line.ts'
 import { joinRegion } from './join.ts'
+import type { JoinedRegions } from './joined-regions.ts'
 import {
   activate,
   activeMembership,
@@ -36,6 +37,10 @@ export interface RegionParts {
   readonly metrics: Metrics
   readonly hospitalId: HospitalId
   readonly hospitalName: string
+  /** Told of every region that is joined or chosen. */
+  readonly joined: JoinedRegions
+  /** Gives rows that were entered before the first region was joined to that region (FED-20). Doing it again changes nothing. */
+  readonly adoptUnassigned?: (regionId: RegionId) => Promise<void>
   /** Private keys and credentials. */
   readonly keyFolder: string
   /** Instead of the address that the hub tells, when this hospital reaches NATS another way. */
@@ -75,6 +80,7 @@ export class Region {
   #connected: Connected | undefined
   /** Joining and switching happen one after the other. */
   #turn: Promise<unknown> = Promise.resolve()
+  #adopting: Promise<void> = Promise.resolve()
 
   private constructor(parts: RegionParts) {
     this.#parts = parts
@@ -103,6 +109,7 @@ export class Region {
 
   /** Connects to the region we belong to, if any. Call it when every part has registered its handlers. */
   async start(): Promise<void> {
+    this.#adopt()
     const membership = await activeMembership(this.#parts.db)
     if (membership) await this.#connect(membership)
   }
@@ -110,6 +117,7 @@ export class Region {
   async stop(): Promise<void> {
     await this.#turn.catch(() => undefined) // whoever asked for it has been told
     await this.#disconnect()
+    await this.#adopting
   }
 
   /** Called at once when the region can be reached again. */
@@ -168,6 +176,8 @@ export class Region {
     const membership = known ?? (await this.join(hubUrl, joinCode ?? ''))
     await this.#disconnect()
     await db.write((tx) => activate(tx, membership.regionId))
+    await this.#parts.joined.refresh()
+    this.#adopt()
     log.info({ regionId: membership.regionId, hubUrl }, 'region chosen')
     await this.#connect(membership)
   }
@@ -190,7 +200,20 @@ export class Region {
       await saveMembership(tx, membership, this.#now())
       if (!(await activeMembership(tx))) await activate(tx, membership.regionId)
     })
+    await this.#parts.joined.refresh()
     return membership
+  }
+
+  /** Beside everything else, because an archive may be large; what a stop interrupts is finished after the next start. */
+  #adopt(): void {
+    const { joined, adoptUnassigned, log } = this.#parts
+    const regionId = joined.firstId
+    if (regionId === undefined || !adoptUnassigned) return
+    this.#adopting = this.#adopting
+      .then(() => adoptUnassigned(regionId))
+      .catch((error: unknown) =>
+        log.error({ err: error, regionId }, 'images from before joining have not all been given to the region yet'),
+      )
   }
 
   async #connect(membership: Membership): Promise<void> {

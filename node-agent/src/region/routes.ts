@@ -1,12 +1,17 @@
 import type { HttpFace } from 'service-kit'
-import { LinkStatus, MessageId, MessageRow, Page, RefusalRow } from 'specs'
+import { JoinedRegion, LinkStatus, MessageId, MessageRow, Page, RefusalRow } from 'specs'
 import { z } from 'zod'
+import type { JoinedRegions } from './joined-regions.ts'
 import type { Region } from './region.ts'
 
 const HubAddress = z.object({ hubUrl: z.url({ protocol: /^https?$/ }).max(200), joinCode: z.string().trim().min(8).max(200).optional() })
 
 /** The connection to the region, and the messages it has carried or refused. */
-export function addRegionRoutes(face: HttpFace, region: Region): void {
+export function addRegionRoutes(face: HttpFace, region: Region, joined: JoinedRegions): void {
+  face.route(
+    { method: 'GET', path: '/api/regions', summary: 'Regions this hospital has joined', allow: 'signed-in', answer: z.array(JoinedRegion) },
+    () => joined.list(),
+  )
   face.route({ method: 'GET', path: '/api/link', summary: 'Connection to the region', allow: 'signed-in', answer: LinkStatus }, () =>
     region.status(),
   )

@@ -51,7 +51,7 @@ export async function attemptTransfer(
 ): Promise<{ instances: number; sizeBytes: number }> {
   const { db, log, line, coder, archive, settings, folder } = parts
   const source = sourceOf(job)
-  const { studyInstanceUid, grant, purpose, owner } = job
+  const { studyInstanceUid, grant, purpose, owner, regionId } = job
   const session = await SourceSession.open({
     coder,
     line,
@@ -70,7 +70,7 @@ export async function attemptTransfer(
   const progress = new Progress(parts, job, queue)
   let lastProblem: Problem | undefined
   const run = new StudyRun({
-    session, queue, partials, archive, owner, studyInstanceUid, piecesInFlight, pieceBytes, signal,
+    session, queue, partials, archive, owner, regionId, studyInstanceUid, piecesInFlight, pieceBytes, signal,
     onHeld: (row) => {
       watcher.onHeld(row)
       progress.note()

@@ -31,13 +31,13 @@ export class RemoteStudyAccess implements StudyAccess {
   readonly #known: KnownStudy
   readonly #here: { hospitalId: HospitalId; regionId: RegionId }
 
-  constructor(of: { job: TransferJob; archive: Archive; engine: TransferEngine; known: KnownStudy; regionId: RegionId }) {
+  constructor(of: { job: TransferJob; archive: Archive; engine: TransferEngine; known: KnownStudy }) {
     this.studyInstanceUid = of.job.studyInstanceUid
     this.#job = of.job
     this.#archive = of.archive
     this.#engine = of.engine
     this.#known = of.known
-    this.#here = { hospitalId: of.job.owner, regionId: of.regionId }
+    this.#here = { hospitalId: of.job.owner, regionId: of.job.regionId }
   }
 
   async study(): Promise<StudyRow> {

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import { isProblem, Problem, type HospitalId, type ManifestRow, type SopInstanceUid } from 'specs'
+import { isProblem, Problem, type HospitalId, type ManifestRow, type RegionId, type SopInstanceUid } from 'specs'
 import type { Archive } from '../archive/archive.ts'
 import type { PartialFiles } from './partial-files.ts'
 import type { Piece, PieceQueue } from './piece-queue.ts'
@@ -11,6 +11,8 @@ export interface StudyRunParts {
   readonly partials: PartialFiles
   readonly archive: Archive
   readonly owner: HospitalId
+  /** Of the task that asked for the images, whichever region is the active one by now (FED-20). */
+  readonly regionId: RegionId
   readonly studyInstanceUid: string
   readonly piecesInFlight: number
   readonly pieceBytes: number
@@ -139,8 +141,8 @@ export class StudyRun {
   }
 
   async #store(row: ManifestRow, chunks: AsyncIterable<Uint8Array> | readonly Uint8Array[]): Promise<void> {
-    const { archive, session, owner, studyInstanceUid } = this.#parts
-    const incoming = await archive.receive({ kind: 'transfer', peer: session.source, owner }, { part10: true })
+    const { archive, session, owner, regionId, studyInstanceUid } = this.#parts
+    const incoming = await archive.receive({ kind: 'transfer', peer: session.source, owner, regionId }, { part10: true })
     try {
       for await (const chunk of chunks) if (chunk.length > 0) await incoming.write(chunk)
       const { sopClassUid, sopInstanceUid, sm3, sizeBytes } = row

@@ -13,7 +13,7 @@ export type NodeSession = z.infer<typeof NodeSession>
 /** GET /api/exams: the hospital's own exams, newest first. */
 export const ExamRow = z.object({
   examId: z.string(),
-  regionId: z.string(),
+  regionId: RegionId,
   hospitalId: HospitalId,
   accessionNumber: z.string(),
   patientId: z.string(),
@@ -115,6 +115,8 @@ export const DicomNode = z.object({
   allowed: z.boolean().default(true),
   /** Studies that arrive by push are sent on to it (FED-15). */
   forwardPushed: z.boolean().default(false),
+  /** Images from this AE carry this region; null: the region that is active when they arrive (FED-20). */
+  regionId: RegionId.nullable().default(null),
 })
 export type DicomNode = z.infer<typeof DicomNode>
 export const EchoResult = z.object({ ok: z.boolean(), milliseconds: z.number(), code: z.string().optional(), title: z.string().optional() })
@@ -152,6 +154,10 @@ export const LinkStatus = z.object({
   certificateExpires: EpochMs.nullable(),
 })
 export type LinkStatus = z.infer<typeof LinkStatus>
+
+/** GET /api/regions: every region this hospital has joined, in the order of joining; it is connected to the active one (FED-20). */
+export const JoinedRegion = z.object({ regionId: RegionId, regionName: z.string(), hubUrl: z.string(), isActive: z.boolean() })
+export type JoinedRegion = z.infer<typeof JoinedRegion>
 
 export const TransferRow = z.object({
   transferId: z.string(),
