@@ -33,8 +33,8 @@ export const HubConfig = z.strictObject({
     .max(24 * 90)
     .default(72),
   /**
-   * At the end, how long /health answers 503 while everything is still served. For balancers; 0 without
-   * one. Together with the rest it has to stay below the 15 s after which the process ends as it is.
+   * At the end: how long /health answers 503 while everything is still served. For balancers; 0 without one. Together with the
+   * rest it stays below the 15 s after which the process ends as it is.
    */
   drainMs: z.number().int().min(0).max(10_000).default(0),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),

@@ -109,9 +109,8 @@ export const NodeConfig = z.strictObject({
   /** Built pages; where `npm run build` puts them unless told. */
   pages: z.strictObject({ desk: z.string().min(1).optional(), viewer: z.string().min(1).optional() }).prefault({}),
   /**
-   * At the end, how long /health answers 503 while everything is still served, and open DICOM associations may go on to their
-   * release. For balancers; 0 without
-   * one. Together with the rest it has to stay below the 15 s after which the process ends as it is.
+   * At the end: how long /health answers 503 while everything is still served, and open DICOM associations may go on to their
+   * release. For balancers; 0 without one. Together with the rest it stays below the 15 s after which the process ends as it is.
    */
   drainMs: z.number().int().min(0).max(10_000).default(0),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
