@@ -186,11 +186,11 @@ export const LiveEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('transfer'), studyInstanceUid: z.string(), instancesDone: z.number(), instancesTotal: z.number(), state: z.string() }),
   z.object({ type: z.literal('link'), state: z.string() }),
   z.object({ type: z.literal('refusal'), code: z.string() }),
+  z.object({ type: z.literal('audit'), state: z.enum(['ok', 'failing']) }),
   z.object({ type: z.literal('forward'), studyInstanceUid: z.string(), nodeId: z.string(), state: z.string(), instancesDone: z.number(), instancesTotal: z.number() }),
   z.object({ type: z.literal('hospital'), hospitalId: z.string() }),
 ])
 export type LiveEvent = z.infer<typeof LiveEvent>
 
 export const ProcessorChoice = z.object({ id: HospitalId, name: z.string(), kinds: z.array(z.string()), taskTypes: z.array(TaskType), flowModes: z.array(FlowMode) })
-  z.object({ type: z.literal('audit'), state: z.enum(['ok', 'failing']) }),
 export type ProcessorChoice = z.infer<typeof ProcessorChoice>
