@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Browser, Page } from 'playwright-core'
 import { sendDemoStudies } from '../../scripts/region/demo-data.ts'
+import { printedPages } from '../support/paper.ts'
 import { collectErrors, launchBrowser, openPerson, picture, signInOnPage } from '../support/browser.ts'
 import { eventually, startTestRegion } from '../support/region.ts'
 
@@ -114,6 +115,29 @@ describe('a consultation as people do it with a mouse', () => {
     await picture(watcher, 'console-task')
   })
 
+  it('prints the opinion on A4 at the requester, and enters who printed it where everybody looks', async () => { // CON-01, CON-28
+    await doctor.getByTestId('print-opinion').click()
+    await doctor.getByTestId('opinion-sheet').waitFor()
+    // Both key images are on the paper before anything can be printed.
+    await doctor.locator('[data-testid="print-now"]:not(.is-disabled)').waitFor()
+    await picture(doctor, 'desk-print')
+    const paper = await printedPages(doctor, 'opinion')
+    expect(paper.pages).toEqual([{ widthMm: 210, heightMm: 297 }])
+    const words = paper.text.replace(/\s/g, '')
+    for (const said of ['影像会诊意见书', '澄江省立医院', '云溪县人民医院', '张秀兰', '右肺门旁占位性质', '考虑中央型肺癌可能性大', '陈思远', 'SM2签名已验证，有效', 'CN=hospital-c', '打印人王建华']) expect(words).toContain(said)
+    for (const unwanted of ['退出', '会诊工作台', '区域已连接']) expect(words).not.toContain(unwanted)
+    expect(paper.images).toBe(2)
+    const printings = watcher.locator('[data-testid="timeline"] [data-step="printed"]')
+    await printings.first().waitFor()
+    expect(await printings.first().textContent()).toContain('云溪县人民医院 · 王建华')
+    await expert.getByTestId('timeline').locator('[data-step="printed"]').waitFor()
+    // The button does what the browser's own menu did: a second copy is a second entry.
+    await doctor.getByTestId('print-now').click()
+    await eventually('the second copy is entered too', async () => (await printings.count()) === 2)
+    await expert.getByTestId('print-opinion').click()
+    await expert.getByTestId('sheet-signature').and(expert.locator('[data-state="valid"]')).waitFor()
+  })
+
   it('shows every other page without an error on its console', async () => {
     const admin = await person(`${region.hospital('hospital-c').url}/desk/region`, 'admin', passwordOf('hospital-c'))
     await admin.getByTestId('link').waitFor()
@@ -145,5 +169,14 @@ describe('a consultation as people do it with a mouse', () => {
     await page.goto(`${region.hospital('hospital-c').url}/viewer/?study=${studyInstanceUid}`)
     await eventually('the phone shows the first image', () => page.evaluate<boolean>('window.__lianpian_viewer?.viewports[0]?.shownIndex !== undefined'), 60_000)
     await picture(page, 'viewer-phone')
+    await page.goto(`${region.hospital('hospital-c').url}/desk/consults`)
+    await page.getByText('全部', { exact: true }).first().click()
+    await page.getByTestId('consult-table').locator('tbody tr').first().click()
+    await page.getByTestId('consult-panel').locator('[data-state="read"]').first().waitFor()
+    await picture(page, 'desk-case-phone')
+    await page.getByTestId('print-opinion').click()
+    await page.locator('[data-testid="print-now"]:not(.is-disabled)').waitFor()
+    await picture(page, 'desk-print-phone')
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBeLessThanOrEqual(0)
   })
 })

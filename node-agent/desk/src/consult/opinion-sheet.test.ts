@@ -15,8 +15,8 @@ describe('the opinion on paper', () => {
   it('names patient, exam, both hospitals, who asked and who answered', () => { // CON-01, CON-28
     const facts = Object.fromEntries(sheetFacts(signed, exam, say).map(({ label, text }) => [label, text]))
     expect(facts).toMatchObject({
-      'exam.patient': '张秀兰', 'exam.sex': 'exam.F', 'print.age': 'print.ageY 67', 'print.examined': 'CT CHEST', 'exam.time': '2026-11-22 09:30',
-      'consult.submitter': '云溪县人民医院', 'print.applicant': '王建华 主治医师', 'consult.target': '澄江省立医院', 'consult.holder': '陈思远 主任医师',
+      'print.name': '张秀兰', 'exam.sex': 'exam.F', 'print.age': 'print.ageY 67', 'print.examined': 'CT CHEST', 'exam.time': '2026-11-22 09:30',
+      'consult.submitter': '云溪县人民医院', 'print.applicant': '王建华 主治医师', 'consult.target': '澄江省立医院', 'print.expert': '陈思远 主任医师',
     }) // prettier-ignore
   })
   it('leaves out what nobody entered', () => expect(sheetFacts(signed, exam, say).map(({ label }) => label)).not.toContain('exam.description'))

@@ -32,7 +32,7 @@ export function sheetFacts(consult: ConsultDetail, exam: ExamSnapshot | undefine
   const sex = exam?.patient.sex
   const signer = consult.opinion?.text.signer
   const facts: SheetFact[] = [
-    { label: 'exam.patient', text: personNameText(exam?.patient.name ?? consult.patientName) },
+    { label: 'print.name', text: personNameText(exam?.patient.name ?? consult.patientName) },
     { label: 'exam.sex', text: sex === 'M' || sex === 'F' ? say(`exam.${sex}`) : (sex ?? '') },
     { label: 'print.age', text: age ? say(`print.age${age.key}`, { n: age.n }) : '' },
     { label: 'exam.birthDate', text: examTimeText(exam?.patient.birthDate ?? '', '') },
@@ -45,7 +45,7 @@ export function sheetFacts(consult: ConsultDetail, exam: ExamSnapshot | undefine
     { label: 'print.applicant', text: applied ? [applied.by.name, applied.by.title].filter(Boolean).join(' ') : '' },
     { label: 'consult.applied', text: paperTime(applied?.at ?? consult.appliedAt) },
     { label: 'consult.target', text: signer ? hospitalName(consult, signer.hospitalId) : '' },
-    { label: 'consult.holder', text: signer ? [signer.name, signer.title].filter(Boolean).join(' ') : '' },
+    { label: 'print.expert', text: signer ? [signer.name, signer.title].filter(Boolean).join(' ') : '' },
     { label: 'print.signedAt', text: consult.opinion ? paperTime(consult.opinion.text.signedAt) : '' },
   ]
   return facts.filter(({ text }) => text !== '')
