@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import process from 'node:process'
 import { parseArgs, promisify } from 'node:util'
 import { createAccounts, createLog, openDatabase } from 'service-kit'
-import { HubRole } from 'specs'
+import { hubRoles } from 'specs'
 import { initAuthority } from './authority/authority.ts'
 import { loadHubConfig, type HubSettings } from './config.ts'
 import { prepareNats } from './nats/index.ts'
@@ -10,7 +10,7 @@ import { prepareNats } from './nats/index.ts'
 const usage = `tsx hub/src/cli.ts <command> --config <file>
   init          make root, region authority, hub certificate and the configuration of nats-server where they are missing;
                 prints the path of that configuration    [--nats-version 2.9.10]
-  add-account   --username <name> --name <shown name> --role region-admin|observer; the password is read from standard input
+  add-account   --username <name> --name <shown name> --role region-admin|observer|security-admin|…; the password is read from standard input
 `
 
 const commands: Readonly<Record<string, (settings: HubSettings, values: Values) => Promise<void>>> = { init, 'add-account': addAccount }
@@ -33,7 +33,7 @@ async function init(settings: HubSettings, values: Values): Promise<void> {
 async function addAccount(settings: HubSettings, { username = '', name = '', role = '' }: Values): Promise<void> {
   const db = await openDatabase(settings.database)
   try {
-    const accounts = await createAccounts({ db, party: 'hub', roles: HubRole.options, log: createLog({ name: 'hub', level: 'warn' }) })
+    const accounts = await createAccounts({ db, party: 'hub', roles: hubRoles, log: createLog({ name: 'hub', level: 'warn' }) })
     await accounts.create({ username, password: await standardInput(), name, roles: [role] })
   } finally {
     await db.close()

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyDocument } from 'pki'
 import { createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, type Database, type Log } from 'service-kit'
-import { HospitalId, HubRole, kinds, Problem, type EpochMs, type LiveEvent, type SignedGrant } from 'specs'
+import { HospitalId, hubRoles, kinds, Problem, type EpochMs, type LiveEvent, type SignedGrant } from 'specs'
 import { openAuthority } from './authority/authority.ts'
 import { isRevocationListDue } from './authority/revocation-list.ts'
 import type { HubSettings } from './config.ts'
@@ -43,7 +43,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   const authority = await openAuthority({ dir: settings.dir, ...region })
   const db = await openDatabase(settings.database)
   await migrateHub(db)
-  const accounts = await createAccounts({ db, party: 'hub', roles: HubRole.options, log })
+  const accounts = await createAccounts({ db, party: 'hub', roles: hubRoles, log })
   for (const account of settings.accounts) await accounts.ensure(account)
 
   const face = createHttpFace({ name: 'hub', version: VERSION, log, metrics, accounts, trustProxy: settings.http.trustProxy })

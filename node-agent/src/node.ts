@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAccounts, createHttpFace, createMetrics, openDatabase, type HttpFace, type Log } from 'service-kit'
-import { NodeRole, type LiveEvent } from 'specs'
+import { nodeRoles, type LiveEvent } from 'specs'
 import { AccessControl } from './access/access-control.ts'
 import { queryFor, storageFor } from './access/dicom-services.ts'
 import { grantMigrations } from './access/grant-store.ts'
@@ -78,7 +78,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const regional = await open('regional')
 
   const accounts = await createAccounts({
-    db, log, party: hospitalId, roles: NodeRole.options,
+    db, log, party: hospitalId, roles: nodeRoles,
     extra: () => ({ hospital: { id: hospitalId, name: region.nameOf(hospitalId) } }),
   }) // prettier-ignore
   for (const account of settings.accounts) await accounts.ensure(account)

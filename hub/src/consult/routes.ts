@@ -11,7 +11,7 @@ const TaskQuery = PageQuery.extend({
   processor: optionalFilter(HospitalId),
   regionId: optionalFilter(RegionId),
 })
-const readers = ['region-admin', 'observer']
+const readers = ['region.watch'] as const
 
 /** The console looks on; tasks are moved by the hospitals alone, through sealed commands. */
 export function consultRoutes(face: HttpFace, db: Database): void {

@@ -11,8 +11,8 @@ export interface HospitalRouteParts {
   readonly now: () => number
 }
 
-const administrators = ['region-admin']
-const readers = ['region-admin', 'observer']
+const administrators = ['region.manage'] as const
+const readers = ['region.watch'] as const
 const ById = z.object({ id: HospitalId })
 
 export function hospitalRoutes(face: HttpFace, { membership, list, heartbeatMs, now }: HospitalRouteParts): void {

@@ -9,7 +9,7 @@ export function refusalRoutes(face: HttpFace, db: Database): void {
       method: 'GET',
       path: '/api/refusals',
       summary: 'What hub and nodes refused, newest first',
-      allow: ['region-admin', 'observer'],
+      allow: ['region.watch'],
       query: PageQuery,
       answer: Page(RefusalRow),
     },

@@ -1,5 +1,5 @@
-import type { Database, Log } from 'service-kit'
-import { NodeRole, Problem, type EpochMs, type HospitalId, type HospitalKind, type SignedGrant, type StudyInstanceUid } from 'specs'
+import { rightsOf, type Database, type Log, type User } from 'service-kit'
+import { Problem, type EpochMs, type HospitalId, type HospitalKind, type SignedGrant, type StudyInstanceUid } from 'specs'
 import { decideAccess, type AccessDecision, type AccessRequest, type Asker, type Doing, type Purpose } from './decide-access.ts'
 import { standingOf } from './grant-store.ts'
 import type { TaskView } from './task-view.ts'
@@ -17,10 +17,7 @@ export interface AccessParts {
 export type AskedExam = AccessRequest['exam']
 
 /** As much of a signed-in user as access depends on. */
-export interface Person {
-  readonly id: string
-  readonly roles: readonly string[]
-}
+export type Person = Pick<User, 'id' | 'entitlements'>
 
 /**
  * Gathers what decideAccess needs and keeps to its answer. Who was shown which study, and who was refused, goes into the
@@ -41,13 +38,13 @@ export class AccessControl {
 
   /** @throws {Problem} access/… */
   async admitUser(user: Person, doing: Doing, exam: AskedExam): Promise<void> {
-    const asker: Asker = { kind: 'user', userId: user.id, roles: rolesOf(user.roles) }
+    const asker: Asker = { kind: 'user', userId: user.id, rights: rightsOf(user) }
     const purpose: Purpose = exam.owner === this.#parts.hospitalId ? 'treatment' : 'consultation'
     this.#keepTo(await this.#decide(asker, doing, purpose, exam), { userId: user.id, doing, exam })
   }
 
   async mayUser(user: Person, doing: Doing, exam: AskedExam): Promise<boolean> {
-    const asker: Asker = { kind: 'user', userId: user.id, roles: rolesOf(user.roles) }
+    const asker: Asker = { kind: 'user', userId: user.id, rights: rightsOf(user) }
     const purpose: Purpose = exam.owner === this.#parts.hospitalId ? 'treatment' : 'consultation'
     return (await this.#decide(asker, doing, purpose, exam)).allowed
   }
@@ -96,6 +93,3 @@ export class AccessControl {
     if (exam.study !== undefined) this.#parts.log.debug({ ...about, because: decision.because }, 'access')
   }
 }
-
-/** Roles the house does not know any more count for nothing. */
-const rolesOf = (roles: readonly string[]): NodeRole[] => roles.filter((role): role is NodeRole => NodeRole.safeParse(role).success)

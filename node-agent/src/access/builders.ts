@@ -1,4 +1,4 @@
-import { GrantId, HospitalId, StudyInstanceUid, TaskId, UserId, type Grant } from 'specs'
+import { nodeRoles, GrantId, HospitalId, StudyInstanceUid, TaskId, UserId, type Grant } from 'specs'
 import type { AccessRequest } from './decide-access.ts'
 import type { TaskView } from './task-view.ts'
 
@@ -41,9 +41,16 @@ export const aGrant = (change: Partial<Grant> = {}): Grant => ({
   ...change,
 })
 
+/** Somebody with these of the roles that every node begins with. */
+export const aPerson = (userId: string, ...roles: string[]): AccessRequest['asker'] => ({
+  kind: 'user',
+  userId,
+  rights: nodeRoles.filter(({ id }) => roles.includes(id)).flatMap(({ rights }) => rights),
+})
+
 /** A doctor of A looking at A's chest CT. */
 export const aRequest = (change: Partial<AccessRequest> = {}): AccessRequest => ({
-  asker: { kind: 'user', userId: 'u1', roles: ['doctor'] },
+  asker: aPerson('u1', 'doctor'),
   here: { hospitalId: A, kinds: ['submitter'] },
   doing: 'view',
   purpose: 'treatment',
@@ -56,7 +63,7 @@ export const aRequest = (change: Partial<AccessRequest> = {}): AccessRequest => 
 /** An expert of C looking at A's chest CT in C's regional cache. */
 export const anExpertRequest = (change: Partial<AccessRequest> = {}): AccessRequest =>
   aRequest({
-    asker: { kind: 'user', userId: 'u9', roles: ['expert'] },
+    asker: aPerson('u9', 'expert'),
     here: { hospitalId: C, kinds: ['processor'] },
     purpose: 'consultation',
     exam: { owner: A, study: CHEST, kept: 'regional' },

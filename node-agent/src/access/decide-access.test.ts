@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { TaskId } from 'specs'
-import { A, B, C, CENTRE, CHEST, HEAD, NOW, TASK, aGrant, aRequest, aTask, anAgentRequest, anExpertRequest, heldAt } from './builders.ts'
+import { A, B, C, CENTRE, CHEST, HEAD, NOW, TASK, aGrant, aPerson, aRequest, aTask, anAgentRequest, anExpertRequest, heldAt } from './builders.ts'
 import { decideAccess } from './decide-access.ts'
 
 const codeOf = (decision: ReturnType<typeof decideAccess>) => (decision.allowed ? `allowed: ${decision.because}` : decision.code)
@@ -10,16 +10,16 @@ describe('people and exams of their own hospital', () => {
     expect(decideAccess(aRequest())).toEqual({ allowed: true, because: 'own-exam' })
   })
   it('lets an administrator keep the register, but neither see images nor write in a report', () => {
-    expect(codeOf(decideAccess(aRequest({ doing: 'register', asker: { kind: 'user', userId: 'u0', roles: ['admin'] } })))).toBe(
+    expect(codeOf(decideAccess(aRequest({ doing: 'register', asker: aPerson('u0', 'admin') })))).toBe(
       'allowed: own-exam',
     )
     for (const doing of ['view', 'change', 'apply', 'store', 'export'] as const) {
-      expect(codeOf(decideAccess(aRequest({ doing, asker: { kind: 'user', userId: 'u0', roles: ['admin'] } })))).toBe('access/forbidden')
+      expect(codeOf(decideAccess(aRequest({ doing, asker: aPerson('u0', 'admin') })))).toBe('access/forbidden')
     }
   })
   it('lets only a doctor apply for a consultation', () => {
     expect(codeOf(decideAccess(aRequest({ doing: 'apply' })))).toBe('allowed: own-exam') // CON-02
-    expect(codeOf(decideAccess(aRequest({ doing: 'apply', asker: { kind: 'user', userId: 'u2', roles: ['technician'] } })))).toBe(
+    expect(codeOf(decideAccess(aRequest({ doing: 'apply', asker: aPerson('u2', 'technician') })))).toBe(
       'access/forbidden',
     )
   })
@@ -30,7 +30,7 @@ describe('experts and exams of another hospital', () => {
     expect(codeOf(decideAccess(anExpertRequest()))).toBe('allowed: task')
   })
   it('lets a doctor who is no expert view nothing of another hospital', () => {
-    expect(codeOf(decideAccess(anExpertRequest({ asker: { kind: 'user', userId: 'u3', roles: ['doctor'] } })))).toBe('access/forbidden')
+    expect(codeOf(decideAccess(anExpertRequest({ asker: aPerson('u3', 'doctor') })))).toBe('access/forbidden')
   })
   it('refuses a study that no task names', () => {
     expect(codeOf(decideAccess(anExpertRequest({ exam: { owner: A, study: HEAD, kept: 'regional' } })))).toBe('access/no-grant')

@@ -1,10 +1,10 @@
-import type { EpochMs, Grant, HospitalId, HospitalKind, NodeRole, ProblemCode, ProblemFacts, StudyInstanceUid, TaskId } from 'specs'
+import type { EpochMs, Grant, HospitalId, HospitalKind, ProblemCode, ProblemFacts, Right, StudyInstanceUid, TaskId } from 'specs'
 import { decideGrant, type GrantStanding } from './grant.ts'
 import type { TaskView } from './task-view.ts'
 
 /** Who asks: one of our users, another hospital's agent, or a DICOM node of the house (known by AE title). */
 export type Asker =
-  | { readonly kind: 'user'; readonly userId: string; readonly roles: readonly NodeRole[] }
+  | { readonly kind: 'user'; readonly userId: string; readonly rights: readonly Right[] }
   | { readonly kind: 'hospital'; readonly hospitalId: HospitalId; readonly grant?: PresentedGrant }
   | { readonly kind: 'dicom-node'; readonly aeTitle: string; readonly allowed: boolean }
 
@@ -45,23 +45,23 @@ export type AccessDecision =
   | { readonly allowed: true; readonly because: 'own-exam' | 'task' | 'grant' | 'dicom-node' }
   | { readonly allowed: false; readonly code: ProblemCode; readonly facts: ProblemFacts }
 
-/** What a person may do with exams of the own hospital. An administrator also keeps the register, but sees no images and writes no reports. */
-const withOwnExams: Readonly<Record<Doing, readonly NodeRole[]>> = {
-  list: ['doctor', 'expert', 'technician', 'admin'],
-  read: ['doctor', 'expert', 'technician', 'admin'],
-  view: ['doctor', 'expert', 'technician'],
-  export: ['doctor', 'expert', 'technician'],
-  register: ['technician', 'admin'],
-  change: ['doctor', 'technician'],
-  apply: ['doctor'],
-  store: ['doctor', 'technician'],
+/** The right that each needs with exams of the own hospital. */
+const withOwnExams: Readonly<Record<Doing, readonly Right[]>> = {
+  list: ['exam.list'],
+  read: ['exam.read'],
+  view: ['image.view'],
+  export: ['image.export'],
+  register: ['exam.register'],
+  change: ['exam.change'],
+  apply: ['consult.apply'],
+  store: ['image.store'],
 }
 
-/** What a person may do with another hospital's exam while a task entitles the house to it. */
-const withEntrustedExams: Readonly<Record<Doing, readonly NodeRole[]>> = {
-  list: ['expert'],
-  read: ['expert'],
-  view: ['expert'],
+/** What each needs with another hospital's exam while a task entitles the house to it. */
+const withEntrustedExams: Readonly<Record<Doing, readonly Right[]>> = {
+  list: ['consult.process'],
+  read: ['consult.process'],
+  view: ['consult.process'],
   export: [],
   register: [],
   change: [],
@@ -79,7 +79,7 @@ const includesAny = <T>(held: readonly T[], wanted: readonly T[]): boolean => he
 export function decideAccess(request: AccessRequest): AccessDecision {
   switch (request.asker.kind) {
     case 'user':
-      return decideForUser(request, request.asker.roles)
+      return decideForUser(request, request.asker.rights)
     case 'hospital':
       return decideForHospital(request, request.asker)
     case 'dicom-node':
@@ -87,12 +87,12 @@ export function decideAccess(request: AccessRequest): AccessDecision {
   }
 }
 
-function decideForUser(request: AccessRequest, roles: readonly NodeRole[]): AccessDecision {
+function decideForUser(request: AccessRequest, rights: readonly Right[]): AccessDecision {
   const { exam, here, doing } = request
   if (exam.owner === here.hospitalId) {
-    return includesAny(roles, withOwnExams[doing]) ? { allowed: true, because: 'own-exam' } : refused('access/forbidden', { doing })
+    return includesAny(rights, withOwnExams[doing]) ? { allowed: true, because: 'own-exam' } : refused('access/forbidden', { doing })
   }
-  if (!includesAny(roles, withEntrustedExams[doing])) return refused('access/forbidden', { doing })
+  if (!includesAny(rights, withEntrustedExams[doing])) return refused('access/forbidden', { doing })
   const study = exam.study
   // A list of entrusted exams holds only rows that were each asked for by study.
   if (study === undefined) return doing === 'list' ? { allowed: true, because: 'task' } : refused('access/forbidden', { doing })

@@ -4,7 +4,8 @@ import { z } from 'zod'
 import type { Consults } from './consults.ts'
 import { findDraft, saveDraft } from './draft-store.ts'
 
-const clinicians = ['doctor', 'expert', 'technician'] as const
+/** Both ends of a consultation, and whoever sees to its images. */
+const clinicians = ['consult.apply', 'consult.process', 'image.view'] as const
 const params = z.object({ taskId: TaskId })
 const Reason = z.object({ reason: z.string().trim().min(1, '请填写理由').max(500) })
 
@@ -40,7 +41,7 @@ export function addConsultRoutes(
       method: 'POST',
       path: '/api/consults',
       summary: 'Apply for a consultation',
-      allow: ['doctor'],
+      allow: ['consult.apply'],
       body: ConsultApplication,
       answer: ConsultRow,
     },
@@ -92,7 +93,7 @@ export function addConsultRoutes(
       method: 'POST',
       path: '/api/consults/:taskId/fetch',
       summary: 'Bring the images here now',
-      allow: ['expert'],
+      allow: ['consult.process'],
       params,
       answer: ConsultRow,
     },
@@ -108,34 +109,34 @@ export function addConsultRoutes(
 function addCommandRoutes(face: HttpFace, consults: Consults): void {
   const at = (step: string) => ({ method: 'POST', path: `/api/consults/:taskId/${step}`, params, answer: ConsultRow }) as const
   const accepted = async (row: Promise<ConsultRow>) => ({ status: 202, body: await row })
-  face.route({ ...at('claim'), summary: 'Take it', allow: ['expert'] }, ({ user, params: { taskId } }) =>
+  face.route({ ...at('claim'), summary: 'Take it', allow: ['consult.process'] }, ({ user, params: { taskId } }) =>
     accepted(consults.claim(user, taskId)),
   )
-  face.route({ ...at('start'), summary: 'The holder has opened the case', allow: ['expert'] }, ({ user, params: { taskId } }) =>
+  face.route({ ...at('start'), summary: 'The holder has opened the case', allow: ['consult.process'] }, ({ user, params: { taskId } }) =>
     accepted(consults.start(user, taskId)),
   )
-  face.route({ ...at('read'), summary: 'The requester has opened the opinion', allow: ['doctor'] }, ({ user, params: { taskId } }) =>
+  face.route({ ...at('read'), summary: 'The requester has opened the opinion', allow: ['consult.apply'] }, ({ user, params: { taskId } }) =>
     accepted(consults.markRead(user, taskId)),
   )
   face.route({ ...at('print'), summary: 'The opinion was given to a printer', allow: clinicians }, ({ user, params: { taskId } }) =>
     accepted(consults.markPrinted(user, taskId)),
   )
-  face.route({ ...at('release'), summary: 'Give it back', allow: ['expert'], body: Reason }, ({ user, params: { taskId }, body }) =>
+  face.route({ ...at('release'), summary: 'Give it back', allow: ['consult.process'], body: Reason }, ({ user, params: { taskId }, body }) =>
     accepted(consults.release(user, taskId, body.reason)),
   )
   face.route(
-    { ...at('decline'), summary: 'Refuse it for this hospital', allow: ['expert'], body: Reason },
+    { ...at('decline'), summary: 'Refuse it for this hospital', allow: ['consult.process'], body: Reason },
     ({ user, params: { taskId }, body }) => accepted(consults.decline(user, taskId, body.reason)),
   )
   face.route(
-    { ...at('cancel'), summary: 'Withdraw the application', allow: ['doctor'], body: Reason },
+    { ...at('cancel'), summary: 'Withdraw the application', allow: ['consult.apply'], body: Reason },
     ({ user, params: { taskId }, body }) => accepted(consults.cancel(user, taskId, body.reason)),
   )
   const Signing = z.object({
     draftRevision: z.number().int().nonnegative().optional(),
     opinion: OpinionDraft.extend({ opinion: z.string().trim().min(1, '请填写会诊意见').max(20_000) }),
   })
-  face.route({ ...at('sign'), summary: 'Sign the opinion', allow: ['expert'], body: Signing }, ({ user, params: { taskId }, body }) =>
+  face.route({ ...at('sign'), summary: 'Sign the opinion', allow: ['consult.process'], body: Signing }, ({ user, params: { taskId }, body }) =>
     accepted(consults.sign(user, taskId, body.opinion, body.draftRevision)),
   )
 }
@@ -144,7 +145,7 @@ function addCommandRoutes(face: HttpFace, consults: Consults): void {
 function addDraftRoutes(face: HttpFace, { consults, db, now }: { consults: Consults; db: Database; now: () => EpochMs }): void {
   const path = '/api/consults/:taskId/draft'
   face.route(
-    { method: 'GET', path, summary: 'My draft of the opinion', allow: ['expert'], params, answer: SavedDraft },
+    { method: 'GET', path, summary: 'My draft of the opinion', allow: ['consult.process'], params, answer: SavedDraft },
     async ({ user, params: { taskId } }) => {
       await consults.admitReader(user, await consults.read(taskId))
       return findDraft(db, taskId, user.id)
@@ -152,7 +153,7 @@ function addDraftRoutes(face: HttpFace, { consults, db, now }: { consults: Consu
   )
   const Draft = OpinionDraft.extend({ revision: z.number().int().nonnegative().optional() })
   face.route(
-    { method: 'PUT', path, summary: 'Save my draft of the opinion', allow: ['expert'], params, body: Draft, answer: SavedDraft },
+    { method: 'PUT', path, summary: 'Save my draft of the opinion', allow: ['consult.process'], params, body: Draft, answer: SavedDraft },
     async ({ user, params: { taskId }, body }) => {
       await consults.admitReader(user, await consults.read(taskId))
       const { revision, ...draft } = body

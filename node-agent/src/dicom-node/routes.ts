@@ -26,9 +26,9 @@ const ForwardFilter = z.object({
   after: z.coerce.number().int().min(0).optional(),
 })
 
-const administrators = ['admin'] as const
+const administrators = ['system.configure'] as const
 /** Technicians look after the devices: they may see and test, not change. */
-const caretakers = ['admin', 'technician'] as const
+const caretakers = ['system.configure', 'device.watch'] as const
 
 /** The hospital's DICOM nodes (FED-15): list, registration, echo, and what is being forwarded to them. */
 export function addDicomNodeRoutes(

@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express'
 import type { HttpFace } from 'service-kit'
-import { parseSeriesInstanceUid, parseSopInstanceUid, parseStudyInstanceUid, Problem } from 'specs'
+import { parseSeriesInstanceUid, parseSopInstanceUid, parseStudyInstanceUid, Problem, type Right } from 'specs'
 import type { Renderer } from '../dicom/render/renderer.ts'
 import { sendBulkData } from './bulkdata.ts'
 import { parseFrameList, sendFrames } from './frames.ts'
@@ -15,8 +15,8 @@ export interface DicomWebSetup {
   /** Finds the study for the user, wherever it lies; the one place where access is decided. */
   readonly source: StudySource
   readonly renderer: Renderer
-  /** Roles that may knock at all; the source decides about single studies. */
-  readonly allow?: readonly string[] | 'signed-in'
+  /** Rights that may knock at all; the source decides about single studies. */
+  readonly allow?: readonly Right[] | 'signed-in'
 }
 
 const json = 'application/dicom+json'

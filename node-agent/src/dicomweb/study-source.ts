@@ -1,12 +1,9 @@
+import type { User } from 'service-kit'
 import { Problem } from 'specs'
 import type { Archive, InstanceFile, InstanceRow, SeriesRow, StudyRow } from '../archive/archive.ts'
 
 /** Whoever asks: the signed-in user as the HTTP face hands it to handlers. */
-export interface Viewer {
-  readonly id: string
-  readonly username: string
-  readonly roles: readonly string[]
-}
+export type Viewer = Pick<User, 'id' | 'username' | 'entitlements'>
 
 /**
  * One study as DICOMweb and WADO-URI read it, wherever it lies: in one of our archives, or at another hospital from which

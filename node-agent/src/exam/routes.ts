@@ -29,7 +29,6 @@ export interface ExamRoutes {
   readonly now?: () => EpochMs
 }
 
-const readers = ['doctor', 'expert', 'technician', 'admin'] as const
 const ListQuery = z.object({
   regionId: RegionId.optional(),
   text: z.string().trim().max(100).optional(),
@@ -59,7 +58,7 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
       method: 'GET',
       path: '/api/exams',
       summary: 'Exams of this hospital, newest first',
-      allow: readers,
+      allow: ['exam.list'],
       query: ListQuery,
       answer: Page(ExamRow),
     },
@@ -79,7 +78,7 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
       method: 'GET',
       path: '/api/exams/by-study/:studyUid',
       summary: 'The exam of a study',
-      allow: readers,
+      allow: ['exam.read'],
       params: z.object({ studyUid: StudyInstanceUid }),
       answer: ExamDetail,
     },
@@ -93,7 +92,7 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
       method: 'POST',
       path: '/api/exams',
       summary: 'Register an exam, usually before its images arrive',
-      allow: ['technician', 'admin'],
+      allow: ['exam.register'],
       body: ExamRegistration,
       answer: ExamDetail,
     },
@@ -106,7 +105,7 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
   )
   const params = z.object({ examId: z.string().min(1).max(64) })
   face.route(
-    { method: 'GET', path: '/api/exams/:examId', summary: 'One exam', allow: readers, params, answer: ExamDetail },
+    { method: 'GET', path: '/api/exams/:examId', summary: 'One exam', allow: ['exam.read'], params, answer: ExamDetail },
     async ({ user, params: { examId } }) => {
       await access.admitUser(user, 'read', own())
       return detailOf(await findExam(db, examId), { examId })
@@ -117,7 +116,7 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
       method: 'PATCH',
       path: '/api/exams/:examId',
       summary: 'Change history or report',
-      allow: readers,
+      allow: ['exam.change'],
       params,
       body: ExamChange,
       answer: ExamDetail,

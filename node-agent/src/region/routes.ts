@@ -20,7 +20,7 @@ export function addRegionRoutes(face: HttpFace, region: Region, joined: JoinedRe
       method: 'PUT',
       path: '/api/link',
       summary: 'Join a region, or move to another platform',
-      allow: ['admin'],
+      allow: ['system.configure'],
       body: HubAddress,
       answer: LinkStatus,
       limit: { requests: 20, seconds: 60 },
@@ -62,7 +62,7 @@ export function addRegionRoutes(face: HttpFace, region: Region, joined: JoinedRe
       method: 'POST',
       path: '/api/messages/:id/retry',
       summary: 'Handle a failed message again',
-      allow: ['admin'],
+      allow: ['system.configure'],
       params: z.object({ id: MessageId }),
     },
     async ({ params }) => {

@@ -33,7 +33,7 @@ export function addTransferRoutes(
       method: 'POST',
       path: '/api/transfers/:id/cancel',
       summary: 'Stop a transfer',
-      allow: ['expert', 'doctor', 'technician', 'admin'],
+      allow: ['image.view', 'system.configure'],
       params,
     },
     async (context) => {
@@ -45,7 +45,7 @@ export function addTransferRoutes(
       method: 'POST',
       path: '/api/transfers/:id/retry',
       summary: 'Try a failed transfer again',
-      allow: ['expert', 'doctor', 'technician', 'admin'],
+      allow: ['image.view', 'system.configure'],
       params,
     },
     async (context) => {

@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express'
 import type { HttpFace } from 'service-kit'
-import { parseWith, Problem, SeriesInstanceUid, SopInstanceUid, StudyInstanceUid } from 'specs'
+import { parseWith, Problem, SeriesInstanceUid, SopInstanceUid, StudyInstanceUid, type Right } from 'specs'
 import { z } from 'zod'
 import type { PictureOptions } from '../dicom/render/render-job.ts'
 import type { Renderer } from '../dicom/render/renderer.ts'
@@ -38,7 +38,7 @@ type WadoQuery = z.infer<typeof WadoQuery>
 export interface WadoUriSetup {
   readonly source: StudySource
   readonly renderer: Renderer
-  readonly allow?: readonly string[] | 'signed-in'
+  readonly allow?: readonly Right[] | 'signed-in'
 }
 
 /** The older WADO service (PS3.18 9; FED-24, AGT-08): one instance by its UIDs, as a DICOM file or as a picture. */

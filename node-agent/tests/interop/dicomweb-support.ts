@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createAccounts, createHttpFace, createLog, createMetrics } from 'service-kit'
-import { Problem } from 'specs'
+import { nodeRoles, Problem } from 'specs'
 import { readManifest, unpackFixtures } from '../../../scripts/fixtures.mjs'
 import { send, testArchive, type TestArchive } from '../../src/archive/archive.builder.ts'
 import type { Archive, Receipt } from '../../src/archive/archive.ts'
@@ -44,7 +44,7 @@ export async function startWebService(): Promise<WebService> {
   const { archive, db } = test
   const log = createLog({ name: 'dicomweb-test', level: 'silent' })
   const metrics = createMetrics()
-  const accounts = await createAccounts({ db, party: 'hospital-a', roles: ['doctor', 'admin'], log })
+  const accounts = await createAccounts({ db, party: 'hospital-a', roles: nodeRoles, log })
   await accounts.ensure({ username: 'wang', password: 'correct horse battery', name: '王医生', title: '', roles: ['doctor'] })
   const face = createHttpFace({ name: 'test', version: '0', log, metrics, accounts })
   const renderer = createRenderer({ log })
@@ -56,8 +56,8 @@ export async function startWebService(): Promise<WebService> {
     },
     storing: () => archive,
   }
-  mountDicomWeb(face, { source, renderer, allow: ['doctor'] })
-  mountWadoUri(face, { source, renderer, allow: ['doctor'] })
+  mountDicomWeb(face, { source, renderer, allow: ['image.view'] })
+  mountWadoUri(face, { source, renderer, allow: ['image.view'] })
   const { port } = await face.listen({ host: '127.0.0.1', port: 0, setting: 'http.port' })
   const url = `http://127.0.0.1:${port}`
   const session = await fetch(`${url}/api/sessions`, {

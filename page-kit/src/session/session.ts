@@ -1,4 +1,5 @@
 import { readonly, ref } from 'vue'
+import type { Right } from 'specs'
 import type { ApiClient } from '../api/client.ts'
 
 export interface SignedInUser {
@@ -6,7 +7,9 @@ export interface SignedInUser {
   username: string
   name: string
   title?: string
+  /** For showing; what somebody may do, say the rights. */
   roles: readonly string[]
+  rights: readonly Right[]
 }
 
 /** Who is signed in: `undefined` while nobody knows yet, `null` when nobody is. */
@@ -30,8 +33,9 @@ export function createSession(api: () => ApiClient) {
     await api().send('DELETE', '/api/sessions/current')
     user.value = null
   }
-  const hasRole = (...roles: string[]) => user.value?.roles.some((role) => roles.includes(role)) ?? false
-  return { user: readonly(user), look, signIn, signOut, hasRole, ended: () => (user.value = null) }
+  /** Whether any of these rights is held: what none allows is not shown. */
+  const may = (...rights: Right[]) => user.value?.rights.some((right) => rights.includes(right)) ?? false
+  return { user: readonly(user), look, signIn, signOut, may, ended: () => (user.value = null) }
 }
 
 export type Session = ReturnType<typeof createSession>

@@ -1,6 +1,7 @@
 import { SignJWT } from 'jose'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { aService, doctor, postJson, signIn, type TestService } from '../../tests/support/service.ts'
+import { nodeRoles } from 'specs'
 import { createAccounts } from './index.ts'
 
 describe('local accounts', () => {
@@ -38,7 +39,7 @@ describe('local accounts', () => {
     expect(body).toEqual({
       hospital: { id: 'hospital-a', name: '云溪县人民医院' },
       token: expect.any(String),
-      user: { id: expect.any(String), username: 'wang', name: '王医生', title: '主治医师', roles: ['doctor'] },
+      user: { id: expect.any(String), username: 'wang', name: '王医生', title: '主治医师', roles: ['doctor'], rights: expect.arrayContaining(['exam.list', 'image.view']), authMethod: 'password' },
     })
     const cookie = response.headers.get('set-cookie') ?? ''
     expect(cookie).toMatch(/^lianpian_hospital-a=[^;]+; Max-Age=43(?:199|200); Path=\/; Expires=[^;]+; HttpOnly; SameSite=Strict$/)
@@ -152,7 +153,7 @@ describe('local accounts', () => {
     ]
     for (const each of wrong) expect((await whoAmI({ Authorization: `Bearer ${each}` })).status).toBe(401)
     expect((await whoAmI({ Authorization: 'Basic d2FuZzp4' })).status).toBe(401)
-    const other = await createAccounts({ db: service.db, party: 'hospital-b', roles: ['doctor'], log: service.face.log })
+    const other = await createAccounts({ db: service.db, party: 'hospital-b', roles: nodeRoles, log: service.face.log })
     await expect(
       other.signedIn({ get: (name: string) => (name === 'authorization' ? `Bearer ${token}` : undefined) }),
     ).rejects.toMatchObject({ code: 'access/not-signed-in' })
@@ -180,7 +181,7 @@ describe('local accounts', () => {
 
   it('survive a restart together with their sessions', async () => {
     const { token } = await signIn(url, doctor)
-    const again = await createAccounts({ db: service.db, party: 'hospital-a', roles: ['doctor', 'admin'], log: service.face.log })
+    const again = await createAccounts({ db: service.db, party: 'hospital-a', roles: nodeRoles, log: service.face.log })
     const signedIn = await again.signedIn({ get: (name: string) => (name === 'authorization' ? `Bearer ${token}` : undefined) })
     expect(signedIn?.user.username).toBe('wang')
   })

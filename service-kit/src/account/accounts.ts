@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import { parseWith, Problem } from 'specs'
+import { parseWith, Problem, type BuiltInRole, type Entitlement } from 'specs'
 import { z } from 'zod'
 import type { Database } from '../database/index.ts'
 import type { HttpFace } from '../http/index.ts'
 import type { Authenticator, Headers, SignedIn, User } from '../http/user.ts'
 import type { Log } from '../log/index.ts'
+import { migrations } from './migrations.ts'
 import { hashPassword, isPassword } from './password.ts'
+import { assignRoles, entitlementsOf, listRoles, seedRoles } from './role/store.ts'
 import { addSessionRoutes } from './routes.ts'
 import { SessionCache, type KnownSession } from './session-cache.ts'
 import { SessionTokens, newKey } from './session-token.ts'
@@ -19,7 +21,6 @@ import {
   insertAccount,
   insertSession,
   listAccounts,
-  migrations,
   sessionKeys,
   type AccountRow,
 } from './store.ts'
@@ -28,8 +29,8 @@ export interface AccountsOptions {
   readonly db: Database
   /** Whose staff: in the cookie's name, since cookies are shared by all ports of a host. */
   readonly party: string
-  /** Roles that exist here. */
-  readonly roles: readonly string[]
+  /** Roles that this kind of service begins with. */
+  readonly roles: readonly BuiltInRole[]
   readonly log: Log
   /** What POST and GET /api/sessions say besides `token` and `user`. */
   readonly extra?: () => Record<string, unknown>
@@ -54,7 +55,6 @@ export class Accounts implements Authenticator {
   readonly #tokens: SessionTokens
   readonly #guard: SignInGuard
   readonly #sessions = new SessionCache()
-  readonly #newAccount: ReturnType<typeof newAccountSchema>
   /** Checked instead of a stored password when there is no such user, so that both take the same time. */
   readonly #nobodysPassword: string
   readonly #endListeners: ((sessionId: string) => void)[] = []
@@ -63,7 +63,6 @@ export class Accounts implements Authenticator {
     this.#options = options
     this.#tokens = tokens
     this.#guard = new SignInGuard(options.limits ?? signInLimits)
-    this.#newAccount = newAccountSchema(options.roles)
     this.#nobodysPassword = nobodysPassword
     this.cookieName = `lianpian_${options.party}`
   }
@@ -86,7 +85,7 @@ export class Accounts implements Authenticator {
     const session = { id: randomUUID(), accountId: account.id, expiresAt: now + (this.#options.sessionMs ?? SESSION_MS), address }
     await this.#options.db.write((tx) => insertSession(tx, session, now))
     this.#options.log.info({ address, accountId: account.id }, 'signed in')
-    return { token: await this.#tokens.sign(session, now), expiresAt: session.expiresAt, user: userOf(account) }
+    return { token: await this.#tokens.sign(session, now), expiresAt: session.expiresAt, user: await this.#userOf(account) }
   }
 
   async signOut(sessionId: string): Promise<void> {
@@ -107,7 +106,11 @@ export class Accounts implements Authenticator {
     const sessionId = await this.#tokens.sessionId(token, now)
     const account = await accountOfSession(this.#options.db, sessionId, now)
     if (account === undefined) throw new Problem('access/not-signed-in', { reason: 'session ended' })
-    return { sessionId, user: userOf(account) }
+    return { sessionId, user: await this.#userOf(account) }
+  }
+
+  async #userOf(account: AccountRow): Promise<User> {
+    return userOf(account, (await entitlementsOf(this.#options.db, account.id)).get(account.id))
   }
 
   onSessionEnd(listener: (sessionId: string) => void): void {
@@ -116,8 +119,16 @@ export class Accounts implements Authenticator {
 
   /** @throws {Problem} request/invalid, request/conflict when the user name is taken. @returns The id of the account. */
   async create(account: NewAccount): Promise<string> {
-    const parsed = parseWith(this.#newAccount, account, 'account')
-    return insertAccount(this.#options.db, { ...parsed, password: await hashPassword(parsed.password) }, this.#now())
+    const { roles, ...parsed } = parseWith(NewAccount, account, 'account')
+    const password = await hashPassword(parsed.password)
+    return this.#options.db.write(async (tx) => {
+      const known = new Set((await listRoles(tx)).map(({ id }) => id))
+      const unknown = roles.find((role) => !known.has(role))
+      if (unknown !== undefined) throw new Problem('request/invalid', { what: 'account', issues: [{ path: 'roles', message: 'no such role' }] })
+      const id = await insertAccount(tx, { ...parsed, password }, this.#now())
+      await assignRoles(tx, 'account', id, roles.map((role) => ({ role, scope: {} })))
+      return id
+    })
   }
 
   /** Makes the account when it is missing and leaves it alone otherwise: its owner may have changed the password. */
@@ -131,7 +142,8 @@ export class Accounts implements Authenticator {
   }
 
   async list(): Promise<(User & { disabled: boolean })[]> {
-    return (await listAccounts(this.#options.db)).map((account) => ({ ...userOf(account), disabled: account.disabled }))
+    const held = await entitlementsOf(this.#options.db)
+    return (await listAccounts(this.#options.db)).map((account) => ({ ...userOf(account, held.get(account.id)), disabled: account.disabled }))
   }
 
   /** Ends all sessions of the account. */
@@ -184,22 +196,25 @@ function cookieOf(header: string, name: string): string | undefined {
   return undefined
 }
 
-const userOf = ({ id, username, name, title, roles }: AccountRow): User => ({ id, username, name, title, roles })
+function userOf({ id, username, name, title }: AccountRow, entitlements: readonly Entitlement[] = []): User {
+  return { id, username, name, title, roles: [...new Set(entitlements.map(({ role }) => role))], entitlements, authMethod: 'password' }
+}
 
 const Password = z.string().min(8, 'at least 8 characters').max(200)
-const newAccountSchema = (roles: readonly string[]) =>
-  z.object({
-    username: z.string().trim().min(1).max(64),
-    password: Password,
-    name: z.string().trim().min(1).max(60),
-    title: z.string().trim().max(60).default(''),
-    roles: z.array(z.string().refine((role) => roles.includes(role), 'no such role')).min(1),
-  })
-export type NewAccount = z.input<ReturnType<typeof newAccountSchema>>
+const NewAccount = z.object({
+  username: z.string().trim().min(1).max(64),
+  password: Password,
+  name: z.string().trim().min(1).max(60),
+  title: z.string().trim().max(60).default(''),
+  /** Everywhere; scopes are given afterwards. */
+  roles: z.array(z.string()).min(1),
+})
+export type NewAccount = z.input<typeof NewAccount>
 
 /** Prepares tables and keys. */
 export async function createAccounts(options: AccountsOptions): Promise<Accounts> {
   await options.db.migrate('account', migrations)
+  await options.db.write((tx) => seedRoles(tx, options.roles, Date.now()))
   const keys = await sessionKeys(options.db, newKey(randomUUID()), Date.now())
   return new Accounts(options, new SessionTokens(keys, options.party), await hashPassword(randomUUID()))
 }

@@ -1,11 +1,28 @@
 import type { CookieOptions, Request } from 'express'
-import { Credentials } from 'specs'
+import { Credentials, Right } from 'specs'
 import { z } from 'zod'
 import type { HttpFace } from '../http/index.ts'
-import type { User } from '../http/user.ts'
+import { rightsOf, type User } from '../http/user.ts'
 import type { Accounts } from './accounts.ts'
 
-const UserAnswer = z.object({ id: z.string(), username: z.string(), name: z.string(), title: z.string(), roles: z.array(z.string()) })
+const UserAnswer = z.object({
+  id: z.string(),
+  username: z.string(),
+  name: z.string(),
+  title: z.string(),
+  roles: z.array(z.string()),
+  /** Every right held somewhere: pages show what these allow, the service decides again. */
+  rights: z.array(Right),
+  department: z.string().optional(),
+  campus: z.string().optional(),
+  authMethod: z.string(),
+})
+
+/** As pages see who is signed in. */
+function answerOf(user: User): z.output<typeof UserAnswer> {
+  const { entitlements: _, roles, ...rest } = user
+  return { ...rest, roles: [...roles], rights: rightsOf(user) }
+}
 
 /** Signing in and out. The token also comes as a cookie that scripts cannot read: pages need nothing else, programs use Bearer. */
 export function addSessionRoutes(face: HttpFace, accounts: Accounts, extra: () => Record<string, unknown>): void {
@@ -22,7 +39,7 @@ export function addSessionRoutes(face: HttpFace, accounts: Accounts, extra: () =
     async ({ body, request, response }) => {
       const { token, expiresAt, user } = await accounts.signIn(body.username, body.password, request.ip ?? 'unknown')
       response.cookie(accounts.cookieName, token, { ...cookieOptions(request), maxAge: expiresAt - Date.now() })
-      return { status: 201, body: { ...extra(), token, user } }
+      return { status: 201, body: { ...extra(), token, user: answerOf(user) } }
     },
   )
   face.route(
@@ -33,7 +50,7 @@ export function addSessionRoutes(face: HttpFace, accounts: Accounts, extra: () =
       allow: 'signed-in',
       answer: z.looseObject({ user: UserAnswer }),
     },
-    ({ user }: { user: User }) => ({ ...extra(), user }),
+    ({ user }: { user: User }) => ({ ...extra(), user: answerOf(user) }),
   )
   face.route(
     { method: 'DELETE', path: '/api/sessions/current', summary: 'Sign out', allow: 'signed-in' },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { SessionCache } from './session-cache.ts'
 
-const session = { sessionId: 's1', user: { id: '1', username: 'wang', name: '王', title: '', roles: [] } }
+const session = { sessionId: 's1', user: { id: '1', username: 'wang', name: '王', title: '', roles: [], entitlements: [], authMethod: 'password' } as const }
 
 describe('remembering who holds a token', () => {
   it('lasts for the requests of one opened study, not longer', async () => {

@@ -1,22 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { isUniqueViolation, type Database, type Migration, type Queries } from '../database/index.ts'
+import { isUniqueViolation, type Database, type Queries } from '../database/index.ts'
 import { Problem } from 'specs'
-
-export const migrations: readonly Migration[] = [
-  {
-    name: '0001-account',
-    up: [
-      `CREATE TABLE account (
-        id TEXT PRIMARY KEY, username TEXT NOT NULL UNIQUE, password TEXT NOT NULL, name TEXT NOT NULL, title TEXT NOT NULL,
-        roles TEXT NOT NULL, disabled INTEGER NOT NULL DEFAULT 0, created_at BIGINT NOT NULL, changed_at BIGINT NOT NULL)`,
-      `CREATE TABLE account_session (
-        id TEXT PRIMARY KEY, account_id TEXT NOT NULL REFERENCES account (id), created_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, address TEXT NOT NULL)`,
-      'CREATE INDEX account_session_account ON account_session (account_id)',
-      'CREATE INDEX account_session_expiry ON account_session (expires_at)',
-      'CREATE TABLE account_key (id TEXT PRIMARY KEY, secret TEXT NOT NULL, created_at BIGINT NOT NULL)',
-    ],
-  },
-]
 
 export interface AccountRow {
   readonly id: string
@@ -24,13 +8,12 @@ export interface AccountRow {
   readonly password: string
   readonly name: string
   readonly title: string
-  readonly roles: string[]
   readonly disabled: boolean
 }
 
-type StoredRow = Omit<AccountRow, 'roles' | 'disabled'> & { roles: string; disabled: number }
-const COLUMNS = 'account.id, username, password, name, title, roles, disabled'
-const fromStored = (row: StoredRow): AccountRow => ({ ...row, roles: JSON.parse(row.roles) as string[], disabled: row.disabled !== 0 })
+type StoredRow = Omit<AccountRow, 'disabled'> & { disabled: number }
+const COLUMNS = 'account.id, username, password, name, title, disabled'
+const fromStored = (row: StoredRow): AccountRow => ({ ...row, disabled: row.disabled !== 0 })
 
 /** User names are compared without case; a hospital's staff number stays what it is. */
 export const normalUsername = (username: string): string => username.normalize('NFKC').trim().toLowerCase()
@@ -49,8 +32,8 @@ export async function insertAccount(db: Queries, account: Omit<AccountRow, 'id' 
   const id = randomUUID()
   try {
     await db.run(
-      'INSERT INTO account (id, username, password, name, title, roles, created_at, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)',
-      [id, normalUsername(account.username), account.password, account.name, account.title, JSON.stringify(account.roles), now],
+      'INSERT INTO account (id, username, password, name, title, created_at, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $6)',
+      [id, normalUsername(account.username), account.password, account.name, account.title, now],
     )
   } catch (error) {
     if (isUniqueViolation(error)) throw new Problem('request/conflict', { username: account.username })

@@ -1,13 +1,13 @@
 import type { Request } from 'express'
 import { Problem } from 'specs'
-import type { Allow, Authenticator, SignedIn } from './user.ts'
+import { hasRight, type Allow, type Authenticator, type SignedIn } from './user.ts'
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
 /** Only scripts of our own pages can set it; a form or a link of another site cannot. */
 export const CSRF_HEADER = 'x-requested-with'
 export const CSRF_VALUE = 'lianpian'
 
-/** Decides at the door: nobody gets further without the role that the route names. */
+/** Decides at the door: nobody gets further without the right that the route names. */
 export async function admit(request: Request, allow: Allow, accounts: Authenticator | undefined): Promise<SignedIn | undefined> {
   if (allow === 'anyone') return optional(request, accounts)
   const signedIn = await accounts?.signedIn(request)
@@ -15,7 +15,7 @@ export async function admit(request: Request, allow: Allow, accounts: Authentica
   if (signedIn.by === 'cookie' && !SAFE_METHODS.has(request.method) && request.get(CSRF_HEADER) !== CSRF_VALUE) {
     throw new Problem('access/forbidden', { missingHeader: 'X-Requested-With: lianpian' })
   }
-  if (allow !== 'signed-in' && !allow.some((role) => signedIn.user.roles.includes(role))) throw new Problem('access/forbidden', { allow })
+  if (allow !== 'signed-in' && !allow.some((right) => hasRight(signedIn.user, right))) throw new Problem('access/forbidden', { allow })
   return signedIn
 }
 

@@ -20,7 +20,7 @@ describe('the HTTP face of a service', () => {
         method: 'POST',
         path: '/api/notes/:examId',
         summary: 'Write a note',
-        allow: ['doctor'],
+        allow: ['image.view'],
         params: z.object({ examId: z.string().max(20) }),
         query: z.object({ copies: z.coerce.number().int().max(9).default(1) }),
         body: Note,
@@ -45,7 +45,7 @@ describe('the HTTP face of a service', () => {
     })
     face.route({ method: 'GET', path: '/api/guess', summary: 'Limited', allow: 'anyone', limit: { requests: 2, seconds: 60 } }, () => ({}))
     face.raw(
-      { method: 'GET', path: '/dicom-web/studies/:study', summary: 'Raw', allow: ['doctor'], produces: 'multipart/related' },
+      { method: 'GET', path: '/dicom-web/studies/:study', summary: 'Raw', allow: ['image.view'], produces: 'multipart/related' },
       (request, response, user) => {
         response.type('application/dicom').send(`${request.params['study']} for ${user.username}`)
       },
@@ -208,7 +208,7 @@ describe('the HTTP face of a service', () => {
     const note = document.paths['/api/notes/{examId}']?.['post']
     expect(note).toMatchObject({
       summary: 'Write a note',
-      'x-roles': ['doctor'],
+      'x-rights': ['image.view'],
       parameters: [
         { name: 'examId', in: 'path', required: true, schema: { type: 'string', maxLength: 20 } },
         { name: 'copies', in: 'query', required: false },

@@ -57,7 +57,7 @@ function operation({ spec, produces }: DescribedRoute): Json {
 
 function security(allow: Allow): Json {
   if (allow === 'anyone') return { security: [] }
-  return { security: [{ bearer: [] }, { cookie: [] }], ...(allow !== 'signed-in' && { 'x-roles': allow }) }
+  return { security: [{ bearer: [] }, { cookie: [] }], ...(allow !== 'signed-in' && { 'x-rights': allow }) }
 }
 
 function pathParameters(spec: DescribedRoute['spec']): Json[] {

@@ -1,3 +1,8 @@
+import { Right, type Entitlement, type Scope } from 'specs'
+
+/** How somebody proved who they are; what follows `+` is a second factor. */
+export type AuthMethod = 'password' | 'password+totp' | 'password+webauthn' | 'oidc' | 'service'
+
 /** Who asks, as handlers see it. */
 export interface User {
   readonly id: string
@@ -6,8 +11,26 @@ export interface User {
   readonly name: string
   /** 职称 */
   readonly title: string
-  readonly roles: string[]
+  /** Identifiers of the roles held, directly or through groups: for showing, never for deciding. */
+  readonly roles: readonly string[]
+  readonly department?: string
+  readonly campus?: string
+  /** What decides: each role's rights with the scope in which they hold. */
+  readonly entitlements: readonly Entitlement[]
+  readonly authMethod: AuthMethod
 }
+
+type Entitled = Pick<User, 'entitlements'>
+
+/** Whether somebody holds the right anywhere at all; where, says scopesOf(). */
+export const hasRight = (user: Entitled, right: Right): boolean => user.entitlements.some(({ rights }) => rights.includes(right))
+
+/** Where the right holds: in any of these scopes. None means: not at all. */
+export const scopesOf = (user: Entitled, right: Right): readonly Scope[] =>
+  user.entitlements.filter(({ rights }) => rights.includes(right)).map(({ scope }) => scope)
+
+/** Every right held somewhere, in the order of the catalogue. */
+export const rightsOf = (user: Entitled): Right[] => Right.options.filter((right) => hasRight(user, right))
 
 /** How a request showed who it is from. A cookie is sent by the browser unasked, so it needs a second sign (CSRF). */
 export interface SignedIn {
@@ -29,5 +52,5 @@ export interface Authenticator {
   onSessionEnd(listener: (sessionId: string) => void): void
 }
 
-/** `anyone`: no login asked; `signed-in`: whoever has an account; otherwise one of these roles. */
-export type Allow = 'anyone' | 'signed-in' | readonly string[]
+/** `anyone`: no login asked; `signed-in`: whoever has an account; otherwise one of these rights. */
+export type Allow = 'anyone' | 'signed-in' | readonly Right[]

@@ -1,3 +1,4 @@
+import { hubRoles } from 'specs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { databaseContract } from '../../src/database/database.contract.ts'
 import { createAccounts, createLog, openDatabase } from '../../src/index.ts'
@@ -41,7 +42,7 @@ describe('a PostgreSQL database', () => {
     const processes = await Promise.all(
       [1, 2].map(async () => {
         const db = await openDatabase({ dialect: 'postgres', url, schema: 'hub' })
-        return { db, accounts: await createAccounts({ db, party: 'hub', roles: ['region-admin'], log }) }
+        return { db, accounts: await createAccounts({ db, party: 'hub', roles: hubRoles, log }) }
       }),
     )
     const [one, two] = processes

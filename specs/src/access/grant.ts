@@ -20,9 +20,3 @@ export type Grant = z.infer<typeof Grant>
 /** SM2 signature over the canonical JSON of `grant`, DER base64, and the owner's PEM chain, leaf first. */
 export const SignedGrant = z.object({ grant: Grant, signature: z.string().max(200), certificateChain: z.array(z.string().max(4_000)).min(1).max(4) })
 export type SignedGrant = z.infer<typeof SignedGrant>
-
-/** Roles of people at a node: 临床/放射医生, 会诊专家, 技师, 管理员. */
-export const NodeRole = z.enum(['doctor', 'expert', 'technician', 'admin'])
-export type NodeRole = z.infer<typeof NodeRole>
-export const HubRole = z.enum(['region-admin', 'observer'])
-export type HubRole = z.infer<typeof HubRole>

@@ -41,6 +41,7 @@ export const rights = {
   'region.search': { zh: '跨院调阅', en: 'Search other hospitals', duty: 'work' },
   'grant.manage': { zh: '管理对外授权', en: 'Manage grants to other hospitals', duty: 'work', privileged: true },
   // administration
+  'device.watch': { zh: '查看与测试影像设备', en: 'See and test imaging devices', duty: 'work' },
   'account.manage': { zh: '管理用户账号', en: 'Manage accounts', duty: 'system', privileged: true },
   'organisation.manage': { zh: '管理院区与科室', en: 'Manage campuses and departments', duty: 'system' },
   'system.configure': { zh: '系统配置', en: 'Configure the system', duty: 'system', privileged: true },
@@ -99,7 +100,7 @@ export const nodeRoles: readonly BuiltInRole[] = [
   { id: 'expert', zh: '会诊专家', en: 'Consulting expert', rights: [...reading, 'image.export', 'consult.process', 'region.search', 'exam.break-glass'] },
   { id: 'reviewer', zh: '审核医生', en: 'Reviewing radiologist', rights: [...reading, 'report.write', 'report.review', 'report.revise', 'patient.unmask'] },
   { id: 'clinician', zh: '临床医生', en: 'Clinician', rights: [...reading, 'patient.unmask', 'exam.break-glass', 'region.search'] },
-  { id: 'technician', zh: '技师', en: 'Technician', rights: [...reading, 'exam.register', 'exam.change', 'image.store', 'image.export', 'queue.capture'] },
+  { id: 'technician', zh: '技师', en: 'Technician', rights: [...reading, 'exam.register', 'exam.change', 'image.store', 'image.export', 'queue.capture', 'device.watch'] },
   { id: 'registrar', zh: '登记员', en: 'Registrar', rights: ['exam.list', 'exam.read', 'exam.register', 'patient.unmask', 'patient.consent'] },
   { id: 'records', zh: '病案管理员', en: 'Records keeper', rights: ['exam.list', 'exam.read', 'exam.delete', 'grant.manage', 'patient.consent'] },
   { id: 'admin', zh: '系统管理员', en: 'System administrator', rights: ['exam.list', 'exam.read', 'exam.register', 'account.manage', 'organisation.manage', 'system.configure', 'system.monitor'] },
@@ -114,6 +115,11 @@ export const hubRoles: readonly BuiltInRole[] = [
   { id: 'security-admin', zh: '安全管理员', en: 'Security administrator', rights: ['role.manage', 'rule.manage', 'certificate.manage', 'security.overview'] },
   { id: 'audit-admin', zh: '审计管理员', en: 'Audit administrator', rights: ['audit.read', 'audit.export', 'audit.cross-viewing'] },
 ] // prettier-ignore
+
+const idsOf = (roles: readonly BuiltInRole[]) => roles.map(({ id }) => id) as [string, ...string[]]
+/** Identifiers of the built-in roles; a hospital's own roles have others. */
+export const NodeRole = z.enum(idsOf(nodeRoles))
+export const HubRole = z.enum(idsOf(hubRoles))
 
 /** The administrative duties that a set of rights touches; more than one is against 三员分立. */
 export function dutiesOf(held: readonly Right[]): readonly Exclude<Duty, 'work'>[] {

@@ -2,10 +2,10 @@ import { z } from 'zod'
 import { EpochMs, HospitalId, RegionId } from '../identifiers.ts'
 import { Directory, HospitalConfig } from '../federation/messages.ts'
 import { ConsultEvent, ConsultFacts, ConsultState, Holder } from '../consult/messages.ts'
-import { HubRole } from '../access/grant.ts'
+import { Right } from '../access/rights.ts'
 
 export const Credentials = z.object({ username: z.string().min(1).max(64), password: z.string().min(1).max(200) })
-export const HubUser = z.object({ id: z.string(), username: z.string(), name: z.string(), roles: z.array(HubRole) })
+export const HubUser = z.object({ id: z.string(), username: z.string(), name: z.string(), roles: z.array(z.string()), rights: z.array(Right) })
 export type HubUser = z.infer<typeof HubUser>
 export const HubSession = z.object({ token: z.string(), user: HubUser })
 

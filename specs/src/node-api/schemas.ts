@@ -2,10 +2,10 @@ import { z } from 'zod'
 import { AeTitle, EpochMs, HospitalId, RegionId, StudyInstanceUid, TaskId } from '../identifiers.ts'
 import { ConsultFacts, ConsultRequest, ConsultState, ConsultTarget, ExamSnapshot, Holder, ImagesTo, KeyImage, Opinion } from '../consult/messages.ts'
 import { FlowMode, HospitalConfig, TaskType } from '../federation/messages.ts'
-import { NodeRole } from '../access/grant.ts'
+import { Right } from '../access/rights.ts'
 import { TimelineEvent } from '../hub-api/schemas.ts'
 
-export const NodeUser = z.object({ id: z.string(), username: z.string(), name: z.string(), title: z.string(), roles: z.array(NodeRole) })
+export const NodeUser = z.object({ id: z.string(), username: z.string(), name: z.string(), title: z.string(), roles: z.array(z.string()), rights: z.array(Right) })
 export type NodeUser = z.infer<typeof NodeUser>
 export const NodeSession = z.object({ token: z.string(), user: NodeUser, hospital: z.object({ id: HospitalId, name: z.string() }) })
 export type NodeSession = z.infer<typeof NodeSession>

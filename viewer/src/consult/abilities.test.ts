@@ -29,13 +29,13 @@ describe('what an expert may do with a consultation', () => {
 
   it('cannot act on the submitter side or without the role of an expert', () => {
     expect(abilitiesOf(aTask({ side: 'submitter' }), me).claim).toBe(false)
-    expect(abilitiesOf(aTask(), { ...me, rights: ['consult.apply'] }).claim).toBe(false)
+    expect(abilitiesOf(aTask(), { ...me, rights: ['consult.apply'] as const }).claim).toBe(false)
   })
 
   it('says that reading began once, and that the opinion was read once', () => {
     expect(mustStart(aTask({ state: 'accepted', holder: holder('li') }), me)).toBe(true)
     expect(mustStart(aTask({ state: 'started', holder: holder('li') }), me)).toBe(false)
-    const doctor = { ...me, rights: ['consult.apply'] }
+    const doctor = { ...me, rights: ['consult.apply'] as const }
     const opinion = { kind: 'opinion' } as ConsultDetail['opinion']
     expect(mustMarkRead({ ...aTask({ side: 'submitter', state: 'returned' }), opinion }, doctor)).toBe(true)
     expect(mustMarkRead({ ...aTask({ side: 'submitter', state: 'read' }), opinion }, doctor)).toBe(false)

@@ -156,7 +156,7 @@ export class CannedNode {
 }
 
 const session = {
-  user: { id: 'li', username: 'li', name: '李明远', title: '主任医师', roles: ['expert'] },
+  user: { id: 'li', username: 'li', name: '李明远', title: '主任医师', roles: ['expert'], rights: ['exam.list', 'exam.read', 'image.view', 'consult.process'] },
   hospital: { id: 'hospital-c', name: '澄江省立医院' },
 }
 const question = '右肺下叶结节，请评估性质及随访建议。'
