@@ -1,4 +1,5 @@
 export * from './account/index.ts'
+export * from './audit/index.ts'
 export * from './config/index.ts'
 export * from './database/index.ts'
 export * from './http/index.ts'

@@ -13,11 +13,11 @@ export const AuditCheckpoint = z.object({
 })
 export type AuditCheckpoint = z.infer<typeof AuditCheckpoint>
 
-/** SM2 over the canonical JSON. Before a region is joined there is no certificate: then `publicKey` (hex, 65 bytes) stands alone. */
+/** SM2 over the canonical JSON. Before a region is joined there is no certificate: then `publicKey` (PEM) of the node stands alone. */
 export const AuditSignature = z.object({
   signature: z.string(),
   certificateChain: z.array(z.string().max(4_000)).max(4),
-  publicKey: z.string().regex(/^04[0-9a-f]{128}$/).optional(),
+  publicKey: z.string().max(400).optional(),
 })
 export type AuditSignature = z.infer<typeof AuditSignature>
 

@@ -1,0 +1,77 @@
+import { Buffer } from 'node:buffer'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { generateSm2KeyPair, loadPrivateKey, loadPublicKey, parseCertificate, randomBytes, signDocument, sm2Sign, sm2Verify, TrustStore, verifyDocument, type Identity, type Sm2PrivateKey } from 'pki' // prettier-ignore
+import { canonicalJson, Problem, RegionId, type AuditSignature } from 'specs'
+
+/** The node's certificate when it has one; before it has joined a region, a key of its own that nobody vouches for yet. */
+export class AuditSigner {
+  readonly #own: Sm2PrivateKey
+  readonly #identity: () => Identity | undefined
+
+  constructor(own: Sm2PrivateKey, identity: () => Identity | undefined) {
+    this.#own = own
+    this.#identity = identity
+  }
+
+  sign(value: unknown): AuditSignature {
+    const identity = this.#identity()
+    if (identity !== undefined) return signDocument(identity, value)
+    const signature = Buffer.from(sm2Sign(this.#own, Buffer.from(canonicalJson(value), 'utf8'))).toString('base64')
+    return { signature, certificateChain: [], publicKey: this.#own.publicKey.toPem() }
+  }
+}
+
+export interface VerifySignature {
+  /** Whom the certificate must name. */
+  readonly party: string
+  /** For which the certificate must have been good. */
+  readonly at: number
+  /** PEM of the region's root. Without it a certificate is believed as it stands, which shows an unskilled forgery only. */
+  readonly rootPem?: string | undefined
+  readonly regionId?: string | undefined
+  /** A key without certificate is taken only if it is this one, or if none is named. */
+  readonly ownKeyPem?: string | undefined
+}
+
+/** @throws {Problem} certificate/…, envelope/bad-signature */
+export function verifyAuditSignature(value: unknown, signed: AuditSignature, expect: VerifySignature): void {
+  const [leaf] = signed.certificateChain
+  const bytes = Buffer.from(canonicalJson(value), 'utf8')
+  const bad = (reason: string) => new Problem('envelope/bad-signature', { party: expect.party, reason })
+  if (leaf === undefined) {
+    if (signed.publicKey === undefined) throw bad('no key')
+    if (expect.ownKeyPem !== undefined && expect.ownKeyPem.trim() !== signed.publicKey.trim()) throw bad('another key')
+    if (!sm2Verify(loadPublicKey(signed.publicKey), bytes, Buffer.from(signed.signature, 'base64'))) throw bad('signature')
+    return
+  }
+  const certificate = parseCertificate(leaf)
+  if (certificate.party !== expect.party) throw bad('signer')
+  if (expect.rootPem !== undefined) {
+    const trust = new TrustStore({ rootPem: expect.rootPem, ...(expect.regionId !== undefined && { regionId: RegionId.parse(expect.regionId) }) })
+    verifyDocument(trust, value, signed, expect.at, { historical: true })
+  } else if (!sm2Verify(certificate.publicKey, bytes, Buffer.from(signed.signature, 'base64'))) throw bad('signature')
+}
+
+/** Two secrets of the trail: the key of its hashes, and the key that signs while there is no certificate. Made at the first start. */
+export interface AuditKeys {
+  readonly hashKey: Uint8Array
+  readonly signingKey: Sm2PrivateKey
+}
+
+export async function openAuditKeys(folder: string): Promise<AuditKeys> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const hashKey = await readOrMake(join(folder, 'audit-hash.key'), () => Buffer.from(randomBytes(32)).toString('hex'))
+  const signingKey = await readOrMake(join(folder, 'audit-signing.pem'), () => generateSm2KeyPair().privateKeyPem)
+  return { hashKey: Buffer.from(hashKey.trim(), 'hex'), signingKey: loadPrivateKey(signingKey) }
+}
+
+/** Two processes that start together agree on what the first has written. */
+async function readOrMake(file: string, make: () => string): Promise<string> {
+  try {
+    await writeFile(file, make(), { mode: 0o600, flag: 'wx', flush: true } as Parameters<typeof writeFile>[2])
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+  return readFile(file, 'utf8')
+}
