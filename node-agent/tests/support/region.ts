@@ -101,6 +101,11 @@ export class TestRegion {
     return `http://127.0.0.1:${this.hub.port}`
   }
 
+  /** The region's administrator at the hub. */
+  get admin(): ApiUser {
+    return this.#admin
+  }
+
   /** A join code for a hospital that is registered now if it was not before. */
   async invite(id: HospitalId, name: string, kinds: readonly HospitalKind[]): Promise<string> {
     const entry = { id, name, code: id.slice(0, 22), kinds, taskTypes: ['consultation'], flowModes: ['push', 'pull'], agentAddress: '' }
