@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { DatabaseConfig, loadConfig } from 'service-kit'
+import { AuditConfig, auditSettingsOf, DatabaseConfig, loadConfig } from 'service-kit'
 import { HubRole, RegionId } from 'specs'
 import { z } from 'zod'
 
@@ -25,6 +25,7 @@ export const HubConfig = z.strictObject({
     })
     .prefault({}),
   database: DatabaseConfig.optional(),
+  audit: AuditConfig.prefault({}),
   consoleDist: z.string().min(1).optional(),
   heartbeatMs: z.number().int().min(100).max(600_000).default(5_000),
   joinCodeValidHours: z
@@ -73,6 +74,7 @@ export function settingsOf(config: z.output<typeof HubConfig>, baseFolder: strin
       storeDir: config.nats.storeDir === undefined ? join(dir, 'nats-store') : at(config.nats.storeDir),
     },
     database: databaseOf(config.database, dir, at),
+    audit: auditSettingsOf(config.audit, at, auditDatabaseOf(config.database, dir)),
     consoleDist: config.consoleDist === undefined ? builtConsole() : at(config.consoleDist),
   }
 }
@@ -80,6 +82,12 @@ export function settingsOf(config: z.output<typeof HubConfig>, baseFolder: strin
 function databaseOf(config: DatabaseConfig | undefined, dir: string, at: (path: string) => string): DatabaseConfig {
   if (config === undefined) return { dialect: 'sqlite', file: join(dir, 'hub.sqlite') }
   return config.dialect === 'sqlite' ? { ...config, file: at(config.file) } : config
+}
+
+/** The trail does not share tables with what it tells of. */
+function auditDatabaseOf(config: DatabaseConfig | undefined, dir: string): DatabaseConfig {
+  if (config === undefined || config.dialect === 'sqlite') return { dialect: 'sqlite', file: join(dir, 'audit.sqlite') }
+  return { ...config, schema: `${config.schema ?? 'hub'}_audit` }
 }
 
 /** Where `npm run build` puts the pages of the regional console. */

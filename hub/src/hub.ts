@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyDocument } from 'pki'
-import { createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, type Database, type Log } from 'service-kit'
-import { HospitalId, hubRoles, kinds, Problem, type EpochMs, type LiveEvent, type SignedGrant } from 'specs'
+import { createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Trail, type Database, type Log } from 'service-kit'
+import { HospitalId, HUB, hubRoles, kinds, Problem, type EpochMs, type LiveEvent, type SignedGrant } from 'specs'
 import { openAuthority } from './authority/authority.ts'
 import { isRevocationListDue } from './authority/revocation-list.ts'
 import type { HubSettings } from './config.ts'
@@ -43,10 +43,21 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   const authority = await openAuthority({ dir: settings.dir, ...region })
   const db = await openDatabase(settings.database)
   await migrateHub(db)
+  const audit = await Trail.open({
+    database: settings.audit.database,
+    settings: settings.audit,
+    party: HUB,
+    keyFolder: join(settings.dir, 'keys'),
+    callers: [db],
+    identity: () => authority.hub,
+    log,
+    metrics,
+    onState: (available) => announce({ type: 'audit', state: available ? 'ok' : 'failing' }),
+  })
   const accounts = await createAccounts({ db, party: 'hub', roles: hubRoles, log })
   for (const account of settings.accounts) await accounts.ensure(account)
 
-  const face = createHttpFace({ name: 'hub', version: VERSION, log, metrics, accounts, trustProxy: settings.http.trustProxy })
+  const face = createHttpFace({ name: 'hub', version: VERSION, log, metrics, accounts, audit, trustProxy: settings.http.trustProxy })
   const announce = (event: LiveEvent) => face.events.publish(event)
   const parties = new KnownParties(authority, regionId)
   const presence = new Presence({ db, heartbeatMs: settings.heartbeatMs, announce, now })
@@ -111,6 +122,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   face.pages('/console', settings.consoleDist)
   face.redirect('/', '/console/')
   face.check('database', async () => void (await db.get('SELECT 1 AS one')))
+  face.check('audit', () => audit.health(), { critical: false })
   face.check('link', () => linkHealth(link.status().state), { critical: false })
 
   if (await isRevocationListDue(db, now())) await membership.renewRevocationList()
@@ -141,6 +153,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     await face.close()
     await link.stop()
     await natsAdministration.close()
+    await audit.close()
     await db.close()
   }
   try {

@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { loadConfig, type DatabaseConfig } from 'service-kit'
+import { AuditConfig, auditSettingsOf, loadConfig, type DatabaseConfig } from 'service-kit'
 import { AeTitle, HospitalId, NodeRole, PIECE_BYTES, RegionId } from 'specs'
 import { z } from 'zod'
 
@@ -37,6 +37,7 @@ export const NodeConfig = z.strictObject({
       }),
     ])
     .default({ dialect: 'sqlite' }),
+  audit: AuditConfig.prefault({}),
   archive: z
     .strictObject({
       /** Below it new instances are refused with "out of resources". */
@@ -132,6 +133,7 @@ export function settingsOf(config: NodeConfig, baseFolder: string) {
   return {
     ...config,
     dataFolder: at(config.dataFolder),
+    audit: auditSettingsOf(config.audit, at, databaseOf({ database: config.database, dataFolder: at(config.dataFolder) }, 'audit')),
     pages: { desk: desk === undefined ? built('node-agent/desk') : at(desk), viewer: viewer === undefined ? built('viewer') : at(viewer) },
   }
 }
@@ -139,7 +141,7 @@ export function settingsOf(config: NodeConfig, baseFolder: string) {
 /** The database of one part of the node: its own file, or its own schema (two archives share nothing, rule 7). */
 export function databaseOf(
   { database, dataFolder }: Pick<NodeSettings, 'database' | 'dataFolder'>,
-  part: 'node' | 'archive-in-hospital' | 'archive-regional',
+  part: 'node' | 'archive-in-hospital' | 'archive-regional' | 'audit',
 ): DatabaseConfig {
   if (database.dialect === 'sqlite') return { dialect: 'sqlite', file: join(dataFolder, `${part}.sqlite`) }
   return {

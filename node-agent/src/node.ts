@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createAccounts, createHttpFace, createMetrics, openDatabase, type HttpFace, type Log } from 'service-kit'
+import { createAccounts, createHttpFace, createMetrics, openDatabase, Trail, type HttpFace, type Log } from 'service-kit'
 import { nodeRoles, type LiveEvent } from 'specs'
 import { AccessControl } from './access/access-control.ts'
 import { queryFor, storageFor } from './access/dicom-services.ts'
@@ -77,12 +77,22 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const inHospital = await open('in-hospital')
   const regional = await open('regional')
 
+  const audit = await Trail.open({
+    log, metrics,
+    database: settings.audit.database,
+    settings: settings.audit,
+    party: hospitalId,
+    keyFolder: join(dataFolder, 'keys'),
+    callers: [db],
+    identity: () => (region.membership ? region.identity : undefined),
+    onState: (available) => announce({ type: 'audit', state: available ? 'ok' : 'failing' }),
+  }) // prettier-ignore
   const accounts = await createAccounts({
     db, log, party: hospitalId, roles: nodeRoles,
     extra: () => ({ hospital: { id: hospitalId, name: region.nameOf(hospitalId) } }),
   }) // prettier-ignore
   for (const account of settings.accounts) await accounts.ensure(account)
-  const face = createHttpFace({ name: hospitalId, version: VERSION, log, metrics, accounts, trustProxy: settings.http.trustProxy })
+  const face = createHttpFace({ name: hospitalId, version: VERSION, log, metrics, accounts, audit, trustProxy: settings.http.trustProxy })
   const announce = (event: LiveEvent) => face.events.publish(event)
 
   const region: Region = await Region.open({
@@ -165,6 +175,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   mountDicomWeb(face, { source: studies, renderer })
   mountWadoUri(face, { source: studies, renderer })
   addPages(face, settings, region, inHospital.freeBytes.bind(inHospital))
+  face.check('audit', () => audit.health(), { critical: false })
 
   await intake.start()
   await forwarder.start()
@@ -204,6 +215,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await coder.close()
     await inHospital.close()
     await regional.close()
+    await audit.close()
     await db.close()
   }
   return { httpPort, dimsePort: dimse.port, region, stop }

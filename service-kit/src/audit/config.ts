@@ -38,3 +38,14 @@ export const AuditConfig = z.strictObject({
 export type AuditConfig = z.output<typeof AuditConfig>
 
 export const retentionMs = ({ retentionDays }: AuditConfig): number => retentionDays * DAY_MS
+
+/** With every path absolute and the trail's own database named: beside the service's files, or in a schema beside the service's. */
+export function auditSettingsOf(config: AuditConfig, at: (path: string) => string, beside: DatabaseConfig): AuditConfig & { readonly database: DatabaseConfig } {
+  const { syslog, database = beside } = config
+  const file = (path: string | undefined) => path && at(path)
+  return {
+    ...config,
+    database: database.dialect === 'sqlite' ? { ...database, file: at(database.file) } : database,
+    ...(syslog && { syslog: { ...syslog, caFile: file(syslog.caFile), certificateFile: file(syslog.certificateFile), keyFile: file(syslog.keyFile) } }),
+  }
+}

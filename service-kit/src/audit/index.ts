@@ -1,4 +1,4 @@
 export { Trail, type AuditTrail, type TrailOptions } from './trail.ts'
 export { auditContext, type AuditContext } from './context.ts'
-export { AuditConfig, SyslogConfig } from './config.ts'
+export { AuditConfig, auditSettingsOf, SyslogConfig } from './config.ts'
 export { MemoryTrail } from './memory-trail.ts'

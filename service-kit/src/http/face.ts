@@ -4,6 +4,8 @@ import express, { type Express, type Request, type RequestHandler, type Response
 import type { z } from 'zod'
 import { Problem } from 'specs'
 import type { Accounts } from '../account/index.ts'
+import { auditRefusals, auditRequests, refuseUnaudited, rememberingActor } from '../audit/http.ts'
+import type { AuditTrail } from '../audit/trail.ts'
 import type { Log } from '../log/index.ts'
 import type { Metrics } from '../metrics/index.ts'
 import { admit } from './admit.ts'
@@ -15,10 +17,10 @@ import { openApiDocument, type DescribedRoute } from './openapi.ts'
 import { pages } from './pages.ts'
 import { problemAnswers } from './problem-answer.ts'
 import { rateLimit } from './rate-limit.ts'
-import { noteOfResponse, requestLog } from './request-log.ts'
+import { noteOfResponse, requestIdOf, requestLog } from './request-log.ts'
 import { nothingHere, routeHandler, type Method, type RouteHandler, type RouteSpec } from './route.ts'
 import { securityHeaders } from './security-headers.ts'
-import type { Allow, User } from './user.ts'
+import type { Allow, Authenticator, User } from './user.ts'
 
 export interface HttpFaceOptions {
   readonly name: string
@@ -27,6 +29,8 @@ export interface HttpFaceOptions {
   readonly metrics: Metrics
   /** Adds /api/sessions and /api/events; without it only `anyone` is ever admitted. */
   readonly accounts?: Accounts
+  /** Hears of every refusal and fault at a door; while it cannot be written, privileged acts are refused. */
+  readonly audit?: AuditTrail
   /** Reverse proxies in front: one (`true`), their number or addresses, as express takes it. Only then are forwarded addresses believed. */
   readonly trustProxy?: boolean | number | string
   /** Of one address, over everything. A viewer that loads a large study asks some thousand times in seconds. */
@@ -59,12 +63,14 @@ export class HttpFace {
   readonly log: Log
   readonly #app: Express
   readonly #options: HttpFaceOptions
+  readonly #accounts: Authenticator | undefined
   readonly #routes: DescribedRoute[] = []
   #server: Server | undefined
 
   constructor(options: HttpFaceOptions) {
     const { log, metrics, accounts, trustProxy = false, limit = { requests: 20_000, seconds: 10 } } = options
     this.#options = options
+    this.#accounts = accounts && rememberingActor(accounts)
     this.health = new Health(options, log)
     this.log = log
     this.events = new LiveEvents(options.events)
@@ -77,7 +83,7 @@ export class HttpFace {
       if (this.health.isStopping) response.set('Connection', 'close')
       next()
     })
-    this.#app.use(requestLog(log, metrics, trustProxy !== false), securityHeaders(), rateLimit(limit))
+    this.#app.use(requestLog(log, metrics, trustProxy !== false), auditRequests(requestIdOf), securityHeaders(), rateLimit(limit))
     this.#ownRoutes()
     if (accounts) {
       accounts.addRoutes(this)
@@ -92,20 +98,22 @@ export class HttpFace {
   ): void {
     this.#routes.push({ spec })
     const guards = spec.limit ? [rateLimit(spec.limit)] : []
+    if (this.#options.audit) guards.push(refuseUnaudited(spec.method, spec.allow, this.#options.audit))
     this.#register(spec.method, spec.path, [
       ...guards,
-      ...routeHandler(spec, handler, { log: this.#options.log, accounts: this.#options.accounts }),
+      ...routeHandler(spec, handler, { log: this.#options.log, accounts: this.#accounts }),
     ])
   }
 
   raw<A extends Allow>(spec: RawSpec<A>, handler: RawHandler<A>): void {
     this.#routes.push({ spec, produces: spec.produces ?? 'application/octet-stream' })
     this.#register(spec.method, spec.path, [
+      ...(this.#options.audit ? [refuseUnaudited(spec.method, spec.allow, this.#options.audit)] : []),
       async (request, response) => {
         const note = noteOfResponse(response)
         note.route = spec.path
         note.quiet = spec.method === 'GET'
-        const signedIn = await admit(request, spec.allow, this.#options.accounts)
+        const signedIn = await admit(request, spec.allow, this.#accounts)
         if (signedIn) note.userId = signedIn.user.id
         const user = signedIn?.user as Parameters<RawHandler<A>>[2] // admit() has refused whoever is missing
         await handler(request, response, user)
@@ -129,7 +137,10 @@ export class HttpFace {
 
   /** @throws An Error that names port and setting when the port is taken. */
   async listen(options: ListenOptions): Promise<{ port: number }> {
-    this.#app.use(nothingHere, problemAnswers(this.#options.log))
+    const { audit } = this.#options
+    this.#app.use(nothingHere)
+    if (audit) this.#app.use(auditRefusals(audit, (response) => noteOfResponse(response).route))
+    this.#app.use(problemAnswers(this.#options.log))
     const { server, port } = await listen(this.#app, options)
     this.#server = server
     logConnections(server, this.#options.log)

@@ -11,7 +11,7 @@ export const AuditActor = z.object({
   kind: z.enum(['user', 'hospital', 'dicom-node', 'service', 'system', 'stranger']),
   id: z.string().max(128),
   name: z.string().max(128).optional(),
-  roles: z.array(z.string()).optional(),
+  roles: z.array(z.string()).readonly().optional(),
   hospitalId: z.string().max(64).optional(),
   authMethod: z.string().max(64).optional(),
   sessionId: z.string().max(128).optional(),
