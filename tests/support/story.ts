@@ -22,11 +22,12 @@ export interface Application {
   target?: { kind: 'hospital'; hospitalId: string } | { kind: 'pool' }
   imagesTo?: 'processor' | 'data-centre' | 'none'
   question?: string
+  /** Given when an application is repeated. */
+  taskId?: string
 }
 
 /** 会诊 pressed and submitted by a doctor of the submitter. */
-export async function submit(doctor: ApiUser, { exam, mode = 'push', target = { kind: 'hospital', hospitalId: 'hospital-c' }, imagesTo = mode === 'push' ? 'processor' : 'none', question = '右肺结节性质？是否需要增强检查？' }: Application): Promise<string> {
-  const taskId = randomUUID()
+export async function submit(doctor: ApiUser, { exam, mode = 'push', target = { kind: 'hospital', hospitalId: 'hospital-c' }, imagesTo = mode === 'push' ? 'processor' : 'none', question = '右肺结节性质？是否需要增强检查？', taskId = randomUUID() }: Application): Promise<string> {
   await doctor.send<ConsultRow>('POST', '/api/consults', { taskId, examId: exam.examId, mode, target, imagesTo, urgency: 'routine', question })
   return taskId
 }
