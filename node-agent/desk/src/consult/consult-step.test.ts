@@ -11,7 +11,7 @@ describe('what an expert may press', () => {
     expect(rightsOf({ side: 'processor', state: 'submitted', holder: null, pending: null, images: none }, chen)).toMatchObject({ claim: true, read: false, heldByOther: false })
   })
   it('lets only look when a colleague of another hospital holds it, even with the same user id', () => { // COR-15
-    expect(rightsOf({ side: 'processor', state: 'accepted', holder: held('chen', 'hospital-b'), pending: null, images: none }, chen)).toMatchObject({ read: false, release: false, heldByOther: true })
+    expect(rightsOf({ side: 'processor', state: 'accepted', holder: held('chen', 'hospital-b'), pending: null, images: none }, chen)).toMatchObject({ read: false, release: false, view: false, heldByOther: true })
   })
   it('lets the holder read and release', () => {
     expect(rightsOf({ side: 'processor', state: 'started', holder: held('chen'), pending: null, images: none }, chen)).toMatchObject({ read: true, release: true, claim: false })

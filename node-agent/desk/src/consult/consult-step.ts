@@ -6,6 +6,8 @@ export interface Rights {
   release: boolean
   decline: boolean
   cancel: boolean
+  /** Look at the images without working on the case: a colleague of the holder may, another hospital may not. */
+  view: boolean
   /** Bring the images here ahead of reading (CON-13). */
   fetch: boolean
   /** Somebody else holds it: look, do not touch (COR-15). */
@@ -24,9 +26,16 @@ export function rightsOf(consult: Pick<ConsultRow, 'side' | 'state' | 'holder' |
     release: processing && held && mine && free,
     decline: processing && consult.state === 'submitted' && free,
     cancel: consult.side === 'submitter' && user.doctor && ['queued', 'submitted', 'accepted', 'started'].includes(consult.state) && free,
+    view: consult.side === 'submitter' || (consult.side === 'processor' && !mine && isEntrusted(consult, user.hospitalId)),
     fetch: processing && (consult.state === 'submitted' || (held && mine)) && (consult.images.state === 'none' || consult.images.state === 'failed'),
     heldByOther: consult.side === 'processor' && held && !mine,
   }
+}
+
+/** The grant follows the case: offered to us and still free, or held by one of us (FED-23). */
+function isEntrusted({ state, holder }: Pick<ConsultRow, 'state' | 'holder'>, hospitalId: string): boolean {
+  if (state === 'cancelled' || state === 'declined') return false
+  return holder === null || holder.hospitalId === hospitalId
 }
 
 /** Share of the images that are here, 0 to 100. */

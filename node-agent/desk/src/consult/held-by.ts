@@ -1,6 +1,7 @@
 import { Holder, type ProblemDetails } from 'specs'
 
 export interface NamedHolder {
+  readonly hospitalId: string
   readonly name: string
   readonly hospitalName: string
   readonly since: number
