@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { DicomNode, LinkStatus, RegionFile } from 'specs'
+import type { LinkStatus, RegionFile } from 'specs'
 import { initAuthority } from '../../hub/src/authority/authority.ts'
 import { prepareNats } from '../../hub/src/nats/index.ts'
 import { ensureNatsServer, natsServerVersion, startNatsServer } from '../nats-server.mjs'
 import { ApiUser } from './api.ts'
+import { registerDicomPeers } from './dicom-peers.ts'
 import { joinHospital } from './join-hospital.ts'
 import type { Place } from './place.ts'
 import type { HospitalPlan, RegionPlan } from './plan.ts'
@@ -192,16 +193,10 @@ export class Region {
     await this.untilConnected(...this.plan.hospitals.map(({ id }) => id))
   }
 
-  /** An AE title that nobody registered is refused; these are the ones of this machine. */
   async #registerDicomPeers(): Promise<void> {
     for (const hospital of this.plan.hospitals) {
       const admin = await this.signIn(hospital.id, this.#adminOf(hospital))
-      const known = new Set((await admin.get<DicomNode[]>('/api/dicom-nodes')).map(({ aeTitle }) => aeTitle as string))
-      for (const { aeTitle, description } of this.plan.dicomPeers) {
-        if (known.has(aeTitle)) continue
-        // 104 is the registered DICOM port; tools that only send are never called back.
-        await admin.send('POST', '/api/dicom-nodes', { aeTitle, host: this.plan.host, port: 104, description, allowed: true, forwardPushed: false })
-      }
+      await registerDicomPeers(admin, this.plan)
     }
   }
 
