@@ -304,19 +304,23 @@ export class Region {
         hospital: null,
         certificateExpires: null,
         problem: null,
+        failures: 0,
+        lastTriedAt: null,
       }
       return { state: 'not-joined', ...nothing, pendingMessages: 0, refusedMessages: 0 }
     }
     const { membership, link, identity } = connected
     const { regionId, regionName, hubUrl, hospital } = membership
     const natsUrl = this.#parts.natsUrl ?? membership.natsUrl
-    const { state, since, lastSyncAt, problem } = link.status()
+    const { state, since, lastSyncAt, problem, failures, lastTriedAt } = link.status()
     const certificateExpires = parseCertificate(identity.certificateChain[0] ?? '').notAfter
     const told = problem && { code: problem, title: answers[problem].zh }
     return {
       state,
       since,
       lastSyncAt,
+      failures,
+      lastTriedAt,
       problem: told,
       regionId,
       regionName,

@@ -41,6 +41,7 @@ class HubLinkCore extends LinkCore implements HubLink {
       onSession: (session) => this.#setUp(session),
       onTaken: () => {},
       onGap: (from, last) => this.#askForMissing(parseHospitalId(from), last),
+      syncNow: () => void this.#syncNow(),
       onPublished: () => {},
       settle: () => Promise.resolve(),
     })
@@ -98,6 +99,10 @@ class HubLinkCore extends LinkCore implements HubLink {
     } catch (error) {
       this.#hub.log.warn({ err: error, hospitalId }, 'old copies of messages could not be removed')
     }
+  }
+
+  async #syncNow(): Promise<void> {
+    for (const hospitalId of await this.#hub.hospitals()) this.#askToSync(hospitalId)
   }
 
   #askForMissing(from: HospitalId, last: number): void {

@@ -78,14 +78,15 @@ export class Inbox {
   /**
    * Runs the handler of a failed message once more.
    *
+   * @param from only if it is a message of this party.
    * @throws {Problem} request/not-found, message/not-failed, or what the handler refuses with (which is kept, too).
    */
-  async retry(id: MessageId): Promise<void> {
+  async retry(id: MessageId, from?: PartyId): Promise<void> {
     const row = await this.#db.get<{ id: MessageId; from: PartyId; seq: number; kind: string; body: string | null; state: string }>(
       'SELECT id, peer AS "from", seq, kind, body, state FROM inbox WHERE id = $1',
       [id],
     )
-    if (row === undefined) throw new Problem('request/not-found', { messageId: id })
+    if (row === undefined || (from !== undefined && row.from !== from)) throw new Problem('request/not-found', { messageId: id })
     if (row.state !== 'failed' || row.body === null) throw new Problem('message/not-failed', { messageId: id })
     const body: unknown = JSON.parse(row.body)
     try {
@@ -123,6 +124,14 @@ export class Inbox {
     if (heldFrom <= receivedUpTo + 1) return undefined
     await this.#db.write((tx) => advance(tx, { from: peer, seq: heldFrom - 1 }, receivedUpTo))
     return { from: receivedUpTo + 1, to: heldFrom - 1 }
+  }
+
+  /** Messages of `peer` that failed here, newest first: to be told to it (AGT-07). */
+  failedOf(peer: PartyId, limit: number): Promise<{ id: MessageId; code: string }[]> {
+    return this.#db.all<{ id: MessageId; code: string }>(
+      `SELECT id, COALESCE(problem_code, 'service/internal') AS "code" FROM inbox WHERE peer = $1 AND state = 'failed' ORDER BY seq DESC LIMIT $2`,
+      [peer, limit],
+    )
   }
 
   async failedCount(): Promise<number> {

@@ -16,6 +16,9 @@ export interface LineStatus {
   readonly state: 'connecting' | 'connected' | 'disconnected' | 'refused'
   readonly since: EpochMs
   readonly problem: ProblemCode | null
+  /** Attempts in vain since the other end answered last. */
+  readonly failures: number
+  readonly lastTriedAt: EpochMs
 }
 
 export interface LineOptions {
@@ -39,13 +42,16 @@ export interface LineOptions {
 export class Line {
   readonly #options: LineOptions
   readonly #stop = new AbortController()
+  /** Ends the wait between two attempts. */
+  #wait = new AbortController()
   #session: Session | undefined
   #loop: Promise<void> = Promise.resolve()
   #status: LineStatus
 
   constructor(options: LineOptions) {
     this.#options = options
-    this.#status = { state: 'connecting', since: options.clock.now(), problem: null }
+    const since = options.clock.now()
+    this.#status = { state: 'connecting', since, problem: null, failures: 0, lastTriedAt: since }
   }
 
   get session(): Session | undefined {
@@ -63,6 +69,7 @@ export class Line {
   /** Ends the connection; requests being answered get a moment to finish. */
   async stop(): Promise<void> {
     this.#stop.abort()
+    this.#wait.abort()
     const session = this.#session
     if (session)
       await Promise.race([session.nats.drain().catch(() => session.nats.close()), pause(this.#options.clock, 2_000, session.signal)])
@@ -78,10 +85,18 @@ export class Line {
   }
 
   report(state: LineStatus['state'], problem: ProblemCode | null): void {
-    if (this.#status.state === state && this.#status.problem === problem) return
-    const since = this.#status.state === state ? this.#status.since : this.#options.clock.now()
-    this.#status = { state, since, problem }
-    this.#options.onStatus(this.#status)
+    const before = this.#status
+    const lastTriedAt = this.#options.clock.now()
+    const since = before.state === state ? before.since : lastTriedAt
+    // The end of a connection that carried us is no attempt yet.
+    const failures = state === 'connected' || before.state === 'connected' ? 0 : before.failures + 1
+    this.#status = { state, since, problem, failures, lastTriedAt }
+    if (before.state !== state || before.problem !== problem) this.#options.onStatus(this.#status)
+  }
+
+  /** Does not wait for the next attempt. */
+  hurry(): void {
+    this.#wait.abort()
   }
 
   async #run(): Promise<void> {
@@ -97,11 +112,9 @@ export class Line {
         const level = attempt <= 5 || attempt % 60 === 0 ? 'info' : 'debug'
         log[level]({ reason: error instanceof Error ? error.message : String(error), attempt }, 'no NATS connection')
       }
-      await pause(
-        clock,
-        backoffMs(attempt, { firstMs: timing.reconnectFirstMs, maxMs: timing.reconnectMaxMs }, Math.random()),
-        this.#stop.signal,
-      )
+      this.#wait = new AbortController()
+      const waitMs = backoffMs(attempt, { firstMs: timing.reconnectFirstMs, maxMs: timing.reconnectMaxMs }, Math.random())
+      if (!this.#stop.signal.aborted) await pause(clock, waitMs, this.#wait.signal)
     }
   }
 

@@ -1,14 +1,14 @@
 import { jetstream } from '@nats-io/jetstream'
 import { Opener, ReplayGuard, Sealer } from 'pki'
-import { type MessageId, type PartyId, Problem } from 'specs'
+import { isProblemCode, type MessageId, MessageRetry, parseWith, type PartyId, Problem, type ProblemCode, services } from 'specs'
 import type { Transaction } from '../database/index.ts'
 import { type ByteService, type CallOptions, Calls, parseJson, type Service } from './calls.ts'
 import { type Clock, pause, systemClock } from './clock.ts'
 import { Inbox, type MessageHandler } from './inbox.ts'
 import { Line, type LineStatus, type Session } from './line.ts'
-import type { Link, LinkOptions, LinkState } from './link.ts'
+import type { Link, LinkOptions, LinkState, WaitingMessage } from './link.ts'
 import { listMessages, type MessageFilter } from './message-list.ts'
-import { Outbox } from './outbox.ts'
+import { Outbox, type Unanswered } from './outbox.ts'
 import { Publisher } from './publisher.ts'
 import { Receiver } from './receiver.ts'
 import { RefusalStore } from './refusal.ts'
@@ -23,6 +23,8 @@ export interface Role {
   onSession(session: Session): Promise<void>
   onTaken(from: PartyId): void
   onGap(from: PartyId, last: number): void
+  /** Asks the other ends at once what they hold. */
+  syncNow(): void
   /** A message was handed to JetStream. */
   onPublished(publisher: Publisher): void
   /** Waits for what goes on outside the parts shared here, after the connection has ended. */
@@ -107,6 +109,11 @@ export class LinkCore implements Link {
         await role.onSession(session)
       },
       onStatus: (status) => this.#announce(status),
+    })
+    this.calls.serve(services.messageRetry, async ({ from, body }) => {
+      const { id } = parseWith(MessageRetry, body, services.messageRetry)
+      await this.inbox.retry(id, from)
+      return null
     })
     this.#published = metrics.counter('lianpian_link_published_total', 'Messages acknowledged by JetStream', [])
     this.#connected = metrics.gauge('lianpian_link_connected', '1 while the other end of the link answers', [])
@@ -198,8 +205,47 @@ export class LinkCore implements Link {
     return { pendingMessages, refusedMessages: refused + failed }
   }
 
-  retry(id: MessageId): Promise<void> {
-    return this.inbox.retry(id)
+  async retry(id: MessageId): Promise<void> {
+    const ours = await this.outbox.find(id)
+    if (ours === undefined) return this.inbox.retry(id)
+    if (ours.problemCode !== null) await this.request(ours.peer, services.messageRetry, { id })
+    else if (ours.state === 'delivered') throw new Problem('message/not-failed', { messageId: id })
+    this.tryNow()
+  }
+
+  tryNow(): void {
+    this.line.hurry()
+    for (const publisher of this.#publishers.values()) publisher.wake()
+    this.#role.syncNow()
+  }
+
+  async unanswered({ limit = 200 }: { limit?: number } = {}): Promise<WaitingMessage[]> {
+    return (await this.outbox.unanswered(limit)).map((message) => this.#waiting(message))
+  }
+
+  async sent(id: MessageId): Promise<(WaitingMessage & { deliveredAt: number | null }) | undefined> {
+    const message = await this.outbox.find(id)
+    return message && { ...this.#waiting(message), deliveredAt: message.deliveredAt }
+  }
+
+  async repeat(tx: Transaction, id: MessageId): Promise<MessageId | undefined> {
+    const again = await this.outbox.repeat(tx, id)
+    if (again) tx.afterCommit(() => this.publisherOf(again.peer).wake())
+    return again?.id
+  }
+
+  /** Error answers have come, or have been settled: pages that show them look again. */
+  noteAnswers(): void {
+    this.#announce(this.line.status)
+  }
+
+  /** The nearest cause: the other side's own words, what publishing met, or the line. */
+  #waiting({ problemCode, state, ...message }: Unanswered): WaitingMessage {
+    if (problemCode !== null && state === 'delivered') {
+      return { ...message, state: 'failed-there', problem: isProblemCode(problemCode) ? problemCode : 'service/internal' }
+    }
+    const met: ProblemCode | null = state === 'pending' ? (this.#publishers.get(message.peer)?.problem ?? null) : null
+    return { ...message, state, problem: state === 'delivered' ? null : (met ?? this.line.status.problem) }
   }
 
   publisherOf(peer: PartyId): Publisher {

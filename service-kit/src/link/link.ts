@@ -49,6 +49,24 @@ export interface LinkState {
   readonly since: EpochMs
   readonly lastSyncAt: EpochMs | null
   readonly problem: ProblemCode | null
+  /** Attempts in vain since the other end answered last. */
+  readonly failures: number
+  readonly lastTriedAt: EpochMs
+}
+
+/** A message of ours that waits for the other side (AGT-07): since when, how often it was tried, and what stands in the way. */
+export interface WaitingMessage {
+  readonly id: MessageId
+  readonly peer: PartyId
+  readonly seq: number
+  readonly kind: string
+  /** `failed-there`: taken by the other side and answered with an error. */
+  readonly state: 'pending' | 'published' | 'delivered' | 'failed-there'
+  readonly since: EpochMs
+  /** Publications; while there is no line nothing is tried but the line itself, see LinkState. */
+  readonly attempts: number
+  readonly lastTriedAt: EpochMs | null
+  readonly problem: ProblemCode | null
 }
 
 /**
@@ -84,7 +102,22 @@ export interface Link {
   refusedText(id: string): Promise<string | undefined>
   /** For pages and heartbeats: messages not yet taken by the other side; refusals and failed messages together. */
   counts(): Promise<{ pendingMessages: number; refusedMessages: number }>
-  /** A person has removed the cause. @throws {Problem} request/not-found, message/not-failed, or the handler's refusal. */
+  /** Oldest first: what the other side has not taken, and what it has answered with an error. */
+  unanswered(options?: { limit?: number }): Promise<WaitingMessage[]>
+  /** One of our messages, as long as it is kept. */
+  sent(id: MessageId): Promise<(WaitingMessage & { deliveredAt: EpochMs | null }) | undefined>
+  /**
+   * Sends the content of an earlier message again, as a new one, because its answer never came; the receiver must know it
+   * by an id inside. @returns the new message's id, undefined when the content is no longer kept.
+   */
+  repeat(tx: Transaction, id: MessageId): Promise<MessageId | undefined>
+  /** Tries the line, and whatever waits, without waiting for the next time. */
+  tryNow(): void
+  /**
+   * A person has removed the cause. A message that failed here is handled again; one that failed at the other side is
+   * handled there again; one that waits is tried now.
+   * @throws {Problem} request/not-found, message/not-failed, region/hub-unreachable, or the handler's refusal.
+   */
   retry(id: MessageId): Promise<void>
 }
 

@@ -113,6 +113,45 @@ export function mailboxContract(name: string, open: () => Promise<Database>): vo
       await expect(inbox.retry(MessageId.parse(randomUUID()))).rejects.toMatchObject({ code: 'request/not-found' })
     })
 
+    it('wait visibly until the receiver has taken them: since when, how often sent, and what it answered', async () => {
+      // AGT-07
+      await post(3)
+      now = 2_000
+      await outbox.markPublished(HUB, 1, 2)
+      expect(await outbox.unanswered(10)).toMatchObject([
+        { seq: 1, since: 1_000, attempts: 1, lastTriedAt: 2_000, state: 'published', problemCode: null },
+        { seq: 2 },
+        { seq: 3, attempts: 0, lastTriedAt: null, state: 'pending' },
+      ])
+      await outbox.resume(HUB, { receivedUpTo: 3 })
+      expect(await outbox.unanswered(10)).toEqual([])
+      const [first, second] = await outbox.from(HUB, 1, 2)
+      const strange = { id: MessageId.parse(randomUUID()), code: 'consult/not-open' }
+      const failed = [{ id: first!.id, code: 'consult/not-open' }, { id: second!.id, code: 'service/internal' }, strange]
+      expect(await outbox.noteFailed(HUB, failed, true)).toBe(true)
+      expect(await outbox.noteFailed(HUB, failed, true)).toBe(false) // the usual heartbeat writes nothing
+      expect((await outbox.unanswered(10)).map(({ seq, problemCode }) => [seq, problemCode])).toEqual([[1, 'consult/not-open'], [2, 'service/internal']])
+      expect(await listMessages(db, { state: 'failed-there' })).toHaveLength(2)
+      await outbox.noteFailed(HUB, failed.slice(1), true)
+      expect((await outbox.unanswered(10)).map(({ seq }) => seq)).toEqual([2])
+      const again = await db.write((tx) => outbox.repeat(tx, second!.id))
+      expect(await outbox.from(HUB, 4, 1)).toMatchObject([{ id: again?.id, seq: 4, body: second!.body }])
+      expect(await db.write((tx) => outbox.repeat(tx, strange.id))).toBeUndefined()
+    })
+
+    it('that fail are named to their sender, and only to it', async () => {
+      // AGT-07
+      handle = () => Promise.reject(new Problem('consult/not-open', { state: 'read' }))
+      const failing = message(1)
+      await inbox.receive(failing)
+      expect(await inbox.failedOf(hospital, 10)).toEqual([{ id: failing.id, code: 'consult/not-open' }])
+      expect(await inbox.failedOf(HUB, 10)).toEqual([])
+      handle = () => Promise.resolve()
+      await expect(inbox.retry(failing.id, HUB)).rejects.toMatchObject({ code: 'request/not-found' })
+      await inbox.retry(failing.id, hospital)
+      expect(await inbox.failedOf(hospital, 10)).toEqual([])
+    })
+
     it('that their sender no longer holds are given up', async () => {
       await inbox.receive(message(1))
       expect(await inbox.skipLost(hospital, 2)).toBeUndefined()

@@ -17,16 +17,18 @@ interface Row {
   state: string
   at: number
   attempts: number
+  lastTriedAt: number | null
   problemCode: string | null
 }
 
 /** Messages of both directions for the pages, newest first; their contents stay where they are. */
 export async function listMessages(db: Database, filter: MessageFilter = {}): Promise<(MessageRow & { peer: PartyId })[]> {
   const rows = await db.all<Row>(
-    `SELECT id, direction, peer, seq, kind, state, at, attempts, problem_code AS "problemCode" FROM (
-       SELECT id, 'out' AS direction, peer, seq, kind, state, created_at AS at, attempts, NULL AS problem_code FROM outbox
+    `SELECT id, direction, peer, seq, kind, state, at, attempts, tried AS "lastTriedAt", problem_code AS "problemCode" FROM (
+       SELECT id, 'out' AS direction, peer, seq, kind, CASE WHEN problem_code IS NULL OR state <> 'delivered' THEN state ELSE 'failed-there' END AS state,
+         created_at AS at, attempts, published_at AS tried, problem_code FROM outbox
        UNION ALL
-       SELECT id, 'in' AS direction, peer, seq, kind, state, received_at AS at, attempts, problem_code FROM inbox
+       SELECT id, 'in' AS direction, peer, seq, kind, state, received_at AS at, attempts, received_at AS tried, problem_code FROM inbox
      ) AS message
      WHERE ($1 = '' OR direction = $1) AND ($2 = '' OR peer = $2) AND ($3 = '' OR state = $3)
      ORDER BY at DESC, seq DESC LIMIT $4`,
@@ -38,4 +40,4 @@ export async function listMessages(db: Database, filter: MessageFilter = {}): Pr
   }))
 }
 
-const titleOf = (code: string): string => (isProblemCode(code) ? answers[code].zh : code)
+export const titleOf = (code: string): string => (isProblemCode(code) ? answers[code].zh : code)

@@ -36,6 +36,7 @@ export async function createNodeLink(options: NodeLinkOptions): Promise<Link> {
       onGap: (from, last) => {
         if (gaps.shouldAsk(from, last, core.clock.now())) sync.ask({ missing: true })
       },
+      syncNow: () => sync.again(),
       onPublished: (publisher) => sync.notePublished(publisher.unconfirmed),
       settle: () => sync.settle(),
     },

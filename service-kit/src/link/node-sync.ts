@@ -42,6 +42,12 @@ export class NodeSync {
     this.ask({ missing: true })
   }
 
+  /** A person wants it now: both ends tell each other everything and send again what the other lacks. */
+  again(): void {
+    this.#synced = undefined
+    this.ask({ missing: true })
+  }
+
   /** Syncs now, or once more when one is under way. */
   ask(wanted: { missing: boolean }): void {
     this.#wanted = { missing: wanted.missing || (this.#wanted?.missing ?? false) }

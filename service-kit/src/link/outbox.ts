@@ -19,6 +19,23 @@ export interface Outgoing {
   readonly body: string
 }
 
+/** A message that nobody has answered yet, or that was answered with an error; without its content. */
+export interface Unanswered {
+  readonly id: MessageId
+  readonly peer: PartyId
+  readonly seq: number
+  readonly kind: string
+  readonly state: OutboxState
+  readonly since: number
+  /** Publications so far, and the last one. */
+  readonly attempts: number
+  readonly lastTriedAt: number | null
+  /** The other side's error answer. */
+  readonly problemCode: string | null
+}
+
+const unansweredColumns = `id, peer, seq, kind, state, created_at AS "since", attempts, published_at AS "lastTriedAt", problem_code AS "problemCode"`
+
 /** Messages to other parties, saved in the transaction of the fact they tell of (rule 4), numbered per peer without gaps. */
 export class Outbox {
   readonly #db: Database
@@ -59,8 +76,8 @@ export class Outbox {
 
   async markPublished(peer: PartyId, fromSeq: number, toSeq: number): Promise<void> {
     await this.#db.run(
-      `UPDATE outbox SET state = 'published', attempts = attempts + 1, published_at = $4
-       WHERE peer = $1 AND seq BETWEEN $2 AND $3 AND state <> 'delivered'`,
+      `UPDATE outbox SET state = CASE WHEN state = 'delivered' THEN state ELSE 'published' END, attempts = attempts + 1, published_at = $4
+       WHERE peer = $1 AND seq BETWEEN $2 AND $3`,
       [peer, fromSeq, toSeq, this.#clock.now()],
     )
   }
@@ -87,6 +104,47 @@ export class Outbox {
     const sent = await positionOf(queries, peer)
     const ours = await queries.get<{ id: MessageId }>('SELECT id FROM outbox WHERE peer = $1 AND seq = $2', [peer, taken.receivedUpTo])
     return { decision: decideResumption(sent, taken, ours?.id), deliveredUpTo: sent.deliveredUpTo }
+  }
+
+  /** Oldest first: not taken by the other side, or taken and not processed. */
+  unanswered(limit: number): Promise<Unanswered[]> {
+    return this.#db.all<Unanswered>(
+      `SELECT ${unansweredColumns} FROM outbox WHERE state <> 'delivered' OR problem_code IS NOT NULL ORDER BY created_at, seq LIMIT $1`,
+      [limit],
+    )
+  }
+
+  /** @returns undefined when it never was ours or its time here is over. */
+  find(id: MessageId): Promise<(Unanswered & { deliveredAt: number | null }) | undefined> {
+    return this.#db.get(`SELECT ${unansweredColumns}, delivered_at AS "deliveredAt" FROM outbox WHERE id = $1`, [id])
+  }
+
+  /** Sends the content of an earlier message as a new one. @returns undefined when it is no longer held. */
+  async repeat(tx: Transaction, id: MessageId): Promise<{ id: MessageId; peer: PartyId } | undefined> {
+    const row = await tx.get<{ peer: PartyId; kind: string; body: string }>('SELECT peer, kind, body FROM outbox WHERE id = $1', [id])
+    return row && { id: (await this.add(tx, row.peer, row.kind, JSON.parse(row.body))).id, peer: row.peer }
+  }
+
+  /**
+   * Notes the peer's error answers; one that it no longer names has been processed since.
+   * @param isWhole whether these are all it has. @returns whether anything was new.
+   */
+  async noteFailed(peer: PartyId, failed: readonly { id: MessageId; code: string }[], isWhole: boolean): Promise<boolean> {
+    const told = new Map(failed.map(({ id, code }) => [id, code]))
+    const named = failed.length === 0 ? '' : ` OR id IN (${failed.map((_, index) => `$${index + 2}`).join(', ')})`
+    const held = await this.#db.all<{ id: MessageId; code: string | null }>(
+      `SELECT id, problem_code AS "code" FROM outbox WHERE (peer = $1 AND problem_code IS NOT NULL)${named}`,
+      [peer, ...told.keys()],
+    )
+    const changes = held.flatMap(({ id, code }): [MessageId, string | null][] => {
+      const now = told.get(id) ?? (isWhole ? null : code)
+      return now === code ? [] : [[id, now]]
+    })
+    if (changes.length === 0) return false
+    return this.#db.write(async (tx) => {
+      for (const [id, code] of changes) await tx.run('UPDATE outbox SET problem_code = $3 WHERE peer = $1 AND id = $2', [peer, id, code])
+      return true
+    })
   }
 
   async pendingCount(): Promise<number> {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { MessageId, PartyId, Posting } from 'specs'
+import { isProblem, type MessageId, type PartyId, type Posting, type ProblemCode } from 'specs'
 import type { Log } from '../log/index.ts'
 import { type Clock, pause } from './clock.ts'
 import type { Outbox, Outgoing } from './outbox.ts'
@@ -42,6 +42,7 @@ export class Publisher {
   #unmarked: { from: number; to: number } | undefined
   #marking: Promise<void> = Promise.resolve()
   #markTimer: (() => void) | undefined
+  #problem: ProblemCode | null = null
 
   constructor(peer: PartyId, parts: { outbox: Outbox; port: PublishPort; clock: Clock; timing: Timing; log: Log }) {
     this.#peer = peer
@@ -55,6 +56,11 @@ export class Publisher {
   /** Messages handed over that the peer has not confirmed yet. */
   get unconfirmed(): number {
     return Math.max(0, this.#next - 1 - this.#confirmed)
+  }
+
+  /** Why the last publication failed; null when it did not. */
+  get problem(): ProblemCode | null {
+    return this.#problem
   }
 
   /** There may be something to send. */
@@ -108,6 +114,7 @@ export class Publisher {
       } catch (error) {
         if (session.aborted) return
         failures += 1
+        this.#problem = isProblem(error) ? error.code : 'region/hub-unreachable'
         this.#wakened = true
         this.#log.warn({ err: error, peer: this.#peer, failures }, 'publication failed; it will be repeated')
         await pause(this.#clock, backoffMs(failures, { firstMs: 100, maxMs: this.#timing.reconnectMaxMs }, Math.random()), session)
@@ -125,7 +132,10 @@ export class Publisher {
     const handedOver: Promise<void>[] = []
     for (const row of rows) {
       const text = this.#port.seal(this.#peer, row.id, postingOf(row))
-      if (text === undefined) break
+      if (text === undefined) {
+        this.#problem = 'region/unknown-hospital'
+        break
+      }
       handedOver.push(this.#port.publish(this.#peer, text, this.#generation === '' ? row.id : `${row.id}.${this.#generation}`))
       this.#handedOverAt.push({ seq: row.seq, at: this.#clock.now() })
       this.#next = row.seq + 1
@@ -139,6 +149,7 @@ export class Publisher {
       this.#next = Math.min(this.#next, rows[failedAt]!.seq)
       throw failed.reason
     }
+    if (outcomes.length > 0) this.#problem = null
     return outcomes.length > 0
   }
 

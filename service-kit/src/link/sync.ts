@@ -4,10 +4,17 @@ import type { Session } from './line.ts'
 
 type Position = Omit<SyncReply, 'now'>
 
+/** So many error answers fit into one sync. */
+const FAILED_TOLD = 100
+
 /** What we hold of the traffic with `peer`, to be told to it. */
 export async function ourPosition(core: LinkCore, peer: PartyId, missing: boolean): Promise<Position> {
-  const [received, sent] = await Promise.all([core.inbox.position(peer), core.outbox.position(peer)])
-  return { ...received, sentUpTo: sent.sentUpTo, heldFrom: sent.heldFrom, ...(missing ? { missing } : {}) }
+  const [received, sent, failed] = await Promise.all([
+    core.inbox.position(peer),
+    core.outbox.position(peer),
+    core.inbox.failedOf(peer, FAILED_TOLD),
+  ])
+  return { ...received, sentUpTo: sent.sentUpTo, heldFrom: sent.heldFrom, failed, ...(missing ? { missing } : {}) }
 }
 
 /**
@@ -33,6 +40,7 @@ export async function takeIn(
     })
   const resumption = await core.outbox.resume(peer, theirs)
   const upTo = resumption.kind === 'renumber' ? resumption.after : resumption.upTo
+  if (theirs.failed && (await core.outbox.noteFailed(peer, theirs.failed, theirs.failed.length < FAILED_TOLD))) core.noteAnswers()
   const again = resend || theirs.missing === true || resumption.kind !== 'confirmed'
   core.publisherOf(peer).confirm(session.signal, upTo, { again })
 }

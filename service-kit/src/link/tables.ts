@@ -57,4 +57,15 @@ export const linkMigrations: readonly Migration[] = [
       'CREATE INDEX refusal_by_time ON refusal (at)',
     ],
   },
+  {
+    name: '002-answers',
+    up: [
+      // What the other side answered to a message that it took and could not process.
+      'ALTER TABLE outbox ADD COLUMN problem_code TEXT',
+      // Few rows among many: every heartbeat looks for them.
+      `CREATE INDEX outbox_waiting ON outbox (peer, seq) WHERE state <> 'delivered'`,
+      'CREATE INDEX outbox_failed_there ON outbox (peer) WHERE problem_code IS NOT NULL',
+      `CREATE INDEX inbox_failed ON inbox (peer) WHERE state = 'failed'`,
+    ],
+  },
 ]

@@ -291,6 +291,58 @@ describe('a message whose handler fails', () => {
   })
 })
 
+describe('an answer', () => {
+  it('tells the sender with the id of its message that it could not be processed, until a retry succeeds', async () => {
+    // AGT-07
+    const [hub, nodeA] = [await region.openHub(), await region.openNode(a)]
+    let isBroken = true
+    for (const each of [hub, nodeA]) {
+      each.link.onMessage('order', async () => {
+        if (isBroken) throw new Problem('consult/not-open', { state: 'signed' })
+      })
+      each.link.start()
+    }
+    const send = (from: { link: Link; db: Database }, to: PartyId) => from.db.write((tx) => from.link.post(tx, to, 'order', {}))
+    const [toHub, toNode] = [await send(nodeA, HUB), await send(hub, a)]
+    for (const [sender, { id }] of [[nodeA, toHub], [hub, toNode]] as const) {
+      const failed = { id, kind: 'order', state: 'failed-there', problem: 'consult/not-open', attempts: 1 }
+      await expect.poll(() => sender.link.unanswered(), patience).toMatchObject([failed])
+      await expect(sender.link.retry(id)).rejects.toMatchObject({ code: 'consult/not-open' })
+    }
+    isBroken = false
+    for (const [sender, { id }] of [[nodeA, toHub], [hub, toNode]] as const) {
+      await sender.link.retry(id)
+      await expect.poll(() => sender.link.unanswered(), patience).toEqual([])
+      await expect(sender.link.retry(id)).rejects.toMatchObject({ code: 'message/not-failed' })
+    }
+    expect(await hub.link.messages({ direction: 'in' })).toMatchObject([{ id: toHub.id, state: 'done' }])
+  })
+
+  it('that nobody gives is waited for visibly, and tried at once when somebody asks for it', async () => {
+    // AGT-07, AGT-15
+    await region.nats.kill()
+    const [hub, nodeA] = [await region.openHub(), await region.openNode(a, { timing: { ...testTiming, reconnectFirstMs: 60_000, reconnectMaxMs: 60_000 } })]
+    const notes = await keepNotes(hub)
+    hub.link.start()
+    nodeA.link.start()
+    await postNotes(nodeA, HUB, 1, 2)
+    await expect.poll(() => nodeA.link.status(), patience).toMatchObject({ state: 'disconnected', problem: 'region/hub-unreachable', failures: 1 })
+    expect(await nodeA.link.unanswered()).toMatchObject([
+      { seq: 1, state: 'pending', attempts: 0, lastTriedAt: null, problem: 'region/hub-unreachable' },
+      { seq: 2, state: 'pending' },
+    ])
+    nodeA.link.tryNow()
+    await expect.poll(() => nodeA.link.status().failures, patience).toBe(2)
+    await region.nats.start()
+    await expect.poll(() => hub.link.status().state, patience).toBe('connected')
+    const [waiting] = await nodeA.link.unanswered()
+    await nodeA.link.retry(waiting!.id) // otherwise in a minute
+    await expect.poll(notes, patience).toEqual([1, 2])
+    await expect.poll(() => nodeA.link.unanswered(), patience).toEqual([])
+    expect(nodeA.link.status()).toMatchObject({ state: 'connected', failures: 0 })
+  })
+})
+
 describe('ending a link', () => {
   it('finishes the message being handled, once', async () => {
     const [hub, nodeA] = [await region.openHub(), await region.openNode(a)]

@@ -18,6 +18,11 @@ const position = {
   heldFrom: z.number().int().positive().optional(),
   /** What follows `receivedUpTo` will not come by itself (a gap was seen, or the connection is new): resend it now. */
   missing: z.boolean().optional(),
+  /**
+   * The error answers (AGT-07): messages of the other end that were taken and could not be processed, by their id. All
+   * others up to `receivedUpTo` are accepted and done. One that is processed later leaves the list.
+   */
+  failed: z.array(z.object({ id: MessageId, code: z.string().max(64) })).max(100).optional(),
 }
 
 /** Both ends tell what they hold; each resends what the other lacks. Asked on every (re)connect and as heartbeat. */
@@ -109,9 +114,13 @@ export type CallReply = z.infer<typeof CallReply>
 /** NATS header of an answer that cannot be sealed: the request was not a genuine envelope, or the service speaks bytes. Holds a problem code. */
 export const PROBLEM_HEADER = 'Lianpian-Problem'
 
+/** Asks for one of our own messages, which the other end could not process, to be processed again. */
+export const MessageRetry = z.object({ id: MessageId })
+
 /** Services that answer core requests. The hub asks a node's `sync` to make it ask the hub's. */
 export const services = {
   sync: 'sync',
+  messageRetry: 'message.retry',
   transferOpen: 'transfer.open',
   transferPiece: 'transfer.piece',
   transferMetadata: 'transfer.metadata',

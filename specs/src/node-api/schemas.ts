@@ -3,7 +3,7 @@ import { AeTitle, EpochMs, HospitalId, RegionId, StudyInstanceUid, TaskId } from
 import { ConsultFacts, ConsultRequest, ConsultState, ConsultTarget, ExamSnapshot, Holder, ImagesTo, KeyImage, Opinion } from '../consult/messages.ts'
 import { FlowMode, HospitalConfig, TaskType } from '../federation/messages.ts'
 import { Right } from '../access/rights.ts'
-import { TimelineEvent } from '../hub-api/schemas.ts'
+import { RefusalRow, TimelineEvent } from '../hub-api/schemas.ts'
 
 export const NodeUser = z.object({ id: z.string(), username: z.string(), name: z.string(), title: z.string(), roles: z.array(z.string()), rights: z.array(Right) })
 export type NodeUser = z.infer<typeof NodeUser>
@@ -150,6 +150,9 @@ export const LinkStatus = z.object({
   pendingMessages: z.number().int(),
   refusedMessages: z.number().int(),
   problem: z.object({ code: z.string(), title: z.string() }).nullable(),
+  /** Attempts in vain since the platform answered last, and the latest attempt. */
+  failures: z.number().int(),
+  lastTriedAt: EpochMs.nullable(),
   hospital: HospitalConfig.nullable(),
   certificateExpires: EpochMs.nullable(),
 })
@@ -176,8 +179,41 @@ export const TransferRow = z.object({
 })
 export type TransferRow = z.infer<typeof TransferRow>
 
-export const MessageRow = z.object({ id: z.string(), direction: z.enum(['out', 'in']), seq: z.number().int().nullable(), kind: z.string(), state: z.string(), at: EpochMs, attempts: z.number().int(), problem: z.object({ code: z.string(), title: z.string() }).nullable() })
+export const MessageRow = z.object({ id: z.string(), direction: z.enum(['out', 'in']), seq: z.number().int().nullable(), kind: z.string(), state: z.string(), at: EpochMs, attempts: z.number().int(), lastTriedAt: EpochMs.nullable(), problem: z.object({ code: z.string(), title: z.string() }).nullable() })
 export type MessageRow = z.infer<typeof MessageRow>
+
+/** GET /api/messages/waiting: what this hospital has said to the platform and has no answer to, oldest first (AGT-07). */
+export const WaitingRow = z.object({
+  /** The message; a command whose message is no longer kept has none. */
+  messageId: z.string().nullable(),
+  kind: z.string(),
+  /** The command inside, if it is one. */
+  command: z.object({ commandId: z.string(), taskId: z.string(), type: z.string() }).nullable(),
+  /** Who waits: the person who pressed; null for what the node does by itself. */
+  by: z.string().nullable(),
+  since: EpochMs,
+  /** pending: here only. published: with the message server. delivered: taken, not answered. failed-there: answered with an error. */
+  state: z.enum(['pending', 'published', 'delivered', 'failed-there', 'lost']),
+  attempts: z.number().int(),
+  lastTriedAt: EpochMs.nullable(),
+  problem: z.object({ code: z.string(), title: z.string() }).nullable(),
+})
+export type WaitingRow = z.infer<typeof WaitingRow>
+
+/** Where something was refused: messages of the region, the DICOM port, STOW-RS, an attempt to join a platform. */
+export const RefusalService = z.enum(['link', 'dimse', 'stow', 'join'])
+export type RefusalService = z.infer<typeof RefusalService>
+/** GET /api/refusals of a node. The same refusal again and again is one row: `at` is the last time, `count` how often. */
+export const NodeRefusalRow = RefusalRow.extend({
+  service: RefusalService,
+  /** What the other side calls itself (AE title, user, hospital); '' if it did not say. */
+  peer: z.string(),
+  /** Network address; for messages of the region their subject. */
+  address: z.string(),
+  count: z.number().int(),
+  firstAt: EpochMs,
+})
+export type NodeRefusalRow = z.infer<typeof NodeRefusalRow>
 
 /** Server-sent events of GET /api/events. Pages reload what they show; the event only says what changed. */
 export const LiveEvent = z.discriminatedUnion('type', [
