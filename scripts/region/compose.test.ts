@@ -15,6 +15,7 @@ interface Service {
   healthcheck?: object
   user?: string
   read_only?: boolean
+  volumes?: string[]
   depends_on?: Record<string, { condition: string }>
 }
 const compose = load(readFileSync(join(root, 'docker-compose.yml'), 'utf8')) as { services: Record<string, Service> }
@@ -46,6 +47,20 @@ describe('the region as containers', () => {
     for (const [, service] of running) expect(service.healthcheck).toBeDefined()
     expect(readFileSync(join(root, 'Dockerfile'), 'utf8')).toMatch(/^HEALTHCHECK/m)
     expect(compose.services['hospital-a']?.depends_on?.['hub']?.condition).toBe('service_healthy')
+  })
+  it('gives every service longer to end than it takes to drain and stop', () => { // LOC-03
+    for (const { id } of plan.hospitals) expect(compose.services[id]).toMatchObject({ stop_grace_period: '30s', init: true })
+    const config = loadConfig(NodeConfig, { file: join(root, 'deploy', 'node.jsonc'), env: {}, onUnknown: () => {} })
+    expect(config.drainMs).toBeGreaterThanOrEqual(1_000)
+    expect(config.drainMs).toBeLessThan(15_000) // createShutdown() ends the process then
+  })
+  it('keeps the keys of the region from nats-server', () => {
+    expect(compose.services['nats']?.volumes).toEqual(['nats-config:/data/nats:ro', 'nats-store:/data/nats-store'])
+  })
+  it('names every variable in .env.example', () => {
+    const example = readFileSync(join(root, '.env.example'), 'utf8')
+    const used = new Set([...readFileSync(join(root, 'docker-compose.yml'), 'utf8').matchAll(/\$\{(\w+)/g)].map(([, name]) => name!))
+    expect([...used].filter((name) => !example.includes(`${name}=`))).toEqual([])
   })
   it('starts services with the same Node options as `npm start`', () => {
     const entryPoint = /^ENTRYPOINT (.*)$/m.exec(readFileSync(join(root, 'Dockerfile'), 'utf8'))?.[1] ?? '[]'
