@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAccounts, createHttpFace, createMetrics, openDatabase, Trail, type HttpFace, type Log } from 'service-kit'
-import { nodeRoles, type LiveEvent } from 'specs'
+import { nodeRoles, type LiveEvent, type Problem } from 'specs'
 import { AccessControl } from './access/access-control.ts'
 import { queryFor, storageFor } from './access/dicom-services.ts'
 import { grantMigrations } from './access/grant-store.ts'
@@ -28,6 +28,9 @@ import { JoinedRegions, unassigned } from './region/joined-regions.ts'
 import { regionMigrations } from './region/membership.ts'
 import { Region } from './region/region.ts'
 import { addRegionRoutes } from './region/routes.ts'
+import { RefusalBook } from './refusal/refusal-book.ts'
+import { addRefusalRoutes } from './refusal/routes.ts'
+import type { EdgeRefusal } from './refusal/store.ts'
 import { CipherThread } from './transfer/cipher-thread.ts'
 import { TransferEngine } from './transfer/engine.ts'
 import { TransferOwner } from './transfer/owner.ts'
@@ -168,11 +171,20 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   addExamRoutes(face, { db, access, hospitalId, regionId: () => joined.activeId, newestConsults: (examIds) => newestOfExams(db, examIds), announce })
   addConsultRoutes(face, { consults, db })
   addTransferRoutes(face, { db, engine: transfers, owner })
-  addRegionRoutes(face, region, joined)
+  const refusals = await RefusalBook.open({ db, log })
+  /** At an edge of this node: for its own list, its pages and the administrator of the region (rule 10). */
+  const refused = (refusal: Omit<EdgeRefusal, 'at' | 'code' | 'facts'> & { problem: Problem }) => {
+    const { problem, service, peer, address } = refusal
+    const at = Date.now()
+    refusals.note({ at, service, code: problem.code, facts: problem.facts, peer, address })
+    region.reportRefusal({ at, code: problem.code, facts: { ...problem.facts, service: service.toUpperCase(), peer, remoteAddress: address }, peer: `${peer} ${address}` })
+  }
+  addRegionRoutes(face, region, joined, (problem, hubUrl) => refused({ service: 'join', peer: '', address: hubUrl, problem }))
+  addRefusalRoutes(face, { book: refusals, region })
   addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), log })
   const studies = new NodeStudySource({ db, access, inHospital, regional, transfers, consults })
   const renderer = createRenderer({ log })
-  mountDicomWeb(face, { source: studies, renderer })
+  mountDicomWeb(face, { source: studies, renderer, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }) })
   mountWadoUri(face, { source: studies, renderer })
   addPages(face, settings, region, inHospital.freeBytes.bind(inHospital))
   face.check('audit', () => audit.health(), { critical: false })
@@ -197,8 +209,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     query: queryFor(services),
     log,
     metrics,
-    onRefusal: ({ problem, callingAeTitle, remoteAddress }) =>
-      region.reportRefusal({ at: Date.now(), code: problem.code, facts: { ...problem.facts, service: 'DIMSE', callingAeTitle, remoteAddress }, peer: `${callingAeTitle} ${remoteAddress}` }),
+    onRefusal: ({ problem, callingAeTitle, remoteAddress }) => refused({ service: 'dimse', peer: callingAeTitle, address: remoteAddress, problem }),
   })
   const { port: httpPort } = await face.listen({ ...settings.http, setting: 'http.port' })
 
@@ -215,6 +226,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await coder.close()
     await inHospital.close()
     await regional.close()
+    await refusals.close()
     await audit.close()
     await db.close()
   }

@@ -17,13 +17,15 @@ export interface DicomWebSetup {
   readonly renderer: Renderer
   /** Rights that may knock at all; the source decides about single studies. */
   readonly allow?: readonly Right[] | 'signed-in'
+  /** Instances that STOW-RS did not take, for the list where people see refusals. */
+  readonly onRefusal?: (refusal: { readonly problem: Problem; readonly username: string; readonly remoteAddress: string }) => void
 }
 
 const json = 'application/dicom+json'
 const multipart = 'multipart/related'
 
 /** QIDO-RS, WADO-RS and STOW-RS (PS3.18) below /dicom-web. */
-export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signed-in' }: DicomWebSetup): void {
+export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signed-in', onRefusal }: DicomWebSetup): void {
   type Handler = (request: Request, response: Response, user: Viewer) => Promise<void>
   const get = (path: string, summary: string, produces: string, handler: Handler) =>
     face.raw({ method: 'GET', path: `/dicom-web${path}`, summary, allow, produces }, (request, response, user) =>
@@ -106,7 +108,8 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
 
   const store: Handler = async (request, response, user) => {
     const study = request.params['study'] === undefined ? undefined : studyOf(request)
-    await storeInstances(await source.storing(user), { kind: 'stow', peer: user.username }, request, response, study)
+    const results = await storeInstances(await source.storing(user), { kind: 'stow', peer: user.username }, request, response, study)
+    for (const result of results) if ('problem' in result) onRefusal?.({ problem: result.problem, username: user.username, remoteAddress: request.ip ?? '' })
   }
   face.raw({ method: 'POST', path: '/dicom-web/studies', summary: 'STOW-RS: store instances', allow, produces: json }, store)
   face.raw({ method: 'POST', path: `/dicom-web${study}`, summary: 'STOW-RS: store instances of one study', allow, produces: json }, store)

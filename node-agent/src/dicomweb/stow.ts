@@ -25,6 +25,7 @@ const maxParts = 20_000
  * STOW-RS (PS3.18 10.5): each part is an instance of its own, stored while it arrives; the answer names every one of them.
  *
  * @param studyInstanceUid when the request names a study, instances of others are refused.
+ * @returns what became of each instance, in their order; the answer has been sent.
  */
 export async function storeInstances(
   archive: Archive,
@@ -32,7 +33,7 @@ export async function storeInstances(
   request: Request,
   response: Response,
   studyInstanceUid?: string,
-): Promise<void> {
+): Promise<readonly StowResult[]> {
   const results = await readInstances(archive, source, request, studyInstanceUid)
   if (results.length === 0) throw new Problem('request/invalid', { what: 'body', issues: [{ path: '', message: 'holds no instance' }] })
   const stored = results.filter((result) => 'receipt' in result).length
@@ -42,6 +43,7 @@ export async function storeInstances(
     .status(status)
     .type('application/dicom+json')
     .send(JSON.stringify(stowAnswer(results, studyInstanceUid)))
+  return results
 }
 
 async function readInstances(

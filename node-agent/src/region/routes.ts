@@ -1,5 +1,5 @@
 import type { HttpFace } from 'service-kit'
-import { JoinedRegion, LinkStatus, MessageId, MessageRow, Page, RefusalRow } from 'specs'
+import { isProblem, JoinedRegion, LinkStatus, MessageId, MessageRow, Page, type Problem } from 'specs'
 import { z } from 'zod'
 import type { JoinedRegions } from './joined-regions.ts'
 import type { Region } from './region.ts'
@@ -7,7 +7,13 @@ import type { Region } from './region.ts'
 const HubAddress = z.object({ hubUrl: z.url({ protocol: /^https?$/ }).max(200), joinCode: z.string().trim().min(8).max(200).optional() })
 
 /** The connection to the region, and the messages it has carried or refused. */
-export function addRegionRoutes(face: HttpFace, region: Region, joined: JoinedRegions): void {
+export function addRegionRoutes(
+  face: HttpFace,
+  region: Region,
+  joined: JoinedRegions,
+  /** An attempt to join or move that was refused, for the list where people see refusals. */
+  onRefusal: (problem: Problem, hubUrl: string) => void,
+): void {
   face.route(
     { method: 'GET', path: '/api/regions', summary: 'Regions this hospital has joined', allow: 'signed-in', answer: z.array(JoinedRegion) },
     () => joined.list(),
@@ -26,7 +32,10 @@ export function addRegionRoutes(face: HttpFace, region: Region, joined: JoinedRe
       limit: { requests: 20, seconds: 60 },
     },
     async ({ body }) => {
-      await region.moveTo(body.hubUrl, body.joinCode)
+      await region.moveTo(body.hubUrl, body.joinCode).catch((error: unknown) => {
+        if (isProblem(error)) onRefusal(error, body.hubUrl)
+        throw error
+      })
       return region.status()
     },
   )
@@ -46,16 +55,6 @@ export function addRegionRoutes(face: HttpFace, region: Region, joined: JoinedRe
     },
     async ({ query: { direction, state, limit } }) =>
       pageOf((await region.link?.messages({ limit, ...(direction && { direction }), ...(state && { state }) })) ?? []),
-  )
-  face.route(
-    {
-      method: 'GET',
-      path: '/api/refusals',
-      summary: 'What was refused at the link, newest first',
-      allow: 'signed-in',
-      answer: Page(RefusalRow),
-    },
-    async () => pageOf((await region.link?.refusals()) ?? []),
   )
   face.route(
     {
