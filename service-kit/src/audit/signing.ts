@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { generateSm2KeyPair, loadPrivateKey, loadPublicKey, parseCertificate, randomBytes, signDocument, sm2Sign, sm2Verify, TrustStore, verifyDocument, type Identity, type Sm2PrivateKey } from 'pki' // prettier-ignore
-import { canonicalJson, Problem, RegionId, type AuditSignature } from 'specs'
+import { generateSm2KeyPair, loadPrivateKey, loadPublicKey, parseCertificate, randomBytes, signDocument, sm2Sign, sm2Verify, TrustStore, type Identity, type Sm2PrivateKey } from 'pki' // prettier-ignore
+import { canonicalJson, Problem, type AuditSignature } from 'specs'
 
 /** The node's certificate when it has one; before it has joined a region, a key of its own that nobody vouches for yet. */
 export class AuditSigner {
@@ -27,9 +27,8 @@ export interface VerifySignature {
   readonly party: string
   /** For which the certificate must have been good. */
   readonly at: number
-  /** PEM of the region's root. Without it a certificate is believed as it stands, which shows an unskilled forgery only. */
-  readonly rootPem?: string | undefined
-  readonly regionId?: string | undefined
+  /** PEM roots of the regions that the party has belonged to. Without any a certificate is believed as it stands, which shows an unskilled forgery only. */
+  readonly rootPems?: readonly string[] | undefined
   /** A key without certificate is taken only if it is this one, or if none is named. */
   readonly ownKeyPem?: string | undefined
 }
@@ -47,10 +46,18 @@ export function verifyAuditSignature(value: unknown, signed: AuditSignature, exp
   }
   const certificate = parseCertificate(leaf)
   if (certificate.party !== expect.party) throw bad('signer')
-  if (expect.rootPem !== undefined) {
-    const trust = new TrustStore({ rootPem: expect.rootPem, ...(expect.regionId !== undefined && { regionId: RegionId.parse(expect.regionId) }) })
-    verifyDocument(trust, value, signed, expect.at, { historical: true })
-  } else if (!sm2Verify(certificate.publicKey, bytes, Buffer.from(signed.signature, 'base64'))) throw bad('signature')
+  if (!sm2Verify(certificate.publicKey, bytes, Buffer.from(signed.signature, 'base64'))) throw bad('signature')
+  const roots = expect.rootPems ?? []
+  if (roots.length > 0 && !roots.some((rootPem) => chainsTo(rootPem, signed.certificateChain, expect.at))) throw bad('certificate of another region')
+}
+
+function chainsTo(rootPem: string, chain: readonly string[], at: number): boolean {
+  try {
+    new TrustStore({ rootPem }).verifyChain(chain, at, { historical: true })
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Two secrets of the trail: the key of its hashes, and the key that signs while there is no certificate. Made at the first start. */
