@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { SopInstanceUid, services, type GrantId } from 'specs'
+import { RegionId, SopInstanceUid, services, type GrantId } from 'specs'
 import { A, B, C, TASK } from '../access/builders.ts'
 import { withdrawGrants } from '../access/grant-store.ts'
 import { findJob, jobsOfStudy, unannouncedTasks } from './store.ts'
@@ -40,6 +40,16 @@ describe('fetching a study from its owner', () => {
     await b.wish()
     await vi.waitFor(() => expect(b.completed).toBe(2), 10_000)
     expect(b.lineC.asked.length).toBe(asked) // everything was here already
+  })
+
+  it('carries the region of the task that asked, also when this hospital has moved to another meanwhile', async () => {
+    // FED-20, AGT-03
+    const b = await openBench(20_000, 200)
+    const transferId = await b.wish({ regionId: RegionId.parse('old-region') })
+    await b.engine.start()
+    await until(transferId, 'complete')
+    expect((await b.cache.instances(STUDY)).map(({ regionId }) => regionId)).toEqual(['old-region', 'old-region'])
+    expect((await b.cache.study(STUDY))?.regionId).toBe('old-region')
   })
 
   it('goes on at the byte where it stopped, after the line was cut and the process killed', async () => {

@@ -11,7 +11,8 @@ import { ApiUser } from '../../../scripts/region/api.ts'
 import { NodeConfig, settingsOf, type NodeSettings } from '../../src/config.ts'
 import { startNode, type RunningNode } from '../../src/node.ts'
 
-const password = 'lianpian-test-1'
+/** Of every account of a test region. */
+export const password = 'lianpian-test-1'
 const level = (process.env['TEST_LOG'] ?? 'silent') as 'silent'
 
 /** A hospital of a test region: a real node in this process, which can be stopped and started again on its data. */
@@ -78,10 +79,10 @@ export class TestRegion {
     this.#admin = admin
   }
 
-  static async start(regionId = 'yunling'): Promise<TestRegion> {
+  static async start(regionId = 'yunling', name = '云岭区域影像网'): Promise<TestRegion> {
     const folder = await mkdtemp(join(tmpdir(), 'lianpian-nodes-'))
     const nats = await startThrowAwayNats()
-    const region = { id: RegionId.parse(regionId), name: '云岭区域影像网' }
+    const region = { id: RegionId.parse(regionId), name }
     const accounts = [{ username: 'admin', password, name: '区域管理员', roles: ['region-admin'] }]
     const config = HubConfig.parse({
       dir: join(folder, 'hub'),
