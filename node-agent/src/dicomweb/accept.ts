@@ -1,3 +1,5 @@
+import type { Request } from 'express'
+
 /** One alternative of an Accept header; `type` of multipart/related is what its parts shall be. */
 export interface Accepted {
   readonly multipart: boolean
@@ -28,6 +30,19 @@ export function parseAccept(header: string | undefined): Accepted[] {
     ]
   })
   return accepted.sort((a, b) => b.quality - a.quality)
+}
+
+/**
+ * What the asker takes, best first: the `accept` of the query before the header, because who can set only one of them (a
+ * link, a viewer whose every request carries the same header) sets the query (PS3.18 8.3.3.1, 8.7.8).
+ */
+export function acceptedBy(request: Pick<Request, 'get' | 'query'>): Accepted[] {
+  const inQuery = request.query['accept']
+  const header = request.get('accept')
+  if (typeof inQuery !== 'string' || inQuery.trim() === '') return parseAccept(header)
+  // An unescaped + of application/dicom+json arrives as a space.
+  const named = parseAccept(inQuery.replaceAll(/dicom (json|xml)/g, 'dicom+$1'))
+  return header === undefined ? named : [...named, ...parseAccept(header)]
 }
 
 const anything: Accepted = { multipart: false, type: '*/*', transferSyntax: '', quality: 1 }

@@ -8,7 +8,7 @@ import { tagText } from '../dicom/dictionary.ts'
 import { inflatedRange, readFrame } from '../dicom/frames.ts'
 import { InflatedScan } from '../dicom/inflated-scan.ts'
 import { transferSyntax } from '../dicom/transfer-syntax.ts'
-import { covers, parseAccept } from './accept.ts'
+import { acceptedBy, covers } from './accept.ts'
 import { MultipartWriter } from './multipart-writer.ts'
 import { bulkDataUri } from '../dicom/read-metadata.ts'
 
@@ -69,7 +69,7 @@ async function locate(file: InstanceFile, path: string): Promise<{ offset: numbe
  * @throws {Problem} archive/unknown-instance when the path names nothing.
  */
 export async function sendBulkData(file: InstanceFile, path: string, request: Request, response: Response): Promise<void> {
-  const accepted = parseAccept(request.get('accept'))
+  const accepted = acceptedBy(request)
   if (path === tagText(PIXEL_DATA) && file.frameIndex.kind === 'encapsulated') return sendEncapsulated(file, response)
   const form = accepted.find(({ type }) => covers(type, octets))
   if (!form) throw new Problem('request/not-acceptable', { offered: [octets] })

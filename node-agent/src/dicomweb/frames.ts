@@ -4,7 +4,7 @@ import type { InstanceFile } from '../archive/archive.ts'
 import { readFrame, type Frame } from '../dicom/frames.ts'
 import type { Renderer } from '../dicom/render/renderer.ts'
 import { EXPLICIT_LE, transferSyntax } from '../dicom/transfer-syntax.ts'
-import { covers, parseAccept, type Accepted } from './accept.ts'
+import { acceptedBy, covers, type Accepted } from './accept.ts'
 import { MultipartWriter } from './multipart-writer.ts'
 import { instanceUrl } from './retrieve.ts'
 
@@ -69,7 +69,7 @@ function chooseForm(file: InstanceFile, request: Request): { form: 'stored' | 'd
     transferSyntaxUid: syntax.encapsulated ? syntax.uid : EXPLICIT_LE,
     encapsulated: syntax.encapsulated,
   }
-  for (const accepted of parseAccept(request.get('accept'))) {
+  for (const accepted of acceptedBy(request)) {
     const form = formFor(accepted, stored)
     // Only a named single type asks for a bare frame; `*/*` gets the multipart form the standard describes.
     if (form) return { form, multipart: accepted.multipart || accepted.type === '*/*' }

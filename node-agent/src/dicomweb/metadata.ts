@@ -4,7 +4,7 @@ import { gunzip, gzip } from 'node:zlib'
 import type { Request, Response } from 'express'
 import { Problem } from 'specs'
 import type { JsonDataset } from '../dicom/dicom-json.ts'
-import { covers, parseAccept } from './accept.ts'
+import { acceptedBy, covers } from './accept.ts'
 import type { StudyAccess } from './study-source.ts'
 
 const unzip = promisify(gunzip)
@@ -19,7 +19,7 @@ export async function sendMetadata(
   seriesInstanceUid?: string,
   sopInstanceUid?: string,
 ): Promise<void> {
-  const wanted = parseAccept(request.get('accept')).some(
+  const wanted = acceptedBy(request).some(
     ({ type, multipart }) => !multipart && (covers(type, 'application/dicom+json') || type === 'application/json'),
   )
   if (!wanted) throw new Problem('request/not-acceptable', { offered: ['application/dicom+json'] })

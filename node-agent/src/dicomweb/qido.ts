@@ -4,7 +4,7 @@ import { attributeByKeyword, type Level } from '../archive/attributes.ts'
 import type { InstanceMatch, SeriesMatch, StudyRow } from '../archive/archive.ts'
 import { parsePredicate, predicateHolds, unmatchedKeywords } from '../archive/matching.ts'
 import type { JsonDataset } from '../dicom/dicom-json.ts'
-import { covers, parseAccept } from './accept.ts'
+import { acceptedBy, covers } from './accept.ts'
 import { instanceJson, seriesJson, studyJson } from './qido-answer.ts'
 import { parseQidoQuery, type QidoQuery } from './qido-query.ts'
 import type { StudySource, Viewer } from './study-source.ts'
@@ -138,7 +138,7 @@ function holds({ match, regionId }: QidoQuery, row: { readonly regionId: string 
 }
 
 function answer<R>(request: Request, response: Response, query: QidoQuery, rows: readonly R[], json: (row: R) => JsonDataset): void {
-  const wanted = parseAccept(request.get('accept')).some(
+  const wanted = acceptedBy(request).some(
     ({ type, multipart }) => !multipart && (covers(type, 'application/dicom+json') || type === 'application/json'),
   )
   if (!wanted) throw new Problem('request/not-acceptable', { offered: ['application/dicom+json'] })

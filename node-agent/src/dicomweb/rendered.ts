@@ -4,7 +4,7 @@ import type { InstanceFile } from '../archive/archive.ts'
 import type { Window } from '../dicom/render/display.ts'
 import type { PictureOptions } from '../dicom/render/render-job.ts'
 import type { Renderer } from '../dicom/render/renderer.ts'
-import { covers, parseAccept } from './accept.ts'
+import { acceptedBy, covers } from './accept.ts'
 import { goneSignal } from './retrieve.ts'
 import type { StudyAccess } from './study-source.ts'
 
@@ -15,7 +15,7 @@ const maxThumbnailPixels = 1_024
 const invalid = (path: string, message: string) => new Problem('request/invalid', { what: 'query', issues: [{ path, message }] })
 
 function pictureType(request: Request): PictureOptions['mediaType'] {
-  for (const { type, multipart } of parseAccept(request.get('accept'))) {
+  for (const { type, multipart } of acceptedBy(request)) {
     if (multipart) continue
     if (covers(type, 'image/jpeg')) return 'image/jpeg'
     if (covers(type, 'image/png')) return 'image/png'

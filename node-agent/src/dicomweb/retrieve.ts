@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express'
 import { Problem } from 'specs'
 import type { InstanceFile, InstanceRow } from '../archive/archive.ts'
-import { covers, parseAccept, type Accepted } from './accept.ts'
+import { acceptedBy, covers, type Accepted } from './accept.ts'
 import { MultipartWriter } from './multipart-writer.ts'
 import type { StudyAccess } from './study-source.ts'
 
@@ -30,7 +30,7 @@ export async function retrieveInstances(
   response: Response,
 ): Promise<void> {
   if (rows.length === 0) throw new Problem('archive/unknown-instance', { studyInstanceUid: access.studyInstanceUid })
-  const accepted = parseAccept(request.get('accept')).filter(({ type }) => covers(type, dicom))
+  const accepted = acceptedBy(request).filter(({ type }) => covers(type, dicom))
   const usable = (row: InstanceRow, { transferSyntax }: Accepted) =>
     transferSyntax === '' || transferSyntax === '*' || transferSyntax === row.transferSyntaxUid
   const form = accepted.find((each) => rows.every((row) => usable(row, each)))
