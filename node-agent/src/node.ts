@@ -1,11 +1,13 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createAccounts, createHttpFace, createMetrics, openDatabase, Trail, type HttpFace, type Log } from 'service-kit'
+import { addAuditRoutes, createAccounts, createHttpFace, createMetrics, openDatabase, Trail, type HttpFace, type Log } from 'service-kit'
 import { nodeRoles, type LiveEvent, type Problem } from 'specs'
 import { AccessControl } from './access/access-control.ts'
 import { queryFor, storageFor } from './access/dicom-services.ts'
 import { grantMigrations } from './access/grant-store.ts'
 import { NodeStudySource } from './access/study-source.ts'
+import { AccessEvents } from './audit/access-events.ts'
+import { objectsOfPatient, patientKeysOf } from './audit/patient-keys.ts'
 import { openArchive, type ArchiveName } from './archive/archive.ts'
 import { databaseOf, type NodeSettings } from './config.ts'
 import { Consults } from './consult/consults.ts'
@@ -123,6 +125,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     kinds: () => region.hospital?.kinds ?? [],
     tasksOfStudy: async (study) => (await consultsOfStudy(db, study)).map(taskViewOf),
   }) // prettier-ignore
+    events: new AccessEvents(audit, hospitalId, patientKeysOf({ db, audit, hospitalId, archive: inHospital })),
 
   const coder = new CipherThread(log)
   const forwarder = new Forwarder({ db, archive: regional, callingAeTitle: settings.dimse.aeTitle, log })
@@ -182,6 +185,11 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   addRegionRoutes(face, region, joined, (problem, hubUrl) => refused({ service: 'join', peer: '', address: hubUrl, problem }))
   addRefusalRoutes(face, { book: refusals, region })
   addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), log })
+  const verifications = addAuditRoutes(face, {
+    trail: audit,
+    objectsOfPatient: (patientId) => objectsOfPatient(db, patientId),
+    rootPems: () => (region.membership ? [region.membership.rootCertificate] : []),
+  })
   const studies = new NodeStudySource({ db, access, inHospital, regional, transfers, consults })
   const renderer = createRenderer({ log })
   mountDicomWeb(face, { source: studies, renderer, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }) })
@@ -229,6 +237,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await refusals.close()
     await audit.close()
     await db.close()
+    await verifications.close()
   }
   return { httpPort, dimsePort: dimse.port, region, stop }
 }
