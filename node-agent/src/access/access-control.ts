@@ -1,5 +1,6 @@
 import { rightsOf, type Database, type Log, type User } from 'service-kit'
 import { Problem, type EpochMs, type HospitalId, type HospitalKind, type SignedGrant, type StudyInstanceUid } from 'specs'
+import type { AccessEvents } from '../audit/access-events.ts'
 import { decideAccess, type AccessDecision, type AccessRequest, type Asker, type Doing, type Purpose } from './decide-access.ts'
 import { standingOf } from './grant-store.ts'
 import type { TaskView } from './task-view.ts'
@@ -11,6 +12,8 @@ export interface AccessParts {
   /** What the region says we are; nothing before we have joined. */
   readonly kinds: () => readonly HospitalKind[]
   readonly tasksOfStudy: (study: StudyInstanceUid) => Promise<readonly TaskView[]>
+  /** Hears of every decision that was kept to. */
+  readonly events?: AccessEvents
   readonly now?: () => EpochMs
 }
 
@@ -40,7 +43,9 @@ export class AccessControl {
   async admitUser(user: Person, doing: Doing, exam: AskedExam): Promise<void> {
     const asker: Asker = { kind: 'user', userId: user.id, rights: rightsOf(user) }
     const purpose: Purpose = exam.owner === this.#parts.hospitalId ? 'treatment' : 'consultation'
-    this.#keepTo(await this.#decide(asker, doing, purpose, exam), { userId: user.id, doing, exam })
+    const decision = await this.#decide(asker, doing, purpose, exam)
+    await this.#parts.events?.tell({ asker, doing, purpose, exam, decision })
+    this.#keepTo(decision, { userId: user.id, doing, exam })
   }
 
   async mayUser(user: Person, doing: Doing, exam: AskedExam): Promise<boolean> {
@@ -57,12 +62,16 @@ export class AccessControl {
   async admitHospital(hospitalId: HospitalId, doing: Doing, exam: AskedExam, signed: SignedGrant, genuine: boolean): Promise<void> {
     const asker: Asker = { kind: 'hospital', hospitalId, grant: { grant: signed.grant, genuine } }
     const decision = await this.#decide(asker, doing, signed.grant.purpose, exam, signed)
+    await this.#parts.events?.tell({ asker, doing, purpose: signed.grant.purpose, exam, decision, authorisationId: signed.grant.grantId })
     if (!decision.allowed) this.#keepTo(decision, { hospitalId, doing, exam })
   }
 
   /** @throws {Problem} dimse/unknown-ae, access/… */
   async admitDicomNode(aeTitle: string, allowed: boolean, doing: Doing, exam: AskedExam): Promise<void> {
-    this.#keepTo(await this.#decide({ kind: 'dicom-node', aeTitle, allowed }, doing, 'treatment', exam), { aeTitle, doing, exam })
+    const asker: Asker = { kind: 'dicom-node', aeTitle, allowed }
+    const decision = await this.#decide(asker, doing, 'treatment', exam)
+    await this.#parts.events?.tell({ asker, doing, purpose: 'treatment', exam, decision })
+    this.#keepTo(decision, { aeTitle, doing, exam })
   }
 
   async #decide(asker: Asker, doing: Doing, purpose: Purpose, exam: AskedExam, signed?: SignedGrant): Promise<AccessDecision> {

@@ -37,14 +37,17 @@ export const AuditConfig = z.strictObject({
 })
 export type AuditConfig = z.output<typeof AuditConfig>
 
-export const retentionMs = ({ retentionDays }: AuditConfig): number => retentionDays * DAY_MS
+/** What the trail itself goes by; where it lies is told beside. */
+export type AuditRules = Omit<AuditConfig, 'database'>
+
+export const retentionMs = ({ retentionDays }: AuditRules): number => retentionDays * DAY_MS
 
 /** With every path absolute and the trail's own database named: beside the service's files, or in a schema beside the service's. */
-export function auditSettingsOf(config: AuditConfig, at: (path: string) => string, beside: DatabaseConfig): AuditConfig & { readonly database: DatabaseConfig } {
-  const { syslog, database = beside } = config
+export function auditSettingsOf(config: AuditConfig, at: (path: string) => string, beside: DatabaseConfig): AuditRules & { readonly database: DatabaseConfig } {
+  const { syslog, database = beside, ...rules } = config
   const file = (path: string | undefined) => path && at(path)
   return {
-    ...config,
+    ...rules,
     database: database.dialect === 'sqlite' ? { ...database, file: at(database.file) } : database,
     ...(syslog && { syslog: { ...syslog, caFile: file(syslog.caFile), certificateFile: file(syslog.certificateFile), keyFile: file(syslog.keyFile) } }),
   }

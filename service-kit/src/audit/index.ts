@@ -6,3 +6,6 @@ export { verifyTrail, type AuditFinding, type AuditVerdict, type VerifyOptions }
 export { readWitnesses, writeWitnesses, type Witness } from './witness-file.ts'
 export { retire } from './retention.ts'
 export { verifyAuditSignature } from './signing.ts'
+export { addAuditRoutes, type AuditRouteParts } from './routes.ts'
+export { searchTrail, readTrail, findEvent, type AuditFilter } from './search.ts'
+export { VerificationJobs } from './verification-jobs.ts'

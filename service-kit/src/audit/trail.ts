@@ -6,7 +6,7 @@ import type { Log } from '../log/index.ts'
 import type { Metrics } from '../metrics/index.ts'
 import { GENESIS, type ChainedRecord } from './chain.ts'
 import { Checkpoints } from './checkpoints.ts'
-import type { AuditConfig } from './config.ts'
+import type { AuditRules } from './config.ts'
 import { draftOf, keyedHash, type Drafting } from './draft.ts'
 import { Folding } from './folding.ts'
 import { PendingMover, savePending } from './pending.ts'
@@ -30,7 +30,7 @@ export interface AuditTrail {
 
 export interface TrailOptions {
   readonly database: DatabaseConfig
-  readonly settings: AuditConfig
+  readonly settings: AuditRules
   /** Whose trail it is; `hub` or a hospital. */
   readonly party: string
   /** Folder of secrets. */
@@ -51,7 +51,7 @@ const TICK_MS = 1_000
 export class Trail implements AuditTrail {
   readonly db: Database
   readonly party: string
-  readonly settings: AuditConfig
+  readonly settings: AuditRules
   readonly checkpoints: Checkpoints
   readonly signer: AuditSigner
   readonly log: Log

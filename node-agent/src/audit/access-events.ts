@@ -1,0 +1,69 @@
+import { type AuditAction, type AuditActor, type AuditEvent, type HospitalId, type StudyInstanceUid } from 'specs'
+import type { AuditTrail } from 'service-kit'
+import type { AccessDecision, AccessRequest, Asker, Doing } from '../access/decide-access.ts'
+
+const actions: Readonly<Record<Doing, AuditAction>> = {
+  list: 'exam.list',
+  read: 'exam.read',
+  view: 'image.view',
+  export: 'image.export',
+  register: 'exam.register',
+  change: 'exam.change',
+  apply: 'consult.apply',
+  store: 'study.store',
+}
+/** Where the act itself leaves a record with more in it (old and new values, instances, steps), being allowed to begin it is not told. */
+const toldByTheAct: ReadonlySet<Doing> = new Set<Doing>(['register', 'change', 'apply', 'store'])
+
+export interface AccessAsked {
+  readonly asker: Asker
+  readonly doing: Doing
+  readonly purpose: string
+  readonly exam: AccessRequest['exam']
+  readonly decision: AccessDecision
+  /** Of the grant that a hospital showed. */
+  readonly authorisationId?: string | undefined
+}
+
+/** Tells the trail what the policy decided: every look at a study, every refusal. Repetitions are folded there. */
+export class AccessEvents {
+  readonly #trail: AuditTrail
+  readonly #here: HospitalId
+  readonly #patientKeyOf: (study: StudyInstanceUid) => Promise<string | undefined>
+
+  constructor(trail: AuditTrail, here: HospitalId, patientKeyOf: (study: StudyInstanceUid) => Promise<string | undefined>) {
+    this.#trail = trail
+    this.#here = here
+    this.#patientKeyOf = patientKeyOf
+  }
+
+  async tell(asked: AccessAsked): Promise<void> {
+    const { decision, doing, exam } = asked
+    if (decision.allowed && toldByTheAct.has(doing)) return
+    const study = exam.study
+    const patientKey = study !== undefined && exam.owner === this.#here ? await this.#patientKeyOf(study) : undefined
+    this.#trail.note(eventOf(asked, patientKey))
+  }
+}
+
+function eventOf({ asker, doing, purpose, exam, decision, authorisationId }: AccessAsked, patientKey: string | undefined): AuditEvent {
+  const { study, owner, taskId } = exam
+  const actor = actorOf(asker)
+  const facts = { ...(taskId !== undefined && { taskId }), ...(authorisationId !== undefined && { authorisationId }) }
+  return {
+    action: asker.kind === 'dicom-node' && doing === 'list' ? 'study.search' : actions[doing],
+    outcome: decision.allowed ? 'success' : 'refused',
+    ...(actor && { actor }),
+    object: study === undefined ? { type: 'exam', id: '*', owner } : { type: 'study', id: study, owner, ...(patientKey !== undefined && { patientKey }) },
+    purpose,
+    ...(decision.allowed ? { basis: decision.because } : { code: decision.code }),
+    ...(Object.keys(facts).length > 0 && { facts }),
+  }
+}
+
+/** A user's name, roles and session stand in the context of the request; the id alone is what the policy knows. */
+function actorOf(asker: Asker): AuditActor | undefined {
+  if (asker.kind === 'hospital') return { kind: 'hospital', id: asker.hospitalId, hospitalId: asker.hospitalId }
+  if (asker.kind === 'dicom-node') return { kind: 'dicom-node', id: asker.aeTitle }
+  return { kind: 'user', id: asker.userId }
+}
