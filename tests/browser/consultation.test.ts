@@ -1,9 +1,13 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Browser, Page } from 'playwright-core'
 import { sendDemoStudies } from '../../scripts/region/demo-data.ts'
 import { printedPages } from '../support/paper.ts'
 import { collectErrors, launchBrowser, openPerson, picture, signInOnPage } from '../support/browser.ts'
 import { eventually, startTestRegion } from '../support/region.ts'
+
+const execute = promisify(execFile)
 
 /** Steps 2 to 5 of the story by clicking, in Chromium: a doctor of A, an expert of C, the regional console in between. */
 describe('a consultation as people do it with a mouse', () => {
@@ -142,6 +146,16 @@ describe('a consultation as people do it with a mouse', () => {
     const admin = await person(`${region.hospital('hospital-c').url}/desk/region`, 'admin', passwordOf('hospital-c'))
     await admin.getByTestId('link').waitFor()
     await picture(admin, 'desk-region')
+    // A device nobody registered: the hospital sees it come, counted, without reload.
+    await admin.locator('.el-tabs__item', { hasText: '拒收与异常' }).click()
+    const { dicom } = region.hospital('hospital-c')
+    for (let n = 0; n < 2; n++) await execute('echoscu', ['-aet', 'STRANGER', '-aec', dicom.aeTitle, dicom.host, String(dicom.port)]).catch(() => undefined)
+    const stranger = admin.getByTestId('refusal-table').locator('tbody tr', { hasText: 'STRANGER' })
+    await stranger.filter({ hasText: '未登记的 AE Title' }).waitFor()
+    await eventually('both attempts are one row', async () => (await stranger.getByTestId('refusal-count').textContent()) === '2')
+    await picture(admin, 'desk-refusals')
+    await admin.getByTestId('refusal-search').fill('nobody')
+    await eventually('the filter leaves nothing', async () => (await stranger.count()) === 0)
     await admin.getByTestId('menu-dicomNodes').click()
     await admin.getByTestId('node-table').waitFor()
     await picture(admin, 'desk-dicom-nodes')

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { HospitalRow, LinkStatus, RefusalRow } from 'specs'
+import type { HospitalRow, LinkStatus, NodeRefusalRow, RefusalRow } from 'specs'
 import { promisify } from 'node:util'
 import { execFile } from 'node:child_process'
 import type { ApiUser } from '../../scripts/region/api.ts'
@@ -69,6 +69,10 @@ describe('refusals of a running region', () => {
       const { rows } = await admin.get<{ rows: RefusalRow[] }>('/api/refusals')
       return rows.some(({ code, source, facts }) => code === 'dimse/unknown-ae' && source === 'hospital-a' && facts['callingAeTitle'] === 'STRANGER')
     })
+    // The hospital itself reads it in its own list, once, with how often it was tried.
+    await expect(execute('echoscu', ['-aet', 'STRANGER', '-aec', dicom.aeTitle, dicom.host, String(dicom.port)])).rejects.toThrow()
+    const { rows } = await (await region.signIn('hospital-a', 'admin')).get<{ rows: NodeRefusalRow[] }>('/api/refusals?service=dimse&text=stranger')
+    expect(rows).toMatchObject([{ service: 'dimse', code: 'dimse/unknown-ae', title: '未登记的 AE Title', peer: 'STRANGER', address: '127.0.0.1', count: 2 }])
   })
 
   it('ends a connection that speaks no DICOM and serves the next', async () => { // ARC-02

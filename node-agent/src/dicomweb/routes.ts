@@ -109,7 +109,8 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
   const store: Handler = async (request, response, user) => {
     const study = request.params['study'] === undefined ? undefined : studyOf(request)
     const results = await storeInstances(await source.storing(user), { kind: 'stow', peer: user.username }, request, response, study)
-    for (const result of results) if ('problem' in result) onRefusal?.({ problem: result.problem, username: user.username, remoteAddress: request.ip ?? '' })
+    for (const result of results)
+      if ('problem' in result) onRefusal?.({ problem: result.problem, username: user.username, remoteAddress: request.ip ?? '' })
   }
   face.raw({ method: 'POST', path: '/dicom-web/studies', summary: 'STOW-RS: store instances', allow, produces: json }, store)
   face.raw({ method: 'POST', path: `/dicom-web${study}`, summary: 'STOW-RS: store instances of one study', allow, produces: json }, store)

@@ -9,7 +9,15 @@ import type { EdgeRefusal } from './store.ts'
 const NOW = 1_800_000_000_000
 const hour = 3_600_000
 const log = createLog({ name: 'test', level: 'silent' })
-const unknownCt = (change: Partial<EdgeRefusal> = {}): EdgeRefusal => ({ at: NOW, service: 'dimse', code: 'dimse/unknown-ae', peer: 'CT99', address: '10.1.2.3', facts: {}, ...change })
+const unknownCt = (change: Partial<EdgeRefusal> = {}): EdgeRefusal => ({
+  at: NOW,
+  service: 'dimse',
+  code: 'dimse/unknown-ae',
+  peer: 'CT99',
+  address: '10.1.2.3',
+  facts: {},
+  ...change,
+})
 
 let folder: string
 let db: Database
@@ -29,13 +37,19 @@ beforeEach(async () => {
 })
 
 describe('what the edges of a hospital refused', () => {
-  it('is one row per peer and reason with a count, however often a device tries', async () => { // ARC-05
+  it('is one row per peer and reason with a count, however often a device tries', async () => {
+    // ARC-05
     const book = await bookAt(NOW)
     for (let n = 0; n < 500; n++) book.note(unknownCt({ at: NOW + n }))
-    expect((await book.list({ limit: 10 })).rows).toMatchObject([{ code: 'dimse/unknown-ae', peer: 'CT99', address: '10.1.2.3', count: 500, firstAt: NOW, at: NOW + 499 }])
+    expect((await book.list({ limit: 10 })).rows).toMatchObject([
+      { code: 'dimse/unknown-ae', peer: 'CT99', address: '10.1.2.3', count: 500, firstAt: NOW, at: NOW + 499 },
+    ])
     book.note(unknownCt({ at: NOW + 1_000 }))
     book.note(unknownCt({ at: NOW + 2_000, code: 'archive/unreadable' }))
-    expect((await book.list({ limit: 10 })).rows.map(({ code, count }) => [code, count])).toEqual([['archive/unreadable', 1], ['dimse/unknown-ae', 501]])
+    expect((await book.list({ limit: 10 })).rows.map(({ code, count }) => [code, count])).toEqual([
+      ['archive/unreadable', 1],
+      ['dimse/unknown-ae', 501],
+    ])
   })
 
   it('begins a new row when the device was quiet for more than an hour', async () => {

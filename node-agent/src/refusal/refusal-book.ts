@@ -1,6 +1,15 @@
 import type { Database, Log } from 'service-kit'
 import type { EpochMs } from 'specs'
-import { listRefusals, refusalMigrations, saveRefusal, trimRefusals, type EdgeRefusal, type KeptRefusal, type RefusalFilter, type RepeatedRefusal } from './store.ts'
+import {
+  listRefusals,
+  refusalMigrations,
+  saveRefusal,
+  trimRefusals,
+  type EdgeRefusal,
+  type KeptRefusal,
+  type RefusalFilter,
+  type RepeatedRefusal,
+} from './store.ts'
 
 export interface RefusalBookParts {
   readonly db: Database

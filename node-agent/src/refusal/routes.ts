@@ -38,7 +38,19 @@ export function addRefusalRoutes(face: HttpFace, { book, region }: { book: Refus
 
 async function linkRefusals(region: Region, text: string | undefined): Promise<NodeRefusalRow[]> {
   const rows = (await region.link?.refusals({ limit: LINK_ROWS })) ?? []
-  const named = rows.map(({ id, at, source, code, title, facts, subject }): NodeRefusalRow => ({ id, at, firstAt: at, count: 1, service: 'link', source, peer: source, address: subject, code, title, facts }))
+  const named = rows.map(({ id, at, source, code, title, facts, subject }): NodeRefusalRow => ({
+    id,
+    at,
+    firstAt: at,
+    count: 1,
+    service: 'link',
+    source,
+    peer: source,
+    address: subject,
+    code,
+    title,
+    facts,
+  }))
   const part = text?.toLowerCase() ?? ''
   return named.filter(({ peer, address, code }) => [peer, address, code].some((word) => word.toLowerCase().includes(part)))
 }

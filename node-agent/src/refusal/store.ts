@@ -85,5 +85,7 @@ export async function listRefusals(db: Queries, { service, text, limit }: Refusa
 /** What is older than `before`, and what is beyond the newest `atMost`, goes. */
 export async function trimRefusals(tx: Transaction, before: EpochMs, atMost: number): Promise<void> {
   await tx.run('DELETE FROM edge_refusal WHERE last_at < $1', [before])
-  await tx.run('DELETE FROM edge_refusal WHERE id IN (SELECT id FROM edge_refusal ORDER BY last_at DESC, id LIMIT 1000000 OFFSET $1)', [atMost])
+  await tx.run('DELETE FROM edge_refusal WHERE id IN (SELECT id FROM edge_refusal ORDER BY last_at DESC, id LIMIT 1000000 OFFSET $1)', [
+    atMost,
+  ])
 }
