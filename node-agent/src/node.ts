@@ -180,7 +180,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     const { problem, service, peer, address } = refusal
     const at = Date.now()
     refusals.note({ at, service, code: problem.code, facts: problem.facts, peer, address })
-    region.reportRefusal({ at, code: problem.code, facts: { ...problem.facts, service: service.toUpperCase(), peer, remoteAddress: address }, peer: `${peer} ${address}` })
+    region.reportRefusal({ at, code: problem.code, facts: { ...problem.facts, service: service.toUpperCase(), ...(service === 'dimse' ? { callingAeTitle: peer } : { peer }), remoteAddress: address }, peer: `${peer} ${address}` })
   }
   addRegionRoutes(face, region, joined, (problem, hubUrl) => refused({ service: 'join', peer: '', address: hubUrl, problem }))
   addRefusalRoutes(face, { book: refusals, region })
