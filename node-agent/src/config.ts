@@ -69,6 +69,8 @@ export const NodeConfig = z.strictObject({
       grantDays: z.number().int().min(1).max(365).default(30),
       /** How long a page waits for the region's answer before it shows "queued". */
       answerWaitMs: z.number().int().min(0).max(30_000).default(3_000),
+      /** A request that the region has taken without answering it for this long is sent again. */
+      repeatAfterMs: z.number().int().min(1_000).max(3_600_000).default(60_000),
     })
     .prefault({}),
   transfer: z

@@ -14,6 +14,7 @@ import { Consults } from './consult/consults.ts'
 import { taskViewOf } from './consult/consult.ts'
 import { makeKeyObject } from './consult/key-images.ts'
 import { addConsultRoutes } from './consult/routes.ts'
+import { addUnansweredRoutes } from './consult/unanswered-routes.ts'
 import { consultsOfStudy, newestOfExams, studiesOfOpenConsults } from './consult/store.ts'
 import { createRenderer } from './dicom/render/renderer.ts'
 import { mountDicomWeb } from './dicomweb/routes.ts'
@@ -124,8 +125,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     db, log, hospitalId,
     kinds: () => region.hospital?.kinds ?? [],
     tasksOfStudy: async (study) => (await consultsOfStudy(db, study)).map(taskViewOf),
-  }) // prettier-ignore
     events: new AccessEvents(audit, hospitalId, patientKeysOf({ db, audit, hospitalId, archive: inHospital })),
+  }) // prettier-ignore
 
   const coder = new CipherThread(log)
   const forwarder = new Forwarder({ db, archive: regional, callingAeTitle: settings.dimse.aeTitle, log })
@@ -172,6 +173,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
 
   addHospitalRoutes(face, { region, hospitalId })
   addExamRoutes(face, { db, access, hospitalId, regionId: () => joined.activeId, newestConsults: (examIds) => newestOfExams(db, examIds), announce })
+  addUnansweredRoutes(face, { unanswered: consults.unanswered, region })
   addConsultRoutes(face, { consults, db })
   addTransferRoutes(face, { db, engine: transfers, owner })
   const refusals = await RefusalBook.open({ db, log })
@@ -183,13 +185,13 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     region.reportRefusal({ at, code: problem.code, facts: { ...problem.facts, service: service.toUpperCase(), ...(service === 'dimse' ? { callingAeTitle: peer } : { peer }), remoteAddress: address }, peer: `${peer} ${address}` })
   }
   addRegionRoutes(face, region, joined, (problem, hubUrl) => refused({ service: 'join', peer: '', address: hubUrl, problem }))
-  addRefusalRoutes(face, { book: refusals, region })
-  addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), log })
   const verifications = addAuditRoutes(face, {
     trail: audit,
     objectsOfPatient: (patientId) => objectsOfPatient(db, patientId),
     rootPems: () => (region.membership ? [region.membership.rootCertificate] : []),
   })
+  addRefusalRoutes(face, { book: refusals, region })
+  addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), log })
   const studies = new NodeStudySource({ db, access, inHospital, regional, transfers, consults })
   const renderer = createRenderer({ log })
   mountDicomWeb(face, { source: studies, renderer, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }) })
@@ -235,9 +237,9 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await inHospital.close()
     await regional.close()
     await refusals.close()
+    await verifications.close()
     await audit.close()
     await db.close()
-    await verifications.close()
   }
   return { httpPort, dimsePort: dimse.port, region, stop }
 }

@@ -66,9 +66,10 @@ export class CommandDesk {
     const at = now()
     const commandId = parseWith(MessageId, randomUUID(), 'commandId')
     const command = parseWith(ConsultCommand, { ...content, commandId, taskId: next.taskId, by, at }, 'consult command')
-    await rememberCommand(tx, { commandId, taskId: next.taskId, type: command.type, byAgent: by.agent === true, at })
+    const { id: messageId } = await region.line.post(tx, HUB, kinds.consultCommand, command)
+    const { type, taskId } = command
+    await rememberCommand(tx, { commandId, taskId, type, byAgent: by.agent === true, byName: by.name, messageId, at })
     await saveConsult(tx, by.agent ? next : { ...next, pending: { commandId, type: command.type, userId: by.userId }, problem: null }, hospitalId)
-    await region.line.post(tx, HUB, kinds.consultCommand, command)
     return commandId
   }
 

@@ -27,6 +27,7 @@ import { imagesOf } from './images.ts'
 import { readLiveExam, serveExams } from './live-exam.ts'
 import { recordPrinting } from './printing.ts'
 import { OpinionSettling } from './settle.ts'
+import { UnansweredCommands } from './unanswered.ts'
 import { signOpinion, type MakeKeyObject } from './sign.ts'
 import { consultMigrations, consultsOfStudy, findConsult, listConsults, type ConsultFilter } from './store.ts'
 import { detailOf, rowOf, type ViewParts } from './view.ts'
@@ -42,7 +43,7 @@ export interface ConsultsParts {
   readonly transfers: TransferEngine
   readonly makeKeyObject: MakeKeyObject
   readonly announce: (event: LiveEvent) => void
-  readonly settings: { readonly grantDays: number; readonly answerWaitMs: number }
+  readonly settings: { readonly grantDays: number; readonly answerWaitMs: number; readonly repeatAfterMs: number }
   readonly now?: () => EpochMs
 }
 
@@ -53,6 +54,9 @@ export class Consults {
   readonly #desk: CommandDesk
   readonly #settling: OpinionSettling
   readonly #view: ViewParts
+  /** What we have said to the platform and have no answer to. */
+  readonly unanswered: UnansweredCommands
+  readonly #looking: ReturnType<typeof setInterval>
   #background: Promise<unknown> = Promise.resolve()
 
   private constructor(parts: ConsultsParts) {
@@ -65,6 +69,10 @@ export class Consults {
     this.#view = { db, region, access, hospitalId, imagesOf: (consult) => imagesOf(db, consult) }
     new ConsultArrivals({ ...parts, answers: this.#desk.answers, onEvent: (consult, event) => this.#follow(consult, event), now })
     serveExams({ db, line: region.line, access, hospitalId, trust: () => region.trust, now })
+    const { repeatAfterMs } = parts.settings
+    this.unanswered = new UnansweredCommands({ db, region, log: parts.log, repeatAfterMs, now })
+    this.#looking = setInterval(() => void this.#inBackground(() => this.unanswered.repeat()), repeatAfterMs)
+    this.#looking.unref()
     region.onConnected(() => void this.resume())
   }
 
@@ -78,10 +86,12 @@ export class Consults {
     return this.#inBackground(async () => {
       await this.#settling.resume()
       await this.#announceImages()
+      await this.unanswered.repeat()
     })
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.#looking)
     await this.#background
   }
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openDatabase, type Database } from 'service-kit'
-import { HospitalId, TaskId, type StudyInstanceUid } from 'specs'
+import { HospitalId, MessageId, TaskId, type StudyInstanceUid } from 'specs'
 import { B, C, CHEST, NOW, TASK } from '../access/builders.ts'
 import { aConsultAt, anEvent, by, someFacts } from './builders.ts'
 import { findDraft, saveDraft } from './draft-store.ts'
@@ -14,6 +14,8 @@ import {
   consultsOfStudy,
   findCommand,
   listConsults,
+  markRepeated,
+  queuedCommands,
   rememberCommand,
   rememberEvent,
   saveConsult,
@@ -94,8 +96,14 @@ describe('a command', () => {
   it('is answered once; a second answer to it changes nothing', async () => {
     // AGT-07
     const commandId = '0f1d2c1e-2f4b-4a57-9d0c-0d8f5f0a1b11'
+    const messageId = MessageId.parse('0f1d2c1e-2f4b-4a57-9d0c-0d8f5f0a1b22')
     const answer = { commandId, taskId: TASK } as never as { commandId: never; taskId: typeof TASK }
-    await db.write((tx) => rememberCommand(tx, { commandId, taskId: TASK, type: 'return', byAgent: true, at: NOW }))
+    await db.write((tx) => rememberCommand(tx, { commandId, taskId: TASK, type: 'return', byAgent: true, byName: 'A', messageId, at: NOW }))
+    const queued = { commandId, taskId: TASK, type: 'return', byAgent: true, byName: 'A', messageId, repeats: 0, at: NOW }
+    expect(await queuedCommands(db, 10)).toEqual([queued])
+    const again = MessageId.parse('0f1d2c1e-2f4b-4a57-9d0c-0d8f5f0a1b33')
+    expect(await db.write((tx) => markRepeated(tx, commandId, again))).toBe(true)
+    expect(await queuedCommands(db, 10)).toEqual([{ ...queued, messageId: again, repeats: 1 }])
     expect(await agentHasSaid(db, TASK, 'return')).toBe(true)
     expect(
       await db.write((tx) =>
@@ -103,6 +111,8 @@ describe('a command', () => {
       ),
     ).toBe(true)
     expect(await db.write((tx) => answerCommand(tx, { ...answer, outcome: 'accepted', revision: 3 }, NOW))).toBe(false)
+    expect(await queuedCommands(db, 10)).toEqual([])
+    expect(await db.write((tx) => markRepeated(tx, commandId, messageId))).toBe(false)
     expect(await findCommand(db, commandId)).toMatchObject({ state: 'refused', byAgent: true, problem: { code: 'consult/not-open' } })
     expect(await agentHasSaid(db, TASK, 'return')).toBe(false)
   })

@@ -5,6 +5,7 @@ import {
   type ConsultEvent,
   type EpochMs,
   type HospitalId,
+  type MessageId,
   type Opinion,
   type Problem,
   type ProblemNote,
@@ -30,6 +31,16 @@ export const consultMigrations: readonly Migration[] = [
       `CREATE TABLE consult_opinion (task_id TEXT PRIMARY KEY, body TEXT NOT NULL, settled INTEGER NOT NULL)`,
       `CREATE TABLE consult_draft (task_id TEXT NOT NULL, user_id TEXT NOT NULL, revision INTEGER NOT NULL, body TEXT NOT NULL, saved_at BIGINT NOT NULL,
         PRIMARY KEY (task_id, user_id))`,
+    ],
+  },
+  {
+    name: '0002-command-message',
+    up: [
+      // Which message carries the command now, who waits for its answer, and how often it was sent anew because none came.
+      'ALTER TABLE consult_command ADD COLUMN message_id TEXT',
+      'ALTER TABLE consult_command ADD COLUMN by_name TEXT',
+      'ALTER TABLE consult_command ADD COLUMN repeats INTEGER NOT NULL DEFAULT 0',
+      `CREATE INDEX consult_command_queued ON consult_command (created_at) WHERE state = 'queued'`,
     ],
   },
 ]
@@ -142,12 +153,44 @@ export async function timelineOf(db: Queries, taskId: TaskId): Promise<TimelineE
 
 export async function rememberCommand(
   tx: Transaction,
-  command: { commandId: string; taskId: TaskId; type: string; byAgent: boolean; at: EpochMs },
+  command: { commandId: string; taskId: TaskId; type: string; byAgent: boolean; byName: string; messageId: MessageId; at: EpochMs },
 ): Promise<void> {
+  const { commandId, taskId, type, byAgent, byName, messageId, at } = command
   await tx.run(
-    `INSERT INTO consult_command (command_id, task_id, type, by_agent, state, created_at) VALUES ($1, $2, $3, $4, 'queued', $5)`,
-    [command.commandId, command.taskId, command.type, command.byAgent ? 1 : 0, command.at],
+    `INSERT INTO consult_command (command_id, task_id, type, by_agent, by_name, message_id, state, created_at) VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7)`,
+    [commandId, taskId, type, byAgent ? 1 : 0, byName, messageId, at],
   )
+}
+
+/** A command that the hub has not answered. Those of before the second migration name neither message nor person. */
+export interface QueuedCommand {
+  readonly commandId: string
+  readonly taskId: TaskId
+  readonly type: string
+  readonly byAgent: boolean
+  readonly byName: string | null
+  readonly messageId: MessageId | null
+  readonly repeats: number
+  readonly at: EpochMs
+}
+
+/** Oldest first. */
+export async function queuedCommands(db: Queries, limit: number): Promise<QueuedCommand[]> {
+  const rows = await db.all<Omit<QueuedCommand, 'byAgent'> & { byAgent: number }>(
+    `SELECT command_id AS "commandId", task_id AS "taskId", type, by_agent AS "byAgent", by_name AS "byName", message_id AS "messageId", repeats,
+       created_at AS "at" FROM consult_command WHERE state = 'queued' ORDER BY created_at, command_id LIMIT $1`,
+    [limit],
+  )
+  return rows.map((row) => ({ ...row, byAgent: Boolean(row.byAgent) }))
+}
+
+/** @returns false when the answer came meanwhile. */
+export async function markRepeated(tx: Transaction, commandId: string, messageId: MessageId): Promise<boolean> {
+  const changed = await tx.run(
+    `UPDATE consult_command SET message_id = $2, repeats = repeats + 1 WHERE command_id = $1 AND state = 'queued'`,
+    [commandId, messageId],
+  )
+  return changed === 1
 }
 
 export interface CommandRow {
