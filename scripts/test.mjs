@@ -9,13 +9,15 @@ requireNode()
 await ensurePackages()
 
 const peers = {
-  programs: ['storescu', 'storescp', 'echoscu', 'findscu', 'dcmdump', 'dsrdump', 'dciodvfy', 'chromium', 'openssl', 'nats-server', 'Orthanc', 'initdb', 'pdftotext', 'ip', 'nft'],
+  programs: ['storescu', 'storescp', 'echoscu', 'findscu', 'dcmdump', 'dsrdump', 'dciodvfy', 'dcmj2pnm', 'gdcmconv', 'chromium', 'openssl', 'nats-server', 'Orthanc', 'initdb', 'pdftotext', 'ip', 'nft'],
 }
 await ensurePeers()
 const { buildPages } = await import('./build-pages.mjs')
 const { runChecks } = await import('./check.mjs')
 const { unpackFixtures } = await import('./fixtures.mjs')
 unpackFixtures()
+const { ensureOhif } = await import('./ohif.mjs')
+await ensureOhif()
 
 const results = wanted.length > 0 ? [] : await runChecks()
 results.push({ name: 'pages are built', ok: await buildPages() })
@@ -47,6 +49,6 @@ async function ensurePeers() {
   await ensureSystemPackages({
     programs: peers.programs,
     files: ['/usr/share/orthanc/plugins/libOrthancDicomWeb.so'],
-    apt: ['dcmtk', 'dicom3tools', 'orthanc', 'orthanc-dicomweb', 'chromium', 'postgresql', 'openssl', 'nats-server', 'python3-pydicom', 'iproute2', 'nftables', 'fonts-noto-cjk', 'poppler-utils'],
+    apt: ['dcmtk', 'dicom3tools', 'libgdcm-tools', 'orthanc', 'orthanc-dicomweb', 'chromium', 'postgresql', 'openssl', 'nats-server', 'python3-pydicom', 'iproute2', 'nftables', 'fonts-noto-cjk', 'poppler-utils'],
   })
 }
