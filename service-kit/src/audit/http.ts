@@ -12,17 +12,21 @@ export function auditRequests(traceIdOf: (response: Response) => string): Reques
   }
 }
 
-/** The accounts, telling the context of the request who was found to be asking. */
+/** The accounts, telling the context of the request who was found to be asking. Whatever else they do is theirs. */
 export function rememberingActor(accounts: Authenticator): Authenticator {
-  return {
-    async signedIn(request) {
-      const signedIn = await accounts.signedIn(request)
-      const context = auditContext.getStore()
-      if (context && signedIn) context.actor = actorOfSession(signedIn)
-      return signedIn
-    },
-    onSessionEnd: (listener) => accounts.onSessionEnd(listener),
+  const signedIn: Authenticator['signedIn'] = async (request) => {
+    const found = await accounts.signedIn(request)
+    const context = auditContext.getStore()
+    if (context && found) context.actor = actorOfSession(found)
+    return found
   }
+  return new Proxy(accounts, {
+    get(target, name) {
+      if (name === 'signedIn') return signedIn
+      const member: unknown = Reflect.get(target, name, target)
+      return typeof member === 'function' ? (member.bind(target) as unknown) : member
+    },
+  })
 }
 
 export function actorOfSession({ user, sessionId }: SignedIn): AuditActor {
