@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { get } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -157,7 +159,8 @@ describe('the HTTP face of a service', () => {
   it('logs every connection with what it carried, also one whose successful requests are too many for a line each', async () => {
     // FED-05
     const { bearer } = await signIn(url, doctor)
-    await fetch(`${url}/dicom-web/studies/9.9`, { headers: { ...bearer, connection: 'close' } })
+    // fetch() would use a connection that others have used before
+    await once(get(`${url}/dicom-web/studies/9.9`, { agent: false, headers: bearer }), 'response')
     const ended = () => service.logged.findLast(({ msg }) => msg === 'HTTP connection ended')
     await expect.poll(ended).toMatchObject({ level: 'info', remoteAddress: '127.0.0.1', localPort: Number(new URL(url).port), requests: 1 })
     const { remotePort, bytesWritten } = ended()!
