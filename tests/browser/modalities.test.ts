@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
+import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readManifest, unpackFixtures } from '../../scripts/fixtures.mjs'
 import { launchBrowser, openPerson, picture } from '../support/browser.ts'
@@ -260,6 +261,24 @@ describe('reading images of every modality in the browser', () => {
     expect(back.lengths).toEqual(measured)
     expect(measured).toHaveLength(one.lengths.length)
     await eventually('the lengths are drawn again', async () => (await viewer.lengthTexts()).includes(one.lengths[0]!.unit))
+  })
+
+  it.each(cases)('hands out $what as a picture that DCMTK would draw', async ({ study, colour }) => { // VWR-04
+    const node = await region.signIn('hospital-a', 'wang')
+    const { view } = await open(desk, study)
+    const reference = await judge(view, colour)
+    const series = await node.get<{ '0020000E': { Value: [string] } }[]>(`/dicom-web/studies/${study}/instances?SOPInstanceUID=${view.sopInstanceUid}`)
+    const window = colour ? '' : `?window=${view.window!.center},${view.window!.width},linear`
+    const answer = await desk.request.get(`${region.hospital('hospital-a').url}/dicom-web/studies/${study}/series/${series[0]!['0020000E'].Value[0]}/instances/${view.sopInstanceUid}/frames/${view.frame}/rendered${window}`, { headers: { Accept: 'image/png' } })
+    const { data, info } = await sharp(await answer.body()).toColourspace('srgb').removeAlpha().raw().toBuffer({ resolveWithObject: true })
+    expect([info.width, info.height]).toEqual([reference.width, reference.height])
+    let differing = 0
+    for (let pixel = 0; pixel < info.width * info.height; pixel++)
+      for (let channel = 0; channel < 3; channel++) {
+        const expected = reference.data[pixel * reference.channels + Math.min(channel, reference.channels - 1)] ?? 0
+        if (Math.abs((data[pixel * info.channels + Math.min(channel, info.channels - 1)] ?? 0) - expected) > tolerance.near) differing += 1 / 3
+      }
+    expect(differing / (info.width * info.height)).toBeLessThan(1 - tolerance.shareNear)
   })
 
   it('plays an ultrasound clip at its rate, round and round, and stops it', async () => { // VWR-07

@@ -19,7 +19,6 @@ const grey: PixelDescription = {
   rescaleIntercept: 0,
   windows: [],
   voiFunction: 'LINEAR',
-  inverse: false,
 }
 const show = (pixels: PixelDescription, bytes: number[], window?: Parameters<typeof toDisplay>[2]) => [
   ...toDisplay(

@@ -49,7 +49,8 @@ function toGrey(frame: DecodedFrame, pixels: PixelDescription, asked: Window | u
   const read = sampleReader(frame.bytes, pixels)
   const { modalityLut, rescaleSlope, rescaleIntercept } = pixels
   const modality = modalityLut ? (value: number) => look(modalityLut, value) : (value: number) => value * rescaleSlope + rescaleIntercept
-  const inverse = (frame.photometricInterpretation === 'MONOCHROME1') !== pixels.inverse
+  // Presentation LUT Shape INVERSE only says the same once more (PS3.3 C.8.11.3.1.2): exchanged twice is not exchanged.
+  const inverse = frame.photometricInterpretation === 'MONOCHROME1'
   const shade = voi(pixels, asked, () => extent(read, count, modality, pixels.paddingValue))
   const grey = (stored: number) => {
     const value = shade(modality(stored))

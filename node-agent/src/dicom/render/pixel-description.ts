@@ -31,7 +31,6 @@ export interface PixelDescription {
   readonly voiFunction: 'LINEAR' | 'LINEAR_EXACT' | 'SIGMOID'
   readonly voiLut?: LookupTable
   readonly paddingValue?: number
-  readonly inverse: boolean
   readonly palette?: readonly [LookupTable, LookupTable, LookupTable]
 }
 
@@ -80,7 +79,6 @@ export async function describePixels(file: InstanceFile, frame: number): Promise
     rescaleIntercept: intercept,
     windows: windowsOf(voi).filter(isOwn),
     voiFunction: voiFunctionOf(text(voi, 'VOILUTFunction')),
-    inverse: text(dataset, 'PresentationLUTShape') === 'INVERSE',
     ...(modalityLut && { modalityLut }),
     ...(voiLut && { voiLut }),
     ...(padding !== undefined && { paddingValue: padding }),
