@@ -15,7 +15,7 @@ export interface PresentedGrant {
 }
 
 /** `list`: a row in a list; `read`: texts of the exam; `view`: images; `register` (登记), `change`, `apply` (会诊申请) and `store` need the exam to be ours. */
-export type Doing = 'list' | 'read' | 'view' | 'export' | 'register' | 'change' | 'apply' | 'store'
+export type Doing = 'list' | 'read' | 'view' | 'export' | 'register' | 'change' | 'apply' | 'store' | 'unmask' | 'delete'
 
 /** Why the asker wants it; a hospital's purpose must be the one its grant was given for. */
 export type Purpose = 'treatment' | 'consultation' | 'coread'
@@ -55,6 +55,8 @@ const withOwnExams: Readonly<Record<Doing, readonly Right[]>> = {
   change: ['exam.change'],
   apply: ['consult.apply'],
   store: ['image.store'],
+  unmask: ['patient.unmask'],
+  delete: ['exam.delete'],
 }
 
 /** What each needs with another hospital's exam while a task entitles the house to it. */
@@ -67,6 +69,8 @@ const withEntrustedExams: Readonly<Record<Doing, readonly Right[]>> = {
   change: [],
   apply: [],
   store: [],
+  unmask: [],
+  delete: [],
 }
 
 const refused = (code: ProblemCode, facts: ProblemFacts = {}): AccessDecision => ({ allowed: false, code, facts })

@@ -11,6 +11,8 @@ const actions: Readonly<Record<Doing, AuditAction>> = {
   change: 'exam.change',
   apply: 'consult.apply',
   store: 'study.store',
+  unmask: 'patient.unmask',
+  delete: 'exam.delete',
 }
 /** Where the act itself leaves a record with more in it (old and new values, instances, steps), being allowed to begin it is not told. */
 const toldByTheAct: ReadonlySet<Doing> = new Set<Doing>(['register', 'change', 'apply', 'store'])

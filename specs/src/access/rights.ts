@@ -27,6 +27,10 @@ export const rights = {
   'image.export': { zh: '导出影像', en: 'Export images', duty: 'work', privileged: true },
   'patient.unmask': { zh: '查看未脱敏的患者信息', en: 'See unmasked patient data', duty: 'work' },
   'patient.consent': { zh: '登记患者授权', en: 'Record patient consent', duty: 'work' },
+  'label.vip': { zh: '查看 VIP 患者', en: 'Exams labelled VIP', duty: 'work' },
+  'label.cadre': { zh: '查看干部保健患者', en: 'Exams labelled cadre care', duty: 'work' },
+  'label.staff': { zh: '查看本院职工患者', en: 'Exams of own staff', duty: 'work' },
+  'label.classified': { zh: '查看涉密患者', en: 'Exams labelled classified', duty: 'work' },
   'exam.break-glass': { zh: '紧急调阅', en: 'Emergency access', duty: 'work' },
   // queues and reports
   'queue.capture': { zh: '采集影像（检查队列）', en: 'Capture images of a queue', duty: 'work' },
