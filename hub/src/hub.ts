@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyDocument } from 'pki'
-import { createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Trail, type Database, type Log } from 'service-kit'
-import { HospitalId, HUB, hubRoles, kinds, Problem, type EpochMs, type LiveEvent, type SignedGrant } from 'specs'
+import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Trail, type Database, type Log, HealthWatch, retire, type Queries } from 'service-kit'
+import { HospitalId, HUB, hubRoles, kinds, Problem, type AuditEvent, type EpochMs, type LiveEvent, type SignedGrant } from 'specs'
+import { openRegionAudit } from './audit/region-audit.ts'
+import { regionAuditRoutes } from './audit/routes.ts'
 import { openAuthority } from './authority/authority.ts'
 import { isRevocationListDue } from './authority/revocation-list.ts'
 import type { HubSettings } from './config.ts'
@@ -60,7 +62,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   const face = createHttpFace({ name: 'hub', version: VERSION, log, metrics, accounts, audit, trustProxy: settings.http.trustProxy })
   const announce = (event: LiveEvent) => face.events.publish(event)
   const parties = new KnownParties(authority, regionId)
-  const presence = new Presence({ db, heartbeatMs: settings.heartbeatMs, announce, now })
+  const presence = new Presence({ db, heartbeatMs: settings.heartbeatMs, announce, now, onPresence: (id, online) => audit.note(presenceEvent(id, online)) })
   const natsAdministration = await NatsAdministration.open({ dir: settings.nats.adminDir, natsUrl: settings.nats.url, log })
   const link = await createHubLink({
     db,
@@ -109,6 +111,27 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   link.onMessage(kinds.consultCommand, (tx, { from, body }) => consults.handle(tx, HospitalId.parse(from), body))
   link.onMessage(kinds.problemReport, (tx, { from, body }) => takeReport(tx, HospitalId.parse(from), body, announce))
 
+  const regionAudit = openRegionAudit({
+    db, link, now, announce,
+    trail: audit,
+    identity: authority.hub,
+    trust: parties.trust,
+    joined: joinedHospitals,
+  }) // prettier-ignore
+  const verifications = addAuditRoutes(face, { trail: audit, rootPems: () => [authority.root.pem] })
+  addFaultRoutes(face, audit)
+  regionAuditRoutes(face, { db, trail: audit, regionName: region.regionName })
+  const health = new HealthWatch({ face, trail: audit })
+  const upkeep = every(
+    30_000,
+    'looking after the audit trail',
+    async () => {
+      await regionAudit.handOut()
+      await retire(audit)
+    },
+    log,
+  )
+
   regionRoutes(face, {
     regionId,
     name: region.regionName,
@@ -128,6 +151,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   if (await isRevocationListDue(db, now())) await membership.renewRevocationList()
   await parties.refresh(db)
   link.start()
+  await health.start()
   // Other hub processes on the same database admit and revoke, too; and somebody has to notice who has gone silent.
   const watch = every(
     settings.heartbeatMs,
@@ -153,6 +177,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     await face.close()
     await link.stop()
     await natsAdministration.close()
+    await Promise.all([upkeep.stop(), health.stop(), verifications.close()])
     await audit.close()
     await db.close()
   }
@@ -165,10 +190,20 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   }
 }
 
-async function joinedHospitals(db: Database): Promise<HospitalId[]> {
+async function joinedHospitals(db: Queries): Promise<HospitalId[]> {
   const hospitals = await allHospitals(db)
   return hospitals.filter(({ certificate }) => certificate !== undefined).map(({ config }) => config.id)
 }
+
+/** A node that went silent, or came back (FED-28). */
+const presenceEvent = (hospitalId: HospitalId, online: boolean): AuditEvent => ({
+  action: online ? 'system.recovery' : 'system.fault',
+  outcome: online ? 'success' : 'failed',
+  actor: { kind: 'hospital', id: hospitalId, hospitalId },
+  object: { type: 'component', id: 'node' },
+  ...(!online && { code: 'region/hospital-offline' as const }),
+  facts: { operation: 'heartbeat' },
+})
 
 /** Checked here as at every use of the grant, so that a worthless one is refused before anybody waits for images. */
 function grantVerifier(parties: KnownParties, now: () => EpochMs) {

@@ -1,4 +1,5 @@
 import type { Database } from 'service-kit'
+import { auditMigrations } from './audit/store.ts'
 import { consultMigrations } from './consult/migrations.ts'
 import { hospitalMigrations } from './hospital/migrations.ts'
 import { refusalMigrations } from './refusal/store.ts'
@@ -8,4 +9,5 @@ export async function migrateHub(db: Database): Promise<void> {
   await db.migrate('hub-hospital', hospitalMigrations)
   await db.migrate('hub-consult', consultMigrations)
   await db.migrate('hub-refusal', refusalMigrations)
+  await db.migrate('hub-audit', auditMigrations)
 }

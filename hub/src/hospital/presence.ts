@@ -7,6 +7,8 @@ export interface PresenceParts {
   readonly db: Database
   readonly heartbeatMs: number
   readonly announce: (event: LiveEvent) => void
+  /** A node went silent or came back, told once. */
+  readonly onPresence?: (hospitalId: HospitalId, online: boolean) => void
   readonly now: () => EpochMs
 }
 
@@ -37,6 +39,8 @@ export class Presence {
     const hospitals = await allHospitals(this.#parts.db)
     const seen = new Map(hospitals.map((hospital) => [hospital.config.id, this.#shownOf(hospital)]))
     for (const [hospitalId, shown] of seen) {
+      const before = this.#shown.get(hospitalId)
+      if (before && before.online !== shown.online) this.#parts.onPresence?.(hospitalId, shown.online)
       if (this.#shown.get(hospitalId)?.text !== shown.text) this.#parts.announce({ type: 'hospital', hospitalId })
     }
     this.#shown = seen

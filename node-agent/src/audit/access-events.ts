@@ -2,7 +2,7 @@ import { type AuditAction, type AuditActor, type AuditEvent, type HospitalId, ty
 import type { AuditTrail } from 'service-kit'
 import type { AccessDecision, AccessRequest, Asker, Doing } from '../access/decide-access.ts'
 
-const actions: Readonly<Record<Doing, AuditAction>> = {
+const actions: Readonly<Record<Doing, AuditAction> & Record<string, AuditAction>> = {
   list: 'exam.list',
   read: 'exam.read',
   view: 'image.view',
@@ -15,7 +15,7 @@ const actions: Readonly<Record<Doing, AuditAction>> = {
   delete: 'exam.delete',
 }
 /** Where the act itself leaves a record with more in it (old and new values, instances, steps), being allowed to begin it is not told. */
-const toldByTheAct: ReadonlySet<Doing> = new Set<Doing>(['register', 'change', 'apply', 'store'])
+const toldByTheAct: ReadonlySet<string> = new Set<string>(['register', 'change', 'apply', 'store', 'delete', 'unmask'])
 
 export interface AccessAsked {
   readonly asker: Asker

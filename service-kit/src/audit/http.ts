@@ -14,8 +14,8 @@ export function auditRequests(traceIdOf: (response: Response) => string): Reques
 
 /** The accounts, telling the context of the request who was found to be asking. Whatever else they do is theirs. */
 export function rememberingActor(accounts: Authenticator): Authenticator {
-  const signedIn: Authenticator['signedIn'] = async (request) => {
-    const found = await accounts.signedIn(request)
+  const signedIn: Authenticator['signedIn'] = async (request, how) => {
+    const found = await accounts.signedIn(request, how)
     const context = auditContext.getStore()
     if (context && found) context.actor = actorOfSession(found)
     return found
