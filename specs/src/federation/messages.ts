@@ -125,4 +125,6 @@ export const services = {
   transferPiece: 'transfer.piece',
   transferMetadata: 'transfer.metadata',
   examRead: 'exam.read',
+  /** What the hub keeps of a node's audit checkpoints; asked by that node. */
+  auditWitnesses: 'audit.witnesses',
 } as const
