@@ -1,8 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { describe, expect, it } from 'vitest'
 import { toDisplay, windowFunction } from './display.ts'
-import { isForeignWindow } from './pixel-description.ts'
-import type { PixelDescription } from './pixel-description.ts'
+import { isForeignWindow, type PixelDescription } from './pixel-description.ts'
 
 const grey: PixelDescription = {
   rows: 1,
