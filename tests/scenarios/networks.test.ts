@@ -179,7 +179,7 @@ describe('a region across separate networks', () => {
     const text = () => readFileSync(region.node('hospital-a').settings.logFile, 'utf8')
     const lines = () => text().trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>)
     await eventually('the visit is in the log', async () => lines().some(({ msg, remoteAddress, requests }) => msg === 'HTTP connection ended' && remoteAddress === addresses.platform.wan && requests === 1))
-    const logged = (line: { msg: string }) => expect(lines().filter(({ msg }) => msg === line.msg)).toContainEqual(expect.objectContaining({ level: 'info', ...line }))
+    const logged = (line: { msg: string; [fact: string]: unknown }) => expect(lines().filter(({ msg }) => msg === line.msg)).toContainEqual(expect.objectContaining({ level: 'info', ...line }))
     logged({ msg: 'request', path: '/api/exams', status: 401, address: addresses.platform.wan })
     // The scans came by without asking anything.
     logged({ msg: 'HTTP connection ended', remoteAddress: addresses.platform.wan, requests: 0 })
