@@ -90,13 +90,13 @@ export class ViewerPage {
 
   /** The pixels of the first viewport's canvas, without the texts that lie over it. */
   async screen(): Promise<{ width: number; height: number; data: Uint8Array }> {
-    const { width, height, base64 } = await this.page.evaluate(() => {
-      const canvas = document.querySelector<HTMLCanvasElement>('[data-testid="viewport-0"] canvas')!
-      const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height)
+    const { width, height, base64 } = await this.page.evaluate<{ width: number; height: number; base64: string }>(`(() => {
+      const canvas = document.querySelector('[data-testid="viewport-0"] canvas')
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
       let text = ''
       for (let at = 0; at < data.length; at += 32_768) text += String.fromCharCode(...data.subarray(at, at + 32_768))
       return { width: canvas.width, height: canvas.height, base64: btoa(text) }
-    })
+    })()`)
     return { width, height, data: Buffer.from(base64, 'base64') }
   }
 
