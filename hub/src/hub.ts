@@ -97,6 +97,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     joinCodeValidMs: settings.joinCodeValidHours * HOUR_MS,
     announce,
     log,
+    audit,
     now,
   })
   const consults = new ConsultService({

@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { AuditConfig, auditSettingsOf, loadConfig, type DatabaseConfig } from 'service-kit'
+import { AuditConfig, auditSettingsOf, IdentityConfig, loadConfig, type DatabaseConfig } from 'service-kit'
 import { AeTitle, HospitalId, NodeRole, PIECE_BYTES, RegionId } from 'specs'
 import { z } from 'zod'
 
@@ -142,7 +142,7 @@ export function settingsOf(config: NodeConfig, baseFolder: string) {
 
 /** The database of one part of the node: its own file, or its own schema (two archives share nothing, rule 7). */
 export function databaseOf(
-  { database, dataFolder }: Pick<NodeSettings, 'database' | 'dataFolder'>,
+  { database, dataFolder }: Pick<NodeConfig, 'database' | 'dataFolder'>,
   part: 'node' | 'archive-in-hospital' | 'archive-regional' | 'audit',
 ): DatabaseConfig {
   if (database.dialect === 'sqlite') return { dialect: 'sqlite', file: join(dataFolder, `${part}.sqlite`) }

@@ -1,13 +1,18 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { addAuditRoutes, createAccounts, createHttpFace, createMetrics, openDatabase, Trail, type HttpFace, type Log } from 'service-kit'
+import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createMetrics, HealthWatch, openDatabase, retire, Trail, type HttpFace, type Log } from 'service-kit'
 import { nodeRoles, type LiveEvent, type Problem } from 'specs'
 import { AccessControl } from './access/access-control.ts'
 import { queryFor, storageFor } from './access/dicom-services.ts'
 import { grantMigrations } from './access/grant-store.ts'
 import { NodeStudySource } from './access/study-source.ts'
 import { AccessEvents } from './audit/access-events.ts'
+import { Arrivals } from './audit/arrivals.ts'
+import { edgeRefusalEvent, receivedEvent } from './audit/edge-events.ts'
 import { objectsOfPatient, patientKeysOf } from './audit/patient-keys.ts'
+import { RegionReports } from './audit/region-reports.ts'
+import { addStudyLogRoute } from './audit/study-log.ts'
+import { addWitnessRoutes } from './audit/witness-routes.ts'
 import { openArchive, type ArchiveName } from './archive/archive.ts'
 import { databaseOf, type NodeSettings } from './config.ts'
 import { Consults } from './consult/consults.ts'
@@ -122,10 +127,14 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   }) // prettier-ignore
 
   const access = new AccessControl({
+  const patientKeyOf = patientKeysOf({ db, audit, hospitalId, archive: inHospital })
+  const arrivals = new Arrivals({ audit, hospitalId, patientKeyOf, archives: [inHospital, regional] })
+  const reports = await RegionReports.open({ db, hospitalId, trail: audit, line: region.line, trust: () => region.trust })
+  const health = new HealthWatch({ face, trail: audit, onChange: (change) => void reports.tellHealth(change) })
     db, log, hospitalId,
     kinds: () => region.hospital?.kinds ?? [],
     tasksOfStudy: async (study) => (await consultsOfStudy(db, study)).map(taskViewOf),
-    events: new AccessEvents(audit, hospitalId, patientKeysOf({ db, audit, hospitalId, archive: inHospital })),
+    events: new AccessEvents(audit, hospitalId, patientKeyOf),
   }) // prettier-ignore
 
   const coder = new CipherThread(log)
@@ -138,6 +147,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     settings: settings.transfer,
     onComplete: async (tx, job) => {
       if (job.purpose === 'push') await forwarder.studyArrived(tx, job.studyInstanceUid)
+      await audit.within(tx, receivedEvent(job, hospitalId))
       tx.afterCommit(() => {
         consults.imagesComplete()
         void cache.trim()
@@ -152,6 +162,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     limitBytes: settings.transfer.regionalCacheBytes,
     studiesInUse: () => studiesOfOpenConsults(db),
   })
+    onLeft: (study, sizeBytes) => audit.note({ action: 'study.delete', outcome: 'success', object: { type: 'study', id: study }, reason: 'regional cache', facts: { sizeBytes, source: `${hospitalId}/regional` } }),
   const owner = new TransferOwner({
     coder,
     hospitalId,
@@ -163,16 +174,17 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     log,
     metrics,
     sessionMs: settings.transfer.sessionMs,
+    audit,
   })
   const consults: Consults = await Consults.open({
-    db, log, region, access, hospitalId, inHospital, regional, transfers, announce,
+    db, log, region, access, hospitalId, inHospital, regional, transfers, announce, audit,
     makeKeyObject: makeKeyObject({ archive: regional, organisation: () => region.nameOf(hospitalId) }),
     settings: settings.consult,
   }) // prettier-ignore
   const intake = new ExamIntake({ db, archive: inHospital, log, onChange: (examId) => announce({ type: 'exam', examId }) })
 
   addHospitalRoutes(face, { region, hospitalId })
-  addExamRoutes(face, { db, access, hospitalId, regionId: () => joined.activeId, newestConsults: (examIds) => newestOfExams(db, examIds), announce })
+  addExamRoutes(face, { db, access, hospitalId, regionId: () => joined.activeId, newestConsults: (examIds) => newestOfExams(db, examIds), announce, audit })
   addUnansweredRoutes(face, { unanswered: consults.unanswered, region })
   addConsultRoutes(face, { consults, db })
   addTransferRoutes(face, { db, engine: transfers, owner })
@@ -182,16 +194,21 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     const { problem, service, peer, address } = refusal
     const at = Date.now()
     refusals.note({ at, service, code: problem.code, facts: problem.facts, peer, address })
+    audit.note(edgeRefusalEvent(refusal))
     region.reportRefusal({ at, code: problem.code, facts: { ...problem.facts, service: service.toUpperCase(), ...(service === 'dimse' ? { callingAeTitle: peer } : { peer }), remoteAddress: address }, peer: `${peer} ${address}` })
   }
-  addRegionRoutes(face, region, joined, (problem, hubUrl) => refused({ service: 'join', peer: '', address: hubUrl, problem }))
+  addRegionRoutes(face, region, joined, (problem, hubUrl) => refused({ service: 'join', peer: '', address: hubUrl, problem }), audit)
   const verifications = addAuditRoutes(face, {
     trail: audit,
     objectsOfPatient: (patientId) => objectsOfPatient(db, patientId),
     rootPems: () => (region.membership ? [region.membership.rootCertificate] : []),
   })
+    witnesses: () => reports.witnesses(),
   addRefusalRoutes(face, { book: refusals, region })
-  addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), log })
+  addFaultRoutes(face, audit)
+  addWitnessRoutes(face, db)
+  addStudyLogRoute(face, { trail: audit, access, hospitalId, nameOf: (party) => region.directory?.hospitals.find(({ id }) => id === party)?.name ?? party, flush: () => arrivals.flush().then(() => audit.flush()) })
+  addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, log })
   const studies = new NodeStudySource({ db, access, inHospital, regional, transfers, consults })
   const renderer = createRenderer({ log })
   mountDicomWeb(face, { source: studies, renderer, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }) })
@@ -206,6 +223,9 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   await region.start()
   await consults.resume()
   const isAllowed = async (aeTitle: string) => settings.dimse.allowAnyAe || (await isAllowedCaller(db, aeTitle))
+  region.onConnected(() => void reports.report())
+  await health.start()
+  const upkeep = setInterval(() => void retire(audit).catch((error: unknown) => log.error({ err: error }, 'old audit records not removed')), 3_600_000)
   // With one region there is nothing to choose, and no question to the database for every image.
   const regionOf = async (aeTitle: string) => (joined.count > 1 ? regionOfCaller(db, aeTitle) : undefined)
   const services = { access, inHospital, regional, isAllowed, regionOf }
@@ -220,6 +240,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     log,
     metrics,
     onRefusal: ({ problem, callingAeTitle, remoteAddress }) => refused({ service: 'dimse', peer: callingAeTitle, address: remoteAddress, problem }),
+    onAccepted: ({ callingAeTitle, remoteAddress }) =>
+      audit.note({ action: 'dicom.association', outcome: 'success', actor: { kind: 'dicom-node', id: callingAeTitle, sourceIp: remoteAddress }, object: { type: 'association', id: settings.dimse.aeTitle } }),
   })
   const { port: httpPort } = await face.listen({ ...settings.http, setting: 'http.port' })
 
@@ -238,6 +260,10 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await regional.close()
     await refusals.close()
     await verifications.close()
+    clearInterval(upkeep)
+    await arrivals.stop()
+    await health.stop()
+    await reports.stop()
     await audit.close()
     await db.close()
   }
