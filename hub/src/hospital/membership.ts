@@ -1,7 +1,8 @@
 import type { Certificate } from 'pki'
-import type { Database, Log, Transaction } from 'service-kit'
+import type { AuditTrail, Database, Log, Transaction } from 'service-kit'
 import {
   Problem,
+  type AuditEvent,
   type EpochMs,
   type HospitalConfig,
   type HospitalId,
@@ -39,6 +40,7 @@ export interface MembershipParts {
   readonly natsUrl: string
   readonly joinCodeValidMs: number
   readonly announce: (event: LiveEvent) => void
+  readonly audit?: AuditTrail
   readonly log: Log
   /** Epoch ms. */
   readonly now: () => EpochMs
@@ -55,13 +57,20 @@ export class Membership {
   /** @throws {Problem} region/hospital-exists (FED-09), request/invalid. */
   async create(config: HospitalConfig): Promise<Hospital> {
     checkConfig(config)
-    return this.#change(config.id, (tx, now) => insertHospital(tx, config, now))
+    return this.#change(config.id, async (tx, now) => {
+      await insertHospital(tx, config, now)
+      await this.#tell(tx, 'hospital.create', config.id, { after: config })
+    })
   }
 
   /** @throws {Problem} region/unknown-hospital, region/hospital-exists, request/invalid. */
   async change(config: HospitalConfig): Promise<Hospital> {
     checkConfig(config)
-    return this.#change(config.id, (tx, now) => updateHospital(tx, config, now))
+    return this.#change(config.id, async (tx, now) => {
+      const before = await readHospital(tx, config.id)
+      await updateHospital(tx, config, now)
+      await this.#tell(tx, 'hospital.change', config.id, { before: before.config, after: config })
+    })
   }
 
   /** A new code withdraws the one before. @throws {Problem} region/unknown-hospital */
@@ -71,6 +80,7 @@ export class Membership {
     await db.write(async (tx) => {
       await readHospital(tx, hospitalId)
       await saveCode(tx, code, now())
+      await this.#tell(tx, 'hospital.join-code', hospitalId, { facts: { expires: code.expires } })
     })
     return code
   }
@@ -93,6 +103,7 @@ export class Membership {
       const rejoins = (await readHospital(tx, hospitalId)).certificate !== undefined
       await admit(tx, { hospitalId, pem: certificate.pem, serial: certificate.serial, expires: certificate.notAfter }, agentVersion, now())
       if (rejoins) await this.#renewCrl(tx)
+      await this.#tell(tx, 'hospital.join', hospitalId, { actor: { kind: 'hospital', id: hospitalId, hospitalId }, facts: { serial: certificate.serial, rejoins, agentVersion } })
       return this.#publish(tx, hospitalId, certificate)
     })
     // Once more: the link asks for the joined hospitals at each connection, and one may have been made just before the commit.
@@ -124,6 +135,7 @@ export class Membership {
       const before = await readHospital(tx, hospitalId)
       await withdrawCodes(tx, hospitalId)
       if (await expel(tx, hospitalId, reason, now())) {
+        await this.#tell(tx, 'hospital.revoke', hospitalId, { reason, facts: { serial: before.certificate?.serial } })
         await this.#renewCrl(tx)
         await this.#publish(tx, hospitalId)
       } else if (before.revokedAt === undefined) {
@@ -150,6 +162,10 @@ export class Membership {
       await this.#publish(tx, hospitalId)
       return readHospital(tx, hospitalId)
     })
+  }
+
+  async #tell(tx: Transaction, action: AuditEvent['action'], hospitalId: HospitalId, said: Partial<AuditEvent>): Promise<void> {
+    await this.#parts.audit?.within(tx, { action, outcome: 'success', object: { type: 'hospital', id: hospitalId }, ...said })
   }
 
   async #renewCrl(tx: Transaction): Promise<void> {

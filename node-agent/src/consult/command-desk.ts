@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import type { Database, Transaction, User } from 'service-kit'
+import type { AuditTrail, Database, Transaction, User } from 'service-kit'
 import {
   type Actor,
+  type AuditEvent,
   ConsultCommand,
   HUB,
   kinds,
@@ -25,6 +26,7 @@ export interface CommandDeskParts {
   readonly hospitalId: HospitalId
   readonly announce: (event: LiveEvent) => void
   readonly answerWaitMs: number
+  readonly audit?: AuditTrail | undefined
   readonly now: () => EpochMs
 }
 
@@ -68,6 +70,7 @@ export class CommandDesk {
     const command = parseWith(ConsultCommand, { ...content, commandId, taskId: next.taskId, by, at }, 'consult command')
     const { id: messageId } = await region.line.post(tx, HUB, kinds.consultCommand, command)
     const { type, taskId } = command
+    await this.#parts.audit?.within(tx, stepEvent(command, next))
     await rememberCommand(tx, { commandId, taskId, type, byAgent: by.agent === true, byName: by.name, messageId, at })
     await saveConsult(tx, by.agent ? next : { ...next, pending: { commandId, type: command.type, userId: by.userId }, problem: null }, hospitalId)
     return commandId
@@ -111,5 +114,19 @@ export class CommandDesk {
       return consult && consult.revision >= (command.revision ?? 0) ? command : undefined
     })
     if (answered?.problem) throw answered.problem
+  }
+}
+
+/** A step of a consultation as the trail keeps it; content stays sealed where it is. */
+function stepEvent(command: ConsultCommand, { submitter, facts }: Consult): AuditEvent {
+  const { type, taskId, by } = command
+  const [studyInstanceUid] = facts.studyInstanceUids
+  return {
+    action: type === 'submit' ? 'consult.apply' : type === 'sign' ? 'consult.sign' : type === 'print' ? 'consult.print' : 'consult.step',
+    outcome: 'success',
+    actor: { kind: by.agent === true ? 'system' : 'user', id: by.userId, name: by.name },
+    object: { type: 'task', id: taskId, owner: submitter },
+    ...('reason' in command && { reason: command.reason }),
+    facts: { step: type, taskId, ...(studyInstanceUid !== undefined && { studyInstanceUid }) },
   }
 }

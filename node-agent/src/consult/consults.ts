@@ -1,4 +1,4 @@
-import type { Database, Log, User } from 'service-kit'
+import type { AuditTrail, Database, Log, User } from 'service-kit'
 import {
   Problem,
   type ConsultApplication,
@@ -43,6 +43,7 @@ export interface ConsultsParts {
   readonly transfers: TransferEngine
   readonly makeKeyObject: MakeKeyObject
   readonly announce: (event: LiveEvent) => void
+  readonly audit?: AuditTrail
   readonly settings: { readonly grantDays: number; readonly answerWaitMs: number; readonly repeatAfterMs: number }
   readonly now?: () => EpochMs
 }
@@ -64,7 +65,7 @@ export class Consults {
     this.#now = parts.now ?? Date.now
     const { db, region, hospitalId, announce, access } = parts
     const now = this.#now
-    this.#desk = new CommandDesk({ db, region, hospitalId, announce, answerWaitMs: parts.settings.answerWaitMs, now })
+    this.#desk = new CommandDesk({ db, region, hospitalId, announce, answerWaitMs: parts.settings.answerWaitMs, audit: parts.audit, now })
     this.#settling = new OpinionSettling({ ...parts, desk: this.#desk, now })
     this.#view = { db, region, access, hospitalId, imagesOf: (consult) => imagesOf(db, consult) }
     new ConsultArrivals({ ...parts, answers: this.#desk.answers, onEvent: (consult, event) => this.#follow(consult, event), now })

@@ -1,4 +1,4 @@
-import type { Database, HttpFace, Log } from 'service-kit'
+import type { AuditTrail, Database, HttpFace, Log, Transaction } from 'service-kit'
 import { DicomNode, EchoResult, ForwardRow, Page, Problem, type RegionId } from 'specs'
 import { z } from 'zod'
 import { echo } from '../dimse/scu.ts'
@@ -9,6 +9,7 @@ import { addNode, changeNode, listNodes, readNode, removeNode } from './store.ts
 export interface DicomNodeRoutes {
   readonly db: Database
   readonly forwarder: Forwarder
+  readonly audit?: AuditTrail
   /** Who we are when we call. */
   readonly callingAeTitle: string
   /** Regions this hospital has joined: a node may send for one of them (FED-20). */
@@ -33,8 +34,10 @@ const caretakers = ['system.configure', 'device.watch'] as const
 /** The hospital's DICOM nodes (FED-15): list, registration, echo, and what is being forwarded to them. */
 export function addDicomNodeRoutes(
   face: HttpFace,
-  { db, forwarder, callingAeTitle, isMemberOf, log, now = Date.now }: DicomNodeRoutes,
+  { db, forwarder, callingAeTitle, isMemberOf, audit, log, now = Date.now }: DicomNodeRoutes,
 ): void {
+  const tell = async (tx: Transaction, id: string, before: unknown, after: unknown) =>
+    audit?.within(tx, { action: 'config.dicom-node', outcome: 'success', object: { type: 'dicom-node', id }, before, after })
   const requireMember = ({ regionId }: DicomNode) => {
     if (regionId !== null && !isMemberOf(regionId)) throw new Problem('region/not-joined', { regionId })
   }
@@ -54,7 +57,11 @@ export function addDicomNodeRoutes(
     },
     async ({ body, user }) => {
       requireMember(body)
-      const node = await db.write((tx) => addNode(tx, body, now()))
+      const node = await db.write(async (tx) => {
+        const added = await addNode(tx, body, now())
+        await tell(tx, added.id, undefined, added)
+        return added
+      })
       log.info({ nodeId: node.id, aeTitle: node.aeTitle, userId: user.id }, 'DICOM node registered')
       return { status: 201, body: node }
     },
@@ -72,7 +79,12 @@ export function addDicomNodeRoutes(
     },
     async ({ params, body, user }) => {
       requireMember(body)
-      const node = await db.write((tx) => changeNode(tx, params.id, body, now()))
+      const node = await db.write(async (tx) => {
+        const before = await readNode(tx, params.id)
+        const changed = await changeNode(tx, params.id, body, now())
+        await tell(tx, params.id, before, changed)
+        return changed
+      })
       log.info({ nodeId: node.id, aeTitle: node.aeTitle, userId: user.id }, 'DICOM node changed')
       return node
     },
@@ -87,7 +99,11 @@ export function addDicomNodeRoutes(
       params: NodeId,
     },
     async ({ params, user }) => {
-      await db.write((tx) => removeNode(tx, params.id))
+      await db.write(async (tx) => {
+        const before = await readNode(tx, params.id)
+        await removeNode(tx, params.id)
+        await tell(tx, params.id, before, undefined)
+      })
       log.info({ nodeId: params.id, userId: user.id }, 'DICOM node removed')
       return { status: 204 }
     },

@@ -31,6 +31,8 @@ export interface AssociationHost {
   /** Takes a place among the associations; undefined when all are taken. Call the result to give it back. */
   takeSlot(): (() => void) | undefined
   refused(callingAeTitle: string, remoteAddress: string, problem: Problem): void
+  /** An association was accepted. */
+  accepted(callingAeTitle: string, remoteAddress: string): void
 }
 
 /** What happens with the data set that follows a command. */
@@ -106,6 +108,7 @@ export class ServedAssociation implements UpperLayerUser {
     this.#contexts = negotiation.contexts
     this.#peerMaxPduBytes = negotiation.peerMaxPduBytes
     this.#host.figures.associations.inc({ outcome: 'accepted' })
+    this.#host.accepted(request.callingAeTitle, remoteAddress)
     this.#log.info(
       { accepted: negotiation.contexts.size, proposed: request.contexts.length, version: request.user.implementationVersionName },
       'association accepted',

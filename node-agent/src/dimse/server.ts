@@ -41,6 +41,7 @@ export interface DimseServerOptions {
   readonly metrics: Metrics
   /** Rejected associations, refused objects, protocol faults: for the list where people see refusals. */
   onRefusal(refusal: DimseRefusal): void
+  onAccepted?(peer: Omit<DimseRefusal, 'problem'>): void
 }
 
 export interface DimseRefusal {
@@ -90,6 +91,7 @@ export async function startDimseServer(options: DimseServerOptions): Promise<Dim
       figures.open.set(++open)
       return () => figures.open.set(--open)
     },
+    accepted: (callingAeTitle, remoteAddress) => options.onAccepted?.({ callingAeTitle, remoteAddress }),
     refused: (callingAeTitle, remoteAddress, problem) => {
       figures.refusals.inc({ code: problem.code })
       options.log.warn(

@@ -1,4 +1,4 @@
-import type { Database, HttpFace } from 'service-kit'
+import type { AuditTrail, Database, HttpFace } from 'service-kit'
 import {
   ExamChange,
   ExamDetail,
@@ -26,6 +26,7 @@ export interface ExamRoutes {
   readonly regionId: () => RegionId
   readonly newestConsults: (examIds: readonly string[]) => Promise<ReadonlyMap<string, { taskId: TaskId; state: string }>>
   readonly announce: (event: LiveEvent) => void
+  readonly audit?: AuditTrail
   readonly now?: () => EpochMs
 }
 
@@ -44,7 +45,9 @@ const ListQuery = z.object({
 
 /** The hospital's own exams. */
 export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
-  const { db, access, hospitalId, regionId, announce, now = Date.now } = parts
+  const { db, access, hospitalId, regionId, announce, audit, now = Date.now } = parts
+  const objectOf = ({ examId, patientId }: Pick<Exam, 'examId' | 'patientId'>) =>
+    ({ type: 'exam', id: examId, owner: hospitalId, ...(audit && patientId !== '' && { patientKey: audit.patientKey(hospitalId, patientId) }) }) as const
   const detailOf = async (exam: Exam | undefined, about: object): Promise<ExamDetail> => {
     if (!exam) throw new Problem('exam/unknown', { ...about })
     const [row] = await rowsOf(parts, [exam])
@@ -64,6 +67,8 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
     },
     async ({ user, query }) => {
       await access.admitUser(user, 'list', own())
+      const { text, modality, dateFrom, dateTo } = query
+      if (text !== undefined) audit?.note({ action: 'exam.search', outcome: 'success', object: { type: 'exam', id: '*', owner: hospitalId }, facts: { terms: maskedTerm(text), modality, dateFrom, dateTo } })
       const [receivedAt, examId] = query.after?.split('_') ?? []
       const { rows, total } = await listExams(db, {
         ...query,
@@ -98,7 +103,11 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
     },
     async ({ user, body }) => {
       await access.admitUser(user, 'register', own())
-      const examId = await db.write((tx) => registerExam(tx, body, regionId(), now()))
+      const examId = await db.write(async (tx) => {
+        const id = await registerExam(tx, body, regionId(), now())
+        await audit?.within(tx, { action: 'exam.register', outcome: 'success', object: objectOf({ examId: id, patientId: body.patientId }), after: body })
+        return id
+      })
       announce({ type: 'exam', examId })
       return { status: 201, body: await detailOf(await findExam(db, examId), { examId }) }
     },
@@ -108,7 +117,9 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
     { method: 'GET', path: '/api/exams/:examId', summary: 'One exam', allow: ['exam.read'], params, answer: ExamDetail },
     async ({ user, params: { examId } }) => {
       await access.admitUser(user, 'read', own())
-      return detailOf(await findExam(db, examId), { examId })
+      const exam = await findExam(db, examId)
+      if (exam) audit?.note({ action: 'exam.read', outcome: 'success', object: objectOf(exam), basis: 'own-exam' })
+      return detailOf(exam, { examId })
     },
   )
   face.route(
@@ -123,7 +134,12 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
     },
     async ({ user, params: { examId }, body }) => {
       await access.admitUser(user, 'change', own())
-      const isChanged = await db.write((tx) => changeExam(tx, examId, body, now()))
+      const isChanged = await db.write(async (tx) => {
+        const before = await findExam(tx, examId)
+        if (!before || !(await changeExam(tx, examId, body, now()))) return false
+        await audit?.within(tx, { action: 'exam.change', outcome: 'success', object: objectOf(before), ...changeOf(before, body) })
+        return true
+      })
       if (isChanged) announce({ type: 'exam', examId })
       return detailOf(await findExam(db, examId), { examId })
     },
@@ -138,3 +154,13 @@ async function rowsOf({ hospitalId, newestConsults }: ExamRoutes, exams: readonl
     consult: consults.get(exam.examId) ?? null,
   }))
 }
+
+/** Old and new values of what a person changed (SEC-12); what stayed is not repeated. */
+function changeOf(before: Exam, change: z.output<typeof ExamChange>): { before: Record<string, unknown>; after: Record<string, unknown> } {
+  const held = before as unknown as Record<string, unknown>
+  const changed = Object.entries(change).filter(([field, value]) => value !== undefined && value !== held[field])
+  return { before: Object.fromEntries(changed.map(([field]) => [field, held[field]])), after: Object.fromEntries(changed) }
+}
+
+/** What was looked for is kept so that it can be recognised, not read off: a name is shown by its first character. */
+const maskedTerm = (text: string): string => text.slice(0, 1) + '*'.repeat(Math.min(8, Math.max(1, text.length - 1)))

@@ -1,4 +1,4 @@
-import type { HttpFace } from 'service-kit'
+import type { AuditTrail, HttpFace } from 'service-kit'
 import { isProblem, JoinedRegion, LinkStatus, MessageId, MessageRow, Page, type Problem } from 'specs'
 import { z } from 'zod'
 import type { JoinedRegions } from './joined-regions.ts'
@@ -13,6 +13,7 @@ export function addRegionRoutes(
   joined: JoinedRegions,
   /** An attempt to join or move that was refused, for the list where people see refusals. */
   onRefusal: (problem: Problem, hubUrl: string) => void,
+  audit?: AuditTrail,
 ): void {
   face.route(
     { method: 'GET', path: '/api/regions', summary: 'Regions this hospital has joined', allow: 'signed-in', answer: z.array(JoinedRegion) },
@@ -32,10 +33,15 @@ export function addRegionRoutes(
       limit: { requests: 20, seconds: 60 },
     },
     async ({ body }) => {
+      const before = region.regionId
+      const action = body.joinCode === undefined ? 'region.switch' : 'region.join'
+      const told = { action, object: { type: 'config', id: 'region' }, facts: { hubUrl: body.hubUrl } } as const
       await region.moveTo(body.hubUrl, body.joinCode).catch((error: unknown) => {
         if (isProblem(error)) onRefusal(error, body.hubUrl)
+        audit?.note({ ...told, outcome: 'failed', ...(isProblem(error) && { code: error.code }) })
         throw error
       })
+      audit?.note({ ...told, outcome: 'success', before: { regionId: before }, after: { regionId: region.regionId } })
       return region.status()
     },
   )

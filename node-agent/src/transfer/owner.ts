@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import type { TrustStore } from 'pki'
-import type { Log, Metrics } from 'service-kit'
+import type { AuditTrail, Log, Metrics } from 'service-kit'
 import {
   HospitalId,
   isProblem,
@@ -37,6 +37,7 @@ export interface TransferOwnerParts {
   readonly coder: PieceCoder
   readonly log: Log
   readonly metrics: Metrics
+  readonly audit?: AuditTrail
   /** Sessions nobody uses end after this long. */
   readonly sessionMs: number
   readonly now?: () => EpochMs
@@ -131,6 +132,13 @@ export class TransferOwner {
     this.#sessions.set(session.sessionId, session)
     this.#manifests.set(session.sessionId, rows)
     log.info({ asker, studyInstanceUid: study, purpose: request.purpose, instances: rows.length }, 'transfer opened')
+    const { grantId, taskId } = grant.grant
+    this.#parts.audit?.note({
+      action: 'transfer.send', outcome: 'success', basis: 'grant', purpose: grant.grant.purpose,
+      actor: { kind: 'hospital', id: asker, hospitalId: asker },
+      object: { type: 'study', id: study, owner },
+      facts: { source: hospitalId, destination: asker, mode: request.purpose, instances: rows.length, bytes: session.bytesTotal, authorisationId: grantId, ...(taskId !== undefined && { taskId }) },
+    }) // prettier-ignore
     return session
   }
 

@@ -10,6 +10,8 @@ export interface RegionalCacheParts {
   /** The cache may grow to this size. */
   readonly limitBytes: number
   /** Studies of tasks that are still open: they never leave. */
+  /** A study has left; its owner still has it. */
+  readonly onLeft?: (studyInstanceUid: string, sizeBytes: number) => void
   readonly studiesInUse: () => Promise<ReadonlySet<string>>
   readonly log: Log
 }
@@ -63,6 +65,7 @@ export class RegionalCache {
       await engine.forget(transferId)
       await archive.delete(studyInstanceUid)
       log.info({ studyInstanceUid, sizeBytes }, 'study left the regional cache')
+      this.#parts.onLeft?.(studyInstanceUid, sizeBytes)
     }
   }
 }

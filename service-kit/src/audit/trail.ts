@@ -166,6 +166,12 @@ export class Trail implements AuditTrail {
     await this.#checkpointing
   }
 
+  /** What has been told is durable; minutes that are being counted go on. */
+  async flush(): Promise<void> {
+    await this.#pending.settle()
+    await this.#writer.flush()
+  }
+
   /** Signs the present end of the chain. */
   async makeCheckpoint(): Promise<SignedCheckpoint | undefined> {
     const made = await this.checkpoints.make()
