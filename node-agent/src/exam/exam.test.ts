@@ -1,10 +1,11 @@
+import { noPlacement } from 'specs'
 import { describe, expect, it } from 'vitest'
 import { CHEST } from '../access/builders.ts'
 import { aStudyRow } from './builders.ts'
 import { ageAt, decideExam, factsOfStudy, isoDate, isoTime, type Exam } from './exam.ts'
 import { displayName, maskedLabel } from './patient-name.ts'
 
-const anExam = (change: Partial<Exam> = {}): Exam => ({ ...factsOfStudy(aStudyRow()), examId: 'e1', regionId: aStudyRow().regionId, studyInstanceUid: null, seriesCount: 0, instanceCount: 0,
+const anExam = (change: Partial<Exam> = {}): Exam => ({ ...noPlacement, ...factsOfStudy(aStudyRow()), examId: 'e1', regionId: aStudyRow().regionId, studyInstanceUid: null, seriesCount: 0, instanceCount: 0,
   sizeBytes: 0, clinicalHistory: '', reportFindings: '', reportImpression: '', receivedAt: 1, updatedAt: 1, ...change }) // prettier-ignore
 
 describe('finding the exam that images belong to', () => {

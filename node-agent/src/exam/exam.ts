@@ -1,4 +1,4 @@
-import type { EpochMs, ExamSnapshot, HospitalId, RegionId, StudyInstanceUid } from 'specs'
+import type { EpochMs, ExamPlacement, ExamSnapshot, HospitalId, RegionId, StudyInstanceUid } from 'specs'
 import type { StudyRow } from '../archive/archive.ts'
 import { displayName } from './patient-name.ts'
 
@@ -6,7 +6,7 @@ import { displayName } from './patient-name.ts'
  * A 检查 as our RIS facts have it: who, what, why and what the report says. It may exist before its images, and its
  * images may be linked later by accession number. Dates are ISO (`2026-03-01`, `08:15:00`), '' when unknown.
  */
-export interface Exam {
+export interface Exam extends ExamPlacement {
   readonly examId: string
   /** Of its images; until they come, the active one when it was registered (FED-20). */
   readonly regionId: RegionId

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Migration, Queries, Transaction } from 'service-kit'
-import { Problem, type EpochMs, type ExamChange, type ExamRegistration, type RegionId, type StudyInstanceUid } from 'specs'
-import type { z } from 'zod'
+import { ExamRegistration, noPlacement, Problem, type EpochMs, type ExamChange, type ExamPlacement, type RegionId, type StudyInstanceUid } from 'specs'
 import type { StudyRow } from '../archive/archive.ts'
 import { ageAt, decideExam, factsOfStudy, type Exam } from './exam.ts'
 
@@ -29,13 +28,28 @@ export const examMigrations: readonly Migration[] = [
         await tx.run('UPDATE exam SET region_id = COALESCE((SELECT region_id FROM membership WHERE is_active = 1), region_id)')
     },
   },
+  {
+    name: '0003-placement',
+    up: [
+      ...['campus', 'department', 'area', 'requesting_department', 'requesting_physician', 'patient_class', 'ward', 'bed', 'inpatient_number'].map(
+        (column) => `ALTER TABLE exam ADD COLUMN ${column} TEXT NOT NULL DEFAULT ''`,
+      ),
+      `ALTER TABLE exam ADD COLUMN label TEXT NOT NULL DEFAULT 'ordinary'`,
+      'ALTER TABLE exam ADD COLUMN legal_hold INTEGER NOT NULL DEFAULT 0',
+      'CREATE INDEX exam_patient ON exam (patient_id)',
+      // Everything that rights ask of a row, in the order of the list: what may not be seen is passed over without reading its row.
+      `CREATE INDEX exam_rights ON exam (received_at DESC, exam_id, label, campus, department, area, modality, requesting_department, requesting_physician, patient_id)`,
+    ],
+  },
 ]
 
 const columns = `exam_id AS "examId", region_id AS "regionId", accession_number AS "accessionNumber", patient_id AS "patientId", patient_name AS "patientName",
   patient_sex AS "patientSex", patient_birth_date AS "patientBirthDate", patient_age AS "patientAge", modality, body_part AS "bodyPart", description,
   study_date AS "studyDate", study_time AS "studyTime", study_instance_uid AS "studyInstanceUid", series_count AS "seriesCount",
   instance_count AS "instanceCount", size_bytes AS "sizeBytes", clinical_history AS "clinicalHistory", report_findings AS "reportFindings",
-  report_impression AS "reportImpression", received_at AS "receivedAt", updated_at AS "updatedAt"`
+  report_impression AS "reportImpression", received_at AS "receivedAt", updated_at AS "updatedAt", campus, department, area,
+  requesting_department AS "requestingDepartment", requesting_physician AS "requestingPhysician", patient_class AS "patientClass", ward, bed,
+  inpatient_number AS "inpatientNumber", label`
 
 /** `after` continues behind the last row of the previous page. Dates are ISO and inclusive. */
 export interface ExamFilter {
@@ -89,18 +103,37 @@ function findExamByAccession(db: Queries, accessionNumber: string): Promise<Exam
   ])
 }
 
-/** Texts a person changes; what is absent stays. Returns whether the exam exists. */
+/** What a person may change, and where it is kept. */
+const changeable = [
+  ['clinicalHistory', 'clinical_history'],
+  ['reportFindings', 'report_findings'],
+  ['reportImpression', 'report_impression'],
+  ['bodyPart', 'body_part'],
+  ['campus', 'campus'],
+  ['department', 'department'],
+  ['area', 'area'],
+  ['requestingDepartment', 'requesting_department'],
+  ['requestingPhysician', 'requesting_physician'],
+  ['patientClass', 'patient_class'],
+  ['ward', 'ward'],
+  ['bed', 'bed'],
+  ['inpatientNumber', 'inpatient_number'],
+] as const satisfies readonly (readonly [keyof ExamChange, string])[]
+
+/** What is absent stays. Returns whether the exam exists. */
 export async function changeExam(tx: Transaction, examId: string, change: ExamChange, now: EpochMs): Promise<boolean> {
   const changed = await tx.run(
-    `UPDATE exam SET clinical_history = COALESCE($2, clinical_history), report_findings = COALESCE($3, report_findings),
-      report_impression = COALESCE($4, report_impression), body_part = COALESCE($5, body_part), updated_at = $6 WHERE exam_id = $1`,
-    [examId, change.clinicalHistory ?? null, change.reportFindings ?? null, change.reportImpression ?? null, change.bodyPart ?? null, now],
+    `UPDATE exam SET ${changeable.map(([, column], index) => `${column} = COALESCE($${index + 3}, ${column})`).join(', ')}, updated_at = $2 WHERE exam_id = $1`,
+    [examId, now, ...changeable.map(([field]) => change[field] ?? null)],
   )
   return changed === 1
 }
 
-/** Enters what arrived: links images to the exam they belong to, or makes one. Doing it again changes nothing. Returns the exam's id. */
-export async function recordStudy(tx: Transaction, study: StudyRow, now: EpochMs): Promise<string> {
+/**
+ * Enters what arrived: links images to the exam they belong to, or makes one. Doing it again changes nothing. Returns the exam's id.
+ * @param place where nobody registered the exam: what is known of the device that sent it.
+ */
+export async function recordStudy(tx: Transaction, study: StudyRow, now: EpochMs, place: Partial<ExamPlacement> = {}): Promise<string> {
   const [byStudy, byAccession] = [await findExamOfStudy(tx, study.studyInstanceUid), await findExamByAccession(tx, study.accessionNumber)]
   const match = decideExam(study, byStudy, byAccession)
   const counts = [study.seriesCount, study.instanceCount, study.sizeBytes] as const
@@ -115,6 +148,8 @@ export async function recordStudy(tx: Transaction, study: StudyRow, now: EpochMs
   }
   const texts = { clinicalHistory: '', reportFindings: '', reportImpression: '' }
   const exam = {
+    ...noPlacement,
+    ...place,
     ...factsOfStudy(study),
     ...texts,
     examId: randomUUID(),
@@ -134,10 +169,11 @@ export async function recordStudy(tx: Transaction, study: StudyRow, now: EpochMs
  */
 export async function registerExam(
   tx: Transaction,
-  registration: z.output<typeof ExamRegistration>,
+  given: ExamRegistration,
   regionId: RegionId,
   now: EpochMs,
 ): Promise<string> {
+  const registration = ExamRegistration.parse(given)
   const { accessionNumber, studyInstanceUid } = registration
   const known =
     (await findExamByAccession(tx, accessionNumber)) ??
@@ -162,11 +198,13 @@ export async function registerExam(
 async function insertExam(tx: Transaction, exam: Exam): Promise<void> {
   await tx.run(
     `INSERT INTO exam (exam_id, accession_number, patient_id, patient_name, patient_sex, patient_birth_date, patient_age, modality, body_part, description,
-      study_date, study_time, study_instance_uid, series_count, instance_count, size_bytes, clinical_history, report_findings, report_impression, received_at, updated_at, region_id)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`,
+      study_date, study_time, study_instance_uid, series_count, instance_count, size_bytes, clinical_history, report_findings, report_impression, received_at, updated_at, region_id,
+      campus, department, area, requesting_department, requesting_physician, patient_class, ward, bed, inpatient_number, label)
+     VALUES (${Array.from({ length: 32 }, (_value, index) => `$${index + 1}`).join(', ')})`,
     [exam.examId, exam.accessionNumber, exam.patientId, exam.patientName, exam.patientSex, exam.patientBirthDate, exam.patientAge, exam.modality, exam.bodyPart,
       exam.description, exam.studyDate, exam.studyTime, exam.studyInstanceUid, exam.seriesCount, exam.instanceCount, exam.sizeBytes, exam.clinicalHistory,
-      exam.reportFindings, exam.reportImpression, exam.receivedAt, exam.updatedAt, exam.regionId], // prettier-ignore
+      exam.reportFindings, exam.reportImpression, exam.receivedAt, exam.updatedAt, exam.regionId, exam.campus, exam.department, exam.area,
+      exam.requestingDepartment, exam.requestingPhysician, exam.patientClass, exam.ward, exam.bed, exam.inpatientNumber, exam.label], // prettier-ignore
   )
 }
 

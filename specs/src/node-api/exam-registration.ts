@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { StudyInstanceUid } from '../identifiers.ts'
+import { ExamPlacement } from './exam-placement.ts'
 
 const isoDate = z.string().regex(/^(\d{4}-\d{2}-\d{2})?$/, 'YYYY-MM-DD')
 
@@ -20,6 +21,7 @@ export const ExamRegistration = z.object({
   clinicalHistory: z.string().max(20_000),
   reportFindings: z.string().max(50_000),
   reportImpression: z.string().max(20_000),
+  ...ExamPlacement.shape,
 })
 /** Before parsing: identifiers are plain text. */
 export type ExamRegistration = z.input<typeof ExamRegistration>

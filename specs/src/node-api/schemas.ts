@@ -4,6 +4,7 @@ import { ConsultFacts, ConsultRequest, ConsultState, ConsultTarget, ExamSnapshot
 import { FlowMode, HospitalConfig, TaskType } from '../federation/messages.ts'
 import { Right } from '../access/rights.ts'
 import { RefusalRow, TimelineEvent } from '../hub-api/schemas.ts'
+import { ExamPlacement, PlacementChange } from './exam-placement.ts'
 
 export const NodeUser = z.object({ id: z.string(), username: z.string(), name: z.string(), title: z.string(), roles: z.array(z.string()), rights: z.array(Right) })
 export type NodeUser = z.infer<typeof NodeUser>
@@ -30,6 +31,7 @@ export const ExamRow = z.object({
   instanceCount: z.number().int(),
   sizeBytes: z.number().int(),
   receivedAt: EpochMs,
+  ...ExamPlacement.shape,
   /** Newest consultation of this exam, if any. */
   consult: z.object({ taskId: TaskId, state: z.string() }).nullable(),
 })
@@ -37,7 +39,7 @@ export type ExamRow = z.infer<typeof ExamRow>
 export const ExamDetail = ExamRow.extend({ clinicalHistory: z.string(), reportFindings: z.string(), reportImpression: z.string(), updatedAt: EpochMs })
 export type ExamDetail = z.infer<typeof ExamDetail>
 /** PATCH /api/exams/:examId */
-export const ExamChange = z.object({ clinicalHistory: z.string().max(20_000).optional(), reportFindings: z.string().max(50_000).optional(), reportImpression: z.string().max(20_000).optional(), bodyPart: z.string().max(64).optional() })
+export const ExamChange = z.object({ clinicalHistory: z.string().max(20_000).optional(), reportFindings: z.string().max(50_000).optional(), reportImpression: z.string().max(20_000).optional(), bodyPart: z.string().max(64).optional(), ...PlacementChange.shape })
 export type ExamChange = z.infer<typeof ExamChange>
 
 /** POST /api/consults */

@@ -1,6 +1,6 @@
-import type { Right, Scope } from 'specs'
+import type { ExamLabel, Right, Scope } from 'specs'
 import type { Doing } from '../decide-access.ts'
-import type { ExamFacts, ExamLabel } from './exam-facts.ts'
+import type { ExamFacts } from './exam-facts.ts'
 import type { AccessRule, Moment } from './rule.ts'
 import type { RuleBook, RuleFindings } from './rule-book.ts'
 
@@ -38,7 +38,7 @@ export interface ExamQuestion {
   readonly moment: Moment
 }
 
-export type Because = 'own-hospital' | 'own-department' | 'treating' | 'rule' | 'break-glass'
+export type Because = 'own-exam' | 'own-department' | 'treating' | 'rule' | 'break-glass'
 
 /** The steps of a decision, in order; the first that fails refuses. Shown to administrators as "why was I refused". */
 export type Step =
@@ -104,7 +104,7 @@ function relationOf(
   found: RuleFindings,
   emergency: BreakGlass | undefined,
 ): { because: Because; rule?: AccessRule } | undefined {
-  if (relation === 'hospital') return { because: 'own-hospital' }
+  if (relation === 'hospital') return { because: 'own-exam' }
   if (isTreating(subject, exam)) return { because: 'treating' }
   if (relation === 'department' && isOf(subject.department, exam.department)) return { because: 'own-department' }
   const rule = found.allowedBy ?? found.classAllowedBy

@@ -1,8 +1,5 @@
-import type { HospitalId } from 'specs'
+import type { ExamLabel, HospitalId } from 'specs'
 
-/** 安全标记 (GB/T 22239 8.1.4.2 g). A label other than `ordinary` asks for the clearance of the same name. */
-export const examLabels = ['ordinary', 'vip', 'cadre', 'staff', 'classified'] as const
-export type ExamLabel = (typeof examLabels)[number]
 
 /** As much of an exam as rights depend on. Texts are '' when the register does not know them. */
 export interface ExamFacts {
