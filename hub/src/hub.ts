@@ -19,6 +19,7 @@ import { allHospitals } from './hospital/store.ts'
 import { migrateHub } from './migrations.ts'
 import { NatsAdministration } from './nats/index.ts'
 import { takeReport } from './refusal/report.ts'
+import { messageRoutes } from './message/routes.ts'
 import { refusalRoutes } from './refusal/routes.ts'
 import { regionRoutes } from './region-routes.ts'
 import { every } from './rounds.ts'
@@ -142,6 +143,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   })
   hospitalRoutes(face, { membership, list: () => allHospitals(db), heartbeatMs: settings.heartbeatMs, now })
   consultRoutes(face, db)
+  messageRoutes(face, { link, hospitals: () => allHospitals(db), heartbeatMs: settings.heartbeatMs, now })
   refusalRoutes(face, db)
   face.pages('/console', settings.consoleDist)
   face.redirect('/', '/console/')

@@ -1,7 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { ConsultRow, ExamRow, LinkStatus, WaitingRow } from 'specs'
+import type { ConsultRow, ExamRow, HospitalWaitingRow, LinkStatus, WaitingRow } from 'specs'
 import { openDatabase } from 'service-kit'
 import type { ApiUser } from '../../scripts/region/api.ts'
 import { eventually, startTestRegion } from '../support/region.ts'
@@ -61,6 +61,23 @@ describe('requests of a hospital that the platform does not answer', () => {
     await untilState(chen, taskId, 'cancelled')
     await expect(chen.send('POST', `/api/consults/${taskId}/claim`, {})).rejects.toMatchObject({ code: expect.stringMatching(/^consult\//) as string })
     await untilNothingWaits()
+  })
+
+  it('are shown on the platform, too: what it asked of a hospital that is away', async () => { // AGT-07
+    const hub = await region.signInToHub()
+    const atHub = async () => (await hub.get<{ rows: HospitalWaitingRow[] }>('/api/messages/waiting')).rows
+    await eventually('every hospital has answered', async () => (await atHub()).length === 0)
+    await region.node('hospital-c').stop()
+    const taskId = await submit(wang, { exam, mode: 'pull' })
+    await untilState(wang, taskId, 'submitted')
+    const [row] = await eventually('the hub says that C is away', async () => {
+      const rows = await atHub()
+      return rows[0]?.problem?.code === 'region/hospital-offline' && rows[0].attempts > 0 && rows
+    })
+    expect(row).toMatchObject({ hospitalId: 'hospital-c', kind: 'consult.event', state: 'published', attempts: 1 })
+    await region.node('hospital-c').start()
+    await eventually('C has taken it', async () => (await atHub()).length === 0)
+    expect((await consultOf(await region.signIn('hospital-c', 'chen'), taskId)).state).toBe('submitted')
   })
 
   it('are sent again when their answer is lost with the platform’s memory, and answered with the same answer', async () => { // AGT-07, AGT-16

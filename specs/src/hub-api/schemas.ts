@@ -76,4 +76,17 @@ export type TaskDetail = z.infer<typeof TaskDetail>
 export const RefusalRow = z.object({ id: z.string(), at: EpochMs, source: z.string(), code: z.string(), title: z.string(), facts: z.record(z.string(), z.unknown()) })
 export type RefusalRow = z.infer<typeof RefusalRow>
 
+/** GET /api/messages/waiting of the hub: what a hospital has not taken, or has answered with an error (AGT-07). */
+export const HospitalWaitingRow = z.object({
+  messageId: z.string(),
+  hospitalId: z.string(),
+  kind: z.string(),
+  since: EpochMs,
+  state: z.enum(['pending', 'published', 'delivered', 'failed-there']),
+  attempts: z.number().int(),
+  lastTriedAt: EpochMs.nullable(),
+  problem: z.object({ code: z.string(), title: z.string() }).nullable(),
+})
+export type HospitalWaitingRow = z.infer<typeof HospitalWaitingRow>
+
 export const Page = <T extends z.ZodType>(row: T) => z.object({ rows: z.array(row), total: z.number().int(), next: z.string().nullable() })
