@@ -97,8 +97,8 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     natsUrl: settings.nats.publicUrl,
     joinCodeValidMs: settings.joinCodeValidHours * HOUR_MS,
     announce,
-    log,
     audit,
+    log,
     now,
   })
   const consults = new ConsultService({

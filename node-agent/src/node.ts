@@ -126,11 +126,11 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     },
   }) // prettier-ignore
 
-  const access = new AccessControl({
   const patientKeyOf = patientKeysOf({ db, audit, hospitalId, archive: inHospital })
   const arrivals = new Arrivals({ audit, hospitalId, patientKeyOf, archives: [inHospital, regional] })
   const reports = await RegionReports.open({ db, hospitalId, trail: audit, line: region.line, trust: () => region.trust })
   const health = new HealthWatch({ face, trail: audit, onChange: (change) => void reports.tellHealth(change) })
+  const access = new AccessControl({
     db, log, hospitalId,
     kinds: () => region.hospital?.kinds ?? [],
     tasksOfStudy: async (study) => (await consultsOfStudy(db, study)).map(taskViewOf),
@@ -146,8 +146,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     folder: join(dataFolder, 'incoming'),
     settings: settings.transfer,
     onComplete: async (tx, job) => {
-      if (job.purpose === 'push') await forwarder.studyArrived(tx, job.studyInstanceUid)
       await audit.within(tx, receivedEvent(job, hospitalId))
+      if (job.purpose === 'push') await forwarder.studyArrived(tx, job.studyInstanceUid)
       tx.afterCommit(() => {
         consults.imagesComplete()
         void cache.trim()
@@ -161,8 +161,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     engine: transfers,
     limitBytes: settings.transfer.regionalCacheBytes,
     studiesInUse: () => studiesOfOpenConsults(db),
-  })
     onLeft: (study, sizeBytes) => audit.note({ action: 'study.delete', outcome: 'success', object: { type: 'study', id: study }, reason: 'regional cache', facts: { sizeBytes, source: `${hospitalId}/regional` } }),
+  })
   const owner = new TransferOwner({
     coder,
     hospitalId,
@@ -173,8 +173,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     trust: () => region.trust,
     log,
     metrics,
-    sessionMs: settings.transfer.sessionMs,
     audit,
+    sessionMs: settings.transfer.sessionMs,
   })
   const consults: Consults = await Consults.open({
     db, log, region, access, hospitalId, inHospital, regional, transfers, announce, audit,
@@ -193,8 +193,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const refused = (refusal: Omit<EdgeRefusal, 'at' | 'code' | 'facts'> & { problem: Problem }) => {
     const { problem, service, peer, address } = refusal
     const at = Date.now()
-    refusals.note({ at, service, code: problem.code, facts: problem.facts, peer, address })
     audit.note(edgeRefusalEvent(refusal))
+    refusals.note({ at, service, code: problem.code, facts: problem.facts, peer, address })
     region.reportRefusal({ at, code: problem.code, facts: { ...problem.facts, service: service.toUpperCase(), ...(service === 'dimse' ? { callingAeTitle: peer } : { peer }), remoteAddress: address }, peer: `${peer} ${address}` })
   }
   addRegionRoutes(face, region, joined, (problem, hubUrl) => refused({ service: 'join', peer: '', address: hubUrl, problem }), audit)
@@ -202,12 +202,12 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     trail: audit,
     objectsOfPatient: (patientId) => objectsOfPatient(db, patientId),
     rootPems: () => (region.membership ? [region.membership.rootCertificate] : []),
-  })
     witnesses: () => reports.witnesses(),
-  addRefusalRoutes(face, { book: refusals, region })
+  })
   addFaultRoutes(face, audit)
   addWitnessRoutes(face, db)
   addStudyLogRoute(face, { trail: audit, access, hospitalId, nameOf: (party) => region.directory?.hospitals.find(({ id }) => id === party)?.name ?? party, flush: () => arrivals.flush().then(() => audit.flush()) })
+  addRefusalRoutes(face, { book: refusals, region })
   addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, log })
   const studies = new NodeStudySource({ db, access, inHospital, regional, transfers, consults })
   const renderer = createRenderer({ log })
@@ -222,10 +222,10 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   region.onConnected(() => transfers.wake())
   await region.start()
   await consults.resume()
-  const isAllowed = async (aeTitle: string) => settings.dimse.allowAnyAe || (await isAllowedCaller(db, aeTitle))
   region.onConnected(() => void reports.report())
   await health.start()
   const upkeep = setInterval(() => void retire(audit).catch((error: unknown) => log.error({ err: error }, 'old audit records not removed')), 3_600_000)
+  const isAllowed = async (aeTitle: string) => settings.dimse.allowAnyAe || (await isAllowedCaller(db, aeTitle))
   // With one region there is nothing to choose, and no question to the database for every image.
   const regionOf = async (aeTitle: string) => (joined.count > 1 ? regionOfCaller(db, aeTitle) : undefined)
   const services = { access, inHospital, regional, isAllowed, regionOf }
@@ -239,9 +239,9 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     query: queryFor(services),
     log,
     metrics,
-    onRefusal: ({ problem, callingAeTitle, remoteAddress }) => refused({ service: 'dimse', peer: callingAeTitle, address: remoteAddress, problem }),
     onAccepted: ({ callingAeTitle, remoteAddress }) =>
       audit.note({ action: 'dicom.association', outcome: 'success', actor: { kind: 'dicom-node', id: callingAeTitle, sourceIp: remoteAddress }, object: { type: 'association', id: settings.dimse.aeTitle } }),
+    onRefusal: ({ problem, callingAeTitle, remoteAddress }) => refused({ service: 'dimse', peer: callingAeTitle, address: remoteAddress, problem }),
   })
   const { port: httpPort } = await face.listen({ ...settings.http, setting: 'http.port' })
 
@@ -259,11 +259,11 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await inHospital.close()
     await regional.close()
     await refusals.close()
-    await verifications.close()
     clearInterval(upkeep)
     await arrivals.stop()
     await health.stop()
     await reports.stop()
+    await verifications.close()
     await audit.close()
     await db.close()
   }
