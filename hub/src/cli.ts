@@ -33,7 +33,7 @@ async function init(settings: HubSettings, values: Values): Promise<void> {
 async function addAccount(settings: HubSettings, { username = '', name = '', role = '' }: Values): Promise<void> {
   const db = await openDatabase(settings.database)
   try {
-    const accounts = await createAccounts({ db, party: 'hub', roles: hubRoles, log: createLog({ name: 'hub', level: 'warn' }) })
+    const accounts = await createAccounts({ db, party: 'hub', roles: hubRoles, log: createLog({ name: 'hub', level: 'warn' }), identity: settings.identity })
     await accounts.create({ username, password: await standardInput(), name, roles: [role] })
   } finally {
     await db.close()

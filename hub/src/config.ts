@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { AuditConfig, auditSettingsOf, DatabaseConfig, loadConfig } from 'service-kit'
+import { AuditConfig, auditSettingsOf, DatabaseConfig, IdentityConfig, loadConfig } from 'service-kit'
 import { HubRole, RegionId } from 'specs'
 import { z } from 'zod'
 
@@ -26,6 +26,7 @@ export const HubConfig = z.strictObject({
     .prefault({}),
   database: DatabaseConfig.optional(),
   audit: AuditConfig.prefault({}),
+  identity: IdentityConfig.prefault({}),
   consoleDist: z.string().min(1).optional(),
   heartbeatMs: z.number().int().min(100).max(600_000).default(5_000),
   joinCodeValidHours: z

@@ -57,7 +57,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     metrics,
     onState: (available) => announce({ type: 'audit', state: available ? 'ok' : 'failing' }),
   })
-  const accounts = await createAccounts({ db, party: 'hub', roles: hubRoles, log })
+  const accounts = await createAccounts({ db, party: 'hub', roles: hubRoles, log, audit, identity: settings.identity })
   for (const account of settings.accounts) await accounts.ensure(account)
 
   const face = createHttpFace({ name: 'hub', version: VERSION, log, metrics, accounts, audit, trustProxy: settings.http.trustProxy })

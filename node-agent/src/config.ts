@@ -97,6 +97,7 @@ export const NodeConfig = z.strictObject({
         .default(3_600_000),
     })
     .prefault({}),
+  identity: IdentityConfig.prefault({}),
   /** Made at the start when missing; for demonstrations. */
   accounts: z
     .array(

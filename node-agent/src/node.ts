@@ -99,7 +99,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     onState: (available) => announce({ type: 'audit', state: available ? 'ok' : 'failing' }),
   }) // prettier-ignore
   const accounts = await createAccounts({
-    db, log, party: hospitalId, roles: nodeRoles,
+    db, log, audit, party: hospitalId, roles: nodeRoles,
+    identity: settings.identity,
     extra: () => ({ hospital: { id: hospitalId, name: region.nameOf(hospitalId) } }),
   }) // prettier-ignore
   for (const account of settings.accounts) await accounts.ensure(account)

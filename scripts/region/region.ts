@@ -168,6 +168,8 @@ export class Region {
       nats: { url: `nats://${plan.host}:${plan.natsPort}`, publicUrl: file.hub.nats, adminDir: 'nats', storeDir: 'nats-store', listenHost: hub?.httpHost ?? plan.host },
       heartbeatMs: plan.heartbeatMs,
       logLevel: plan.logLevel,
+      // Outside tools sign in with a password alone (.run/region.json); a hospital keeps the default.
+      identity: { secondFactor: 'optional', password: { maxAgeDays: 0 } },
       accounts: plan.hubAccounts.map((account) => ({ ...account, password: file.hub.accounts.find(({ username }) => username === account.username)?.password })),
     })
     for (const hospital of plan.hospitals) {
@@ -179,6 +181,7 @@ export class Region {
         dimse: { host: dicom.host, port: hospital.dicomPort, aeTitle: hospital.aeTitle },
         region: { id: plan.regionId, heartbeatMs: plan.heartbeatMs, ...(hospital.natsUrl === undefined ? {} : { natsUrl: hospital.natsUrl }) },
         logLevel: plan.logLevel,
+        identity: { secondFactor: 'optional', password: { maxAgeDays: 0 } },
         accounts: hospital.accounts.map((account) => ({ ...account, password: accounts.find(({ username }) => username === account.username)?.password })),
       })
     }

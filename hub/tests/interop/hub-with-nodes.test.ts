@@ -52,6 +52,7 @@ beforeAll(async () => {
     nats: { url: nats.url, adminDir: nats.dir },
     heartbeatMs,
     logLevel: 'silent',
+    identity: { secondFactor: 'optional' },
     accounts: [admin, { username: 'watch', password: 'demo-region-2', name: '值班', roles: ['observer'] }],
   }
   settings = settingsOf(HubConfig.parse(config), folder)

@@ -35,6 +35,7 @@ export class TestHospital {
       http: { port: 0 },
       dimse: { host: '127.0.0.1', port: 0, aeTitle: 'TEST', allowAnyAe: true },
       archive: { minFreeBytes: 1_000_000 },
+      identity: { secondFactor: 'optional' },
       accounts: [
         account('doctor', ['doctor', 'technician']),
         account('expert', ['expert']),
@@ -90,6 +91,7 @@ export class TestRegion {
       http: { port: 0 },
       nats: { url: nats.url, adminDir: nats.dir },
       heartbeatMs: 500,
+      identity: { secondFactor: 'optional' },
       accounts,
     })
     const settings = hubSettingsOf(config, folder)

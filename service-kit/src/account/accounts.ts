@@ -1,29 +1,33 @@
 import { randomUUID } from 'node:crypto'
-import { parseWith, Problem, type BuiltInRole, type Entitlement } from 'specs'
+import { parseWith, Problem, type BuiltInRole } from 'specs'
 import { z } from 'zod'
+import type { AuditTrail } from '../audit/index.ts'
 import type { Database } from '../database/index.ts'
 import type { HttpFace } from '../http/index.ts'
-import type { Authenticator, Headers, SignedIn, User } from '../http/user.ts'
+import type { Authenticator, Headers, SignedIn } from '../http/user.ts'
 import type { Log } from '../log/index.ts'
+import { IdentityConfig } from './config.ts'
+import { change, revisionOf, secretsOf, type Ground, type Secrets } from './ground.ts'
+import { Groups } from './group/groups.ts'
 import { migrations } from './migrations.ts'
-import { hashPassword, isPassword } from './password.ts'
-import { assignRoles, entitlementsOf, listRoles, seedRoles } from './role/store.ts'
-import { addSessionRoutes } from './routes.ts'
-import { SessionCache, type KnownSession } from './session-cache.ts'
-import { SessionTokens, newKey } from './session-token.ts'
-import { SignInGuard, signInLimits, type SignInLimits } from './sign-in-guard.ts'
-import {
-  accountByUsername,
-  accountOfSession,
-  changeAccount,
-  deleteSession,
-  deleteSessionsOf,
-  insertAccount,
-  insertSession,
-  listAccounts,
-  sessionKeys,
-  type AccountRow,
-} from './store.ts'
+import { OidcSignIn } from './oidc/oidc.ts'
+import { Organisation } from './organisation/organisation.ts'
+import { hashPassword } from './password/hash.ts'
+import { Passwords } from './password/passwords.ts'
+import { refuseWeakPassword } from './password/policy.ts'
+import { StaffImport } from './person/import.ts'
+import { People } from './person/people.ts'
+import { Assignment, Roles, rolesNamed } from './role/roles.ts'
+import { assignRoles, seedRoles } from './role/store.ts'
+import { addIdentityRoutes } from './routes.ts'
+import { SecondFactors } from './second-factor/second-factors.ts'
+import { ServiceAccounts } from './service-account/service-accounts.ts'
+import { sessionKeys } from './session/keys.ts'
+import { Sessions, type Origin, type Session } from './session/sessions.ts'
+import { SessionTokens } from './session/token.ts'
+import { SignInGuard } from './sign-in/guard.ts'
+import { SignIn, type SecondFactorNeeded } from './sign-in/sign-in.ts'
+import { accountByUsername, insertAccount } from './store.ts'
 
 export interface AccountsOptions {
   readonly db: Database
@@ -34,144 +38,142 @@ export interface AccountsOptions {
   readonly log: Log
   /** What POST and GET /api/sessions say besides `token` and `user`. */
   readonly extra?: () => Record<string, unknown>
-  readonly sessionMs?: number
-  readonly limits?: SignInLimits
+  readonly identity?: IdentityConfig
+  /** Opened with `db` among its callers; without it nothing is told, as in tests of other parts. */
+  readonly audit?: Pick<AuditTrail, 'record' | 'within'>
+  /** Seals telephone numbers, one-time secrets and session keys at rest. */
+  readonly vault?: Secrets
   readonly now?: () => number
 }
 
-/** A shift and a bit; afterwards everybody shows the password again, however busy. */
-const SESSION_MS = 12 * 60 * 60 * 1000
+const SWEEP_MS = 15_000
+const SWEEPS_PER_HOUR = 240
 
-export interface Session {
-  readonly token: string
-  readonly expiresAt: number
-  readonly user: User
-}
-
-/** Local accounts of one service and their sessions. */
+/** Who may sign in to one service, and how: the whole of identity behind one door. */
 export class Accounts implements Authenticator {
   readonly cookieName: string
-  readonly #options: AccountsOptions
+  readonly sessions: Sessions
+  readonly signIns: SignIn
+  readonly factors: SecondFactors
+  readonly passwords: Passwords
+  readonly people: People
+  readonly staffImport: StaffImport
+  readonly roles: Roles
+  readonly groups: Groups
+  readonly organisation: Organisation
+  readonly services: ServiceAccounts
+  readonly oidc: OidcSignIn
+  readonly settings: Ground['settings']
+  readonly #ground: Ground
   readonly #tokens: SessionTokens
-  readonly #guard: SignInGuard
-  readonly #sessions = new SessionCache()
-  /** Checked instead of a stored password when there is no such user, so that both take the same time. */
-  readonly #nobodysPassword: string
-  readonly #endListeners: ((sessionId: string) => void)[] = []
+  readonly #extra: () => Record<string, unknown>
+  readonly #changeListeners: (() => Promise<void>)[] = []
+  #sweeper: NodeJS.Timeout | undefined
+  #sweeping: Promise<void> = Promise.resolve()
+  #sweeps = 0
+  #revision = 0
 
-  constructor(options: AccountsOptions, tokens: SessionTokens, nobodysPassword: string) {
-    this.#options = options
+  constructor(ground: Ground, tokens: SessionTokens, nobodysPassword: string, extra: () => Record<string, unknown>) {
+    this.#ground = ground
     this.#tokens = tokens
-    this.#guard = new SignInGuard(options.limits ?? signInLimits)
-    this.#nobodysPassword = nobodysPassword
-    this.cookieName = `lianpian_${options.party}`
+    this.#extra = extra
+    this.settings = ground.settings
+    this.cookieName = `lianpian_${ground.party}`
+    this.sessions = new Sessions(ground, tokens)
+    const tellEnds = (ids: readonly string[]) => this.sessions.tellEnds(ids)
+    const guard = new SignInGuard(ground.db, ground.settings.lockOut, ground.now)
+    this.factors = new SecondFactors(ground)
+    this.signIns = new SignIn(ground, { guard, sessions: this.sessions, factors: this.factors, nobodysPassword })
+    this.passwords = new Passwords(ground, tellEnds)
+    this.people = new People(ground, guard, tellEnds)
+    this.staffImport = new StaffImport(ground, this.people)
+    this.roles = new Roles(ground)
+    this.groups = new Groups(ground)
+    this.organisation = new Organisation(ground)
+    this.services = new ServiceAccounts(ground)
+    this.oidc = new OidcSignIn(ground, this.sessions)
   }
 
-  #now(): number {
-    return (this.#options.now ?? Date.now)()
+  get secondFactor(): Authenticator['secondFactor'] {
+    return this.settings.secondFactor
   }
 
-  /** @throws {Problem} access/wrong-credentials for a wrong name, a wrong password and a disabled account alike; request/too-many. */
-  async signIn(username: string, password: string, address: string): Promise<Session> {
-    const attempt = await this.#guard.attempt(username, address)
-    const account = await accountByUsername(this.#options.db, username)
-    const right = await isPassword(password, account?.password ?? this.#nobodysPassword)
-    if (account === undefined || !right || account.disabled) {
-      this.#options.log.warn({ address, accountId: account?.id, disabled: account?.disabled }, 'sign-in refused')
-      throw new Problem('access/wrong-credentials')
-    }
-    await attempt.succeeded()
-    const now = this.#now()
-    const session = { id: randomUUID(), accountId: account.id, expiresAt: now + (this.#options.sessionMs ?? SESSION_MS), address }
-    await this.#options.db.write((tx) => insertSession(tx, session, now))
-    this.#options.log.info({ address, accountId: account.id }, 'signed in')
-    return { token: await this.#tokens.sign(session, now), expiresAt: session.expiresAt, user: await this.#userOf(account) }
+  /** @throws {Problem} as SignIn.byPassword */
+  signIn(username: string, password: string, origin: Origin, instead?: string): Promise<Session | SecondFactorNeeded> {
+    return this.signIns.byPassword(username, password, origin, instead)
   }
 
   async signOut(sessionId: string): Promise<void> {
-    await deleteSession(this.#options.db, sessionId)
-    this.#ended([sessionId])
+    await this.sessions.end([sessionId], 'sign-out')
   }
 
-  async signedIn(request: Headers): Promise<SignedIn | undefined> {
+  async signedIn(request: Headers, { passive = false }: { passive?: boolean } = {}): Promise<SignedIn | undefined> {
+    const authorization = request.get('authorization')
+    const service = authorization === undefined ? undefined : await this.services.signedIn(authorization, request)
+    if (service !== undefined) return service
     const shown = this.#tokenOf(request)
     if (shown === undefined) return undefined
-    const now = this.#now()
-    const known =
-      this.#sessions.get(shown.token, now) ?? (await this.#sessions.keep(shown.token, now, () => this.#sessionOf(shown.token, now)))
-    return { ...known, by: shown.by }
+    const { sessionId, user, strong, must } = await this.sessions.of(shown.token, passive)
+    return { sessionId, user, by: shown.by, strong, ...(must && { must }) }
   }
 
-  async #sessionOf(token: string, now: number): Promise<KnownSession> {
-    const sessionId = await this.#tokens.sessionId(token, now)
-    const account = await accountOfSession(this.#options.db, sessionId, now)
-    if (account === undefined) throw new Problem('access/not-signed-in', { reason: 'session ended' })
-    return { sessionId, user: await this.#userOf(account) }
-  }
-
-  async #userOf(account: AccountRow): Promise<User> {
-    return userOf(account, (await entitlementsOf(this.#options.db, account.id)).get(account.id))
+  current(sessionId: string): Promise<SignedIn | undefined> {
+    return this.sessions.current(sessionId)
   }
 
   onSessionEnd(listener: (sessionId: string) => void): void {
-    this.#endListeners.push(listener)
+    this.sessions.onEnd(listener)
   }
 
-  /** @throws {Problem} request/invalid, request/conflict when the user name is taken. @returns The id of the account. */
+  /** Accounts, roles or groups have changed, here or in another process. */
+  onChange(listener: () => Promise<void>): void {
+    this.#changeListeners.push(listener)
+  }
+
+  /** @internal for the ground */
+  tellChange(): void {
+    for (const listener of this.#changeListeners) {
+      listener().catch((error: unknown) => this.#ground.log.warn({ err: error }, 'open connections were not looked at after a change'))
+    }
+  }
+
+  /** By whoever runs the service. @throws {Problem} request/invalid, access/password-weak, request/conflict. @returns The id of the account. */
   async create(account: NewAccount): Promise<string> {
-    const { roles, ...parsed } = parseWith(NewAccount, account, 'account')
-    const password = await hashPassword(parsed.password)
-    return this.#options.db.write(async (tx) => {
-      const known = new Set((await listRoles(tx)).map(({ id }) => id))
-      const unknown = roles.find((role) => !known.has(role))
-      if (unknown !== undefined) throw new Problem('request/invalid', { what: 'account', issues: [{ path: 'roles', message: 'no such role' }] })
-      const id = await insertAccount(tx, { ...parsed, password }, this.#now())
-      await assignRoles(tx, 'account', id, roles.map((role) => ({ role, scope: {} })))
-      return id
-    })
+    const parsed = parseWith(NewAccount, account, 'account')
+    refuseWeakPassword(parsed.password, this.settings.password, parsed)
+    return this.#insert(parsed)
   }
 
   /** Makes the account when it is missing and leaves it alone otherwise: its owner may have changed the password. */
   async ensure(account: NewAccount): Promise<void> {
-    if (await accountByUsername(this.#options.db, account.username)) return
+    const parsed = parseWith(NewAccount, account, 'account')
+    if (await accountByUsername(this.#ground.db, parsed.username)) return
     try {
-      await this.create(account)
+      await this.#insert(parsed)
     } catch (error) {
       if (!(error instanceof Problem && error.code === 'request/conflict')) throw error // another process was quicker
     }
   }
 
-  async list(): Promise<(User & { disabled: boolean })[]> {
-    const held = await entitlementsOf(this.#options.db)
-    return (await listAccounts(this.#options.db)).map((account) => ({ ...userOf(account, held.get(account.id)), disabled: account.disabled }))
-  }
-
-  /** Ends all sessions of the account. */
-  async setPassword(accountId: string, password: string): Promise<void> {
-    const parsed = parseWith(Password, password, 'password')
-    await this.#change(accountId, { password: await hashPassword(parsed) })
-  }
-
-  /** A disabled account cannot sign in, and its sessions end at once. */
-  async setDisabled(accountId: string, disabled: boolean): Promise<void> {
-    await this.#change(accountId, { disabled })
-  }
-
-  async #change(accountId: string, change: { password: string } | { disabled: boolean }): Promise<void> {
-    const ended = await this.#options.db.write(async (tx) => {
-      await changeAccount(tx, accountId, change, this.#now())
-      return deleteSessionsOf(tx, accountId)
+  async #insert({ roles, ...account }: z.output<typeof NewAccount>): Promise<string> {
+    const password = await hashPassword(account.password)
+    return change(this.#ground, async (tx) => {
+      await rolesNamed(tx, roles)
+      const id = await insertAccount(tx, { ...account, password }, this.#ground.now())
+      await assignRoles(tx, 'account', id, roles)
+      const actor = { kind: 'system', id: 'configuration' } as const
+      const after = { username: account.username, name: account.name, roles }
+      return { result: id, events: [{ action: 'account.create', outcome: 'success', actor, object: { type: 'account', id }, after }] }
     })
-    this.#ended(ended)
   }
 
-  #ended(sessionIds: readonly string[]): void {
-    this.#sessions.forget(sessionIds)
-    for (const sessionId of sessionIds) for (const listener of this.#endListeners) listener(sessionId)
+  /** A new key signs from now on; tokens of the former one stay good. */
+  async rotateSessionKey(): Promise<void> {
+    this.#tokens.use(await sessionKeys(this.#ground, { rotateNow: true }))
   }
 
   /** A token in the header is meant for this request, so it is taken before the browser's cookie. */
-  #tokenOf(request: Headers): { token: string; by: SignedIn['by'] } | undefined {
+  #tokenOf(request: Headers): { token: string; by: 'bearer' | 'cookie' } | undefined {
     const authorization = request.get('authorization')
     if (authorization !== undefined) {
       const [, token] = /^Bearer +([\w.~+/=-]{1,4000})$/i.exec(authorization) ?? []
@@ -182,13 +184,36 @@ export class Accounts implements Authenticator {
     return cookie === undefined ? undefined : { token: cookie, by: 'cookie' }
   }
 
+  /** Whoever serves also looks after what ends by itself. */
   addRoutes(face: HttpFace): void {
-    addSessionRoutes(face, this, this.#options.extra ?? (() => ({})))
+    addIdentityRoutes(face, this, this.#extra)
+    this.#sweeper = setInterval(() => {
+      this.#sweeping = this.sweep().catch((error: unknown) => this.#ground.log.warn({ err: error }, 'looking after sessions failed, tried again soon'))
+    }, SWEEP_MS)
+    this.#sweeper.unref()
+  }
+
+  /** Ends what is over, rotates keys that are old, disables accounts that nobody uses. */
+  async sweep(): Promise<void> {
+    await this.sessions.sweep()
+    if (this.#sweeps++ % SWEEPS_PER_HOUR === 0) {
+      await this.people.disableUnused()
+      await this.services.sweep()
+      this.#tokens.use(await sessionKeys(this.#ground))
+    }
+    const revision = await revisionOf(this.#ground.db)
+    if (revision !== this.#revision) this.tellChange()
+    this.#revision = revision
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweeper)
+    await this.#sweeping
   }
 }
 
 /** RFC 6265 4.2.1; our value needs no decoding. An empty one is what remains after signing out. */
-function cookieOf(header: string, name: string): string | undefined {
+export function cookieOf(header: string, name: string): string | undefined {
   for (const pair of header.split(';')) {
     const [key, value] = pair.trim().split('=', 2)
     if (key === name && value) return value
@@ -196,25 +221,33 @@ function cookieOf(header: string, name: string): string | undefined {
   return undefined
 }
 
-function userOf({ id, username, name, title }: AccountRow, entitlements: readonly Entitlement[] = []): User {
-  return { id, username, name, title, roles: [...new Set(entitlements.map(({ role }) => role))], entitlements, authMethod: 'password' }
-}
-
-const Password = z.string().min(8, 'at least 8 characters').max(200)
 const NewAccount = z.object({
   username: z.string().trim().min(1).max(64),
-  password: Password,
+  password: z.string().min(8, 'at least 8 characters').max(200),
   name: z.string().trim().min(1).max(60),
   title: z.string().trim().max(60).default(''),
-  /** Everywhere; scopes are given afterwards. */
-  roles: z.array(z.string()).min(1),
+  roles: z.array(Assignment).min(1),
 })
 export type NewAccount = z.input<typeof NewAccount>
 
-/** Prepares tables and keys. */
+/** Prepares tables, roles and keys. */
 export async function createAccounts(options: AccountsOptions): Promise<Accounts> {
-  await options.db.migrate('account', migrations)
-  await options.db.write((tx) => seedRoles(tx, options.roles, Date.now()))
-  const keys = await sessionKeys(options.db, newKey(randomUUID()), Date.now())
-  return new Accounts(options, new SessionTokens(keys, options.party), await hashPassword(randomUUID()))
+  const { db, party, log, roles, extra = () => ({}), now = Date.now } = options
+  await db.migrate('account', migrations)
+  await db.write((tx) => seedRoles(tx, roles, now()))
+  const ready: { accounts?: Accounts } = {} // keys are made before there is anybody to tell
+  const ground: Ground = {
+    db,
+    log,
+    now,
+    party,
+    settings: IdentityConfig.parse(options.identity ?? {}),
+    trail: options.audit ?? { record: () => Promise.resolve(), within: () => Promise.resolve() },
+    secrets: secretsOf(options.vault),
+    changed: () => ready.accounts?.tellChange(),
+  }
+  const load = () => sessionKeys(ground)
+  const tokens = new SessionTokens(await load(), party, load)
+  ready.accounts = new Accounts(ground, tokens, await hashPassword(randomUUID()), extra)
+  return ready.accounts
 }

@@ -1,2 +1,5 @@
-export { Accounts, createAccounts, type AccountsOptions, type NewAccount, type Session } from './accounts.ts'
-export { signInLimits, type SignInLimits } from './sign-in-guard.ts'
+export { Accounts, createAccounts, type AccountsOptions, type NewAccount } from './accounts.ts'
+export { IdentityConfig, type IdentitySettings } from './config.ts'
+export type { Secrets } from './ground.ts'
+export type { OrganisationParts } from './organisation/organisation.ts'
+export type { Session } from './session/sessions.ts'

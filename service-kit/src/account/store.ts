@@ -1,104 +1,143 @@
 import { randomUUID } from 'node:crypto'
-import { isUniqueViolation, type Database, type Queries } from '../database/index.ts'
+import { isUniqueViolation, type Queries, type SqlValue } from '../database/index.ts'
 import { Problem } from 'specs'
 
 export interface AccountRow {
   readonly id: string
+  readonly kind: 'person' | 'service'
   readonly username: string
+  /** As hashPassword() writes it; empty when there is none (sign-in of the hospital, service accounts). */
   readonly password: string
   readonly name: string
+  /** 职称 */
   readonly title: string
+  /** 工号 */
+  readonly staffNumber: string | null
+  readonly department: string | null
+  readonly campus: string | null
+  /** 岗位 */
+  readonly position: string
+  /** Sealed. */
+  readonly phone: string | null
+  readonly validUntil: number | null
+  /** Instead of the setting, for a reading workstation or a queue screen. */
+  readonly idleMinutes: number | null
+  /** Roles that whoever made the account may not give: they wait for the security administrator. */
+  readonly requestedRoles: readonly string[]
   readonly disabled: boolean
+  readonly disabledReason: string
+  readonly mustChangePassword: boolean
+  readonly passwordChangedAt: number
+  readonly lastUsedAt: number | null
+  readonly createdAt: number
 }
 
-type StoredRow = Omit<AccountRow, 'disabled'> & { disabled: number }
-const COLUMNS = 'account.id, username, password, name, title, disabled'
-const fromStored = (row: StoredRow): AccountRow => ({ ...row, disabled: row.disabled !== 0 })
+type Stored = Omit<AccountRow, 'disabled' | 'mustChangePassword' | 'requestedRoles'> & {
+  disabled: number
+  mustChangePassword: number
+  requestedRoles: string
+}
+
+const columnOf = {
+  kind: 'kind',
+  username: 'username',
+  password: 'password',
+  name: 'name',
+  title: 'title',
+  staffNumber: 'staff_number',
+  department: 'department_id',
+  campus: 'campus_id',
+  position: 'position',
+  phone: 'phone',
+  validUntil: 'valid_until',
+  idleMinutes: 'idle_minutes',
+  requestedRoles: 'requested_roles',
+  disabled: 'disabled',
+  disabledReason: 'disabled_reason',
+  mustChangePassword: 'must_change_password',
+  passwordChangedAt: 'password_changed_at',
+  lastUsedAt: 'last_used_at',
+} as const satisfies Partial<Record<keyof AccountRow, string>>
+type Changeable = Partial<Pick<AccountRow, keyof typeof columnOf>>
+
+export const ACCOUNT_COLUMNS = [
+  'account.id',
+  'account.created_at AS "createdAt"',
+  ...Object.entries(columnOf).map(([field, column]) => `account.${column} AS "${field}"`),
+].join(', ')
+
+export const accountOf = (row: Stored): AccountRow => ({
+  ...row,
+  disabled: row.disabled !== 0,
+  mustChangePassword: row.mustChangePassword !== 0,
+  requestedRoles: JSON.parse(row.requestedRoles) as string[],
+})
 
 /** User names are compared without case; a hospital's staff number stays what it is. */
 export const normalUsername = (username: string): string => username.normalize('NFKC').trim().toLowerCase()
 
 export async function accountByUsername(db: Queries, username: string): Promise<AccountRow | undefined> {
-  const row = await db.get<StoredRow>(`SELECT ${COLUMNS} FROM account WHERE username = $1`, [normalUsername(username)])
-  return row && fromStored(row)
+  const row = await db.get<Stored>(`SELECT ${ACCOUNT_COLUMNS} FROM account WHERE username = $1`, [normalUsername(username)])
+  return row && accountOf(row)
 }
 
-export async function listAccounts(db: Queries): Promise<AccountRow[]> {
-  return (await db.all<StoredRow>(`SELECT ${COLUMNS} FROM account ORDER BY username`)).map(fromStored)
-}
-
-/** @throws {Problem} request/conflict when the user name is taken. */
-export async function insertAccount(db: Queries, account: Omit<AccountRow, 'id' | 'disabled'>, now: number): Promise<string> {
-  const id = randomUUID()
-  try {
-    await db.run(
-      'INSERT INTO account (id, username, password, name, title, created_at, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $6)',
-      [id, normalUsername(account.username), account.password, account.name, account.title, now],
-    )
-  } catch (error) {
-    if (isUniqueViolation(error)) throw new Problem('request/conflict', { username: account.username })
-    throw error
-  }
-  return id
+export async function accountByStaffNumber(db: Queries, staffNumber: string): Promise<AccountRow | undefined> {
+  const row = await db.get<Stored>(`SELECT ${ACCOUNT_COLUMNS} FROM account WHERE staff_number = $1`, [staffNumber])
+  return row && accountOf(row)
 }
 
 /** @throws {Problem} request/not-found */
-export async function changeAccount(
-  db: Queries,
-  id: string,
-  change: { password: string } | { disabled: boolean },
-  now: number,
-): Promise<void> {
-  const [column, value] = 'password' in change ? (['password', change.password] as const) : (['disabled', change.disabled] as const)
-  const changed = await db.run(`UPDATE account SET ${column} = $1, changed_at = $2 WHERE id = $3`, [value, now, id])
+export async function readAccount(db: Queries, id: string): Promise<AccountRow> {
+  const row = await db.get<Stored>(`SELECT ${ACCOUNT_COLUMNS} FROM account WHERE id = $1`, [id])
+  if (row === undefined) throw new Problem('request/not-found', { what: 'account' })
+  return accountOf(row)
+}
+
+export async function listAccounts(db: Queries): Promise<AccountRow[]> {
+  return (await db.all<Stored>(`SELECT ${ACCOUNT_COLUMNS} FROM account ORDER BY username`)).map(accountOf)
+}
+
+const stored = (value: unknown): SqlValue => {
+  if (Array.isArray(value)) return JSON.stringify(value)
+  return typeof value === 'boolean' ? Number(value) : (value as SqlValue)
+}
+
+export type FreshAccount = Pick<AccountRow, 'username' | 'password' | 'name'> & Changeable
+
+/** @throws {Problem} request/conflict when the user name or the staff number is taken. */
+export async function insertAccount(db: Queries, account: FreshAccount, now: number): Promise<string> {
+  const id = randomUUID()
+  const { title = '', ...given } = account
+  const fields = Object.entries({ ...given, title, username: normalUsername(account.username), passwordChangedAt: now })
+  const columns = fields.map(([field]) => columnOf[field as keyof typeof columnOf])
+  await refusingTwice(account, () =>
+    db.run(
+      `INSERT INTO account (id, created_at, changed_at, ${columns.join(', ')}) VALUES ($1, $2, $2, ${columns.map((_, i) => `$${i + 3}`).join(', ')})`,
+      [id, now, ...fields.map(([, value]) => stored(value))],
+    ),
+  )
+  return id
+}
+
+/** @throws {Problem} request/not-found, request/conflict when the staff number is taken. */
+export async function changeAccount(db: Queries, id: string, change: Changeable, now: number): Promise<void> {
+  const fields = Object.entries(change)
+  const sets = fields.map(([field], i) => `${columnOf[field as keyof typeof columnOf]} = $${i + 3}`)
+  const changed = await refusingTwice(change, () =>
+    db.run(`UPDATE account SET ${['changed_at = $2', ...sets].join(', ')} WHERE id = $1`, [id, now, ...fields.map(([, value]) => stored(value))]),
+  )
   if (changed === 0) throw new Problem('request/not-found', { what: 'account' })
 }
 
-export async function insertSession(
-  db: Queries,
-  session: { id: string; accountId: string; expiresAt: number; address: string },
-  now: number,
-): Promise<void> {
-  await db.run('DELETE FROM account_session WHERE expires_at < $1', [now])
-  await db.run('INSERT INTO account_session (id, account_id, created_at, expires_at, address) VALUES ($1, $2, $3, $4, $5)', [
-    session.id,
-    session.accountId,
-    now,
-    session.expiresAt,
-    session.address,
-  ])
+async function refusingTwice<T>({ username, staffNumber }: Changeable, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write()
+  } catch (error) {
+    if (isUniqueViolation(error)) throw new Problem('request/conflict', { username, staffNumber })
+    throw error
+  }
 }
 
-/** The account behind a session that has not ended. */
-export async function accountOfSession(db: Queries, sessionId: string, now: number): Promise<AccountRow | undefined> {
-  const row = await db.get<StoredRow>(
-    `SELECT ${COLUMNS} FROM account_session JOIN account ON account.id = account_session.account_id
-     WHERE account_session.id = $1 AND expires_at > $2 AND disabled = 0`,
-    [sessionId, now],
-  )
-  return row && fromStored(row)
-}
-
-export async function deleteSession(db: Queries, sessionId: string): Promise<void> {
-  await db.run('DELETE FROM account_session WHERE id = $1', [sessionId])
-}
-
-/** @returns The sessions that have ended by this. */
-export async function deleteSessionsOf(db: Queries, accountId: string): Promise<string[]> {
-  return (await db.all<{ id: string }>('DELETE FROM account_session WHERE account_id = $1 RETURNING id', [accountId])).map(({ id }) => id)
-}
-
-export interface KeyRow {
-  readonly id: string
-  readonly secret: string
-}
-
-/** Keys that sign session tokens, newest first; `fresh` becomes the first when there is none yet. */
-export async function sessionKeys(db: Database, fresh: KeyRow, now: number): Promise<readonly [KeyRow, ...KeyRow[]]> {
-  return db.write(async (tx) => {
-    const [newest, ...older] = await tx.all<KeyRow>('SELECT id, secret FROM account_key ORDER BY created_at DESC')
-    if (newest) return [newest, ...older]
-    await tx.run('INSERT INTO account_key (id, secret, created_at) VALUES ($1, $2, $3)', [fresh.id, fresh.secret, now])
-    return [fresh]
-  })
-}
+/** Whether the account could be used at this moment. */
+export const isUsable = ({ disabled, validUntil }: Pick<AccountRow, 'disabled' | 'validUntil'>, now: number): boolean =>
+  !disabled && (validUntil === null || validUntil > now)

@@ -20,6 +20,7 @@ import { rateLimit } from './rate-limit.ts'
 import { noteOfResponse, requestIdOf, requestLog } from './request-log.ts'
 import { nothingHere, routeHandler, type Method, type RouteHandler, type RouteSpec } from './route.ts'
 import { securityHeaders } from './security-headers.ts'
+import { signedBodies } from './signed-body.ts'
 import type { Allow, Authenticator, User } from './user.ts'
 
 export interface HttpFaceOptions {
@@ -46,6 +47,9 @@ export interface RawSpec<A extends Allow = Allow> {
   readonly path: string
   readonly summary: string
   readonly allow: A
+  /** See Door in admit.ts. */
+  readonly unfinished?: boolean
+  readonly passive?: boolean
   /** Media type of the answer, for the OpenAPI document. */
   readonly produces?: string
 }
@@ -83,11 +87,13 @@ export class HttpFace {
       if (this.health.isStopping) response.set('Connection', 'close')
       next()
     })
+    this.#app.use(signedBodies) // before anything that waits
     this.#app.use(requestLog(log, metrics, trustProxy !== false), auditRequests(requestIdOf), securityHeaders(), rateLimit(limit))
     this.#ownRoutes()
     if (accounts) {
       accounts.addRoutes(this)
       accounts.onSessionEnd((sessionId) => this.events.endSession(sessionId))
+      accounts.onChange(() => this.events.refresh((sessionId) => accounts.current(sessionId)))
     }
   }
 
@@ -113,7 +119,7 @@ export class HttpFace {
         const note = noteOfResponse(response)
         note.route = spec.path
         note.quiet = spec.method === 'GET'
-        const signedIn = await admit(request, spec.allow, this.#accounts)
+        const signedIn = await admit(request, spec, this.#accounts)
         if (signedIn) note.userId = signedIn.user.id
         const user = signedIn?.user as Parameters<RawHandler<A>>[2] // admit() has refused whoever is missing
         await handler(request, response, user)
@@ -160,6 +166,7 @@ export class HttpFace {
   }
 
   async close(): Promise<void> {
+    await this.#options.accounts?.close()
     this.events.close()
     if (this.#server) await closeServer(this.#server, this.#options.closeDeadlineMs ?? 5_000)
     this.#server = undefined
@@ -191,9 +198,9 @@ export class HttpFace {
     )
     if (accounts === undefined) return
     this.raw(
-      { method: 'GET', path: '/api/events', summary: 'Live events (SSE)', allow: 'signed-in', produces: 'text/event-stream' },
+      { method: 'GET', path: '/api/events', summary: 'Live events (SSE)', allow: 'signed-in', passive: true, produces: 'text/event-stream' },
       async (request, response) => {
-        const signedIn = await accounts.signedIn(request)
+        const signedIn = await accounts.signedIn(request, { passive: true })
         if (signedIn) this.events.open(request, response, signedIn)
       },
     )

@@ -78,11 +78,11 @@ describe('live events', () => {
     // SEC-11
     const session = await signIn(url, doctor)
     const page = await listenTo(url, session.bearer)
-    const [account] = (await service.accounts.list()).filter(({ username }) => username === doctor.username)
-    await service.accounts.setDisabled(account?.id ?? '', true)
+    const [account] = await service.accounts.people.list({ text: doctor.username })
+    await service.accounts.people.disable(undefined, account?.id ?? '', '离职')
     await expect.poll(() => page.seen.ended).toBe(true)
     expect((await fetch(`${url}/api/events`, { headers: session.bearer })).status).toBe(401)
-    await service.accounts.setDisabled(account?.id ?? '', false)
+    await service.accounts.people.enable(account?.id ?? '')
   })
 
   it('do not pile up for a page that does not read', async () => {

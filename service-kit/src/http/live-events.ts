@@ -23,7 +23,7 @@ interface Kept {
 
 interface Stream {
   readonly response: Response
-  readonly signedIn: SignedIn
+  signedIn: SignedIn
 }
 
 /**
@@ -91,6 +91,15 @@ export class LiveEvents {
   #end(stream: Stream): void {
     this.#streams.delete(stream)
     stream.response.destroy()
+  }
+
+  /** Rights have changed: every stream goes on with what its session is worth now, or ends. */
+  async refresh(find: (sessionId: string) => Promise<SignedIn | undefined>): Promise<void> {
+    for (const stream of [...this.#streams]) {
+      const now = await find(stream.signedIn.sessionId)
+      if (now === undefined) this.#end(stream)
+      else stream.signedIn = now
+    }
   }
 
   /** Cuts the streams of a session that has ended. */

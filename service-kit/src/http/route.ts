@@ -21,6 +21,9 @@ export interface RouteSpec<
   readonly path: string
   readonly summary: string
   readonly allow: A
+  /** See Door in admit.ts. */
+  readonly unfinished?: boolean
+  readonly passive?: boolean
   readonly params?: P
   /** Query parameters arrive as text: use z.coerce for numbers. */
   readonly query?: Q
@@ -63,7 +66,7 @@ export function routeHandler<A extends Allow, P extends z.ZodType, Q extends z.Z
   edge: { log: Log; accounts: Authenticator | undefined },
 ): RequestHandler[] {
   const door: RequestHandler = async (request, response, next) => {
-    const signedIn = await admit(request, spec.allow, edge.accounts)
+    const signedIn = await admit(request, spec, edge.accounts)
     const note = noteOfResponse(response)
     note.route = spec.path
     if (signedIn) note.userId = signedIn.user.id

@@ -32,22 +32,36 @@ export const scopesOf = (user: Entitled, right: Right): readonly Scope[] =>
 /** Every right held somewhere, in the order of the catalogue. */
 export const rightsOf = (user: Entitled): Right[] => Right.options.filter((right) => hasRight(user, right))
 
-/** How a request showed who it is from. A cookie is sent by the browser unasked, so it needs a second sign (CSRF). */
+/**
+ * How a request showed who it is from. A cookie is sent by the browser unasked, so it needs a second sign (CSRF); a signature is of
+ * a service account over this very request.
+ */
 export interface SignedIn {
   readonly user: User
   readonly sessionId: string
-  readonly by: 'bearer' | 'cookie'
+  readonly by: 'bearer' | 'cookie' | 'signature'
+  /** A second factor was shown, or the request itself is signed. */
+  readonly strong: boolean
+  /** What must be done before anything else. */
+  readonly must?: 'change-password'
 }
 
-/** The headers of a request, as express gives them. */
+/** The headers of a request, as express gives them, and what a signature covers. */
 export interface Headers {
   get(name: 'authorization' | 'cookie'): string | undefined
+  readonly method?: string
+  readonly originalUrl?: string
 }
 
 /** What the face must know about accounts. */
 export interface Authenticator {
-  /** @throws {Problem} access/not-signed-in when a token is shown that is not valid (any more). */
-  signedIn(request: Headers): Promise<SignedIn | undefined>
+  /**
+   * @param how `passive`: not a person's doing, so that it does not keep a session alive.
+   * @throws {Problem} access/not-signed-in when a token is shown that is not valid (any more).
+   */
+  signedIn(request: Headers, how?: { readonly passive?: boolean }): Promise<SignedIn | undefined>
+  /** Who must show a second factor: nobody, whoever uses a privileged right, everybody. */
+  readonly secondFactor: 'optional' | 'administrators' | 'everyone'
   /** Tells at once when a session ends or its user is disabled. */
   onSessionEnd(listener: (sessionId: string) => void): void
 }

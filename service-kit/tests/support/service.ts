@@ -37,7 +37,7 @@ export async function aService(
   const db = await openDatabase({ dialect: 'sqlite', file: join(folder, 'test.sqlite') })
   const logged: Record<string, unknown>[] = []
   const log = createLog({ name: 'test', level: 'debug' }, { write: (line) => logged.push(JSON.parse(line) as Record<string, unknown>) })
-  const accounts = await createAccounts({ db, party: 'hospital-a', roles: nodeRoles, log, ...options.accounts })
+  const accounts = await createAccounts({ db, party: 'hospital-a', roles: nodeRoles, log, identity: { secondFactor: 'optional' }, ...options.accounts })
   await accounts.ensure(doctor)
   await accounts.ensure(administrator)
   const face = createHttpFace({

@@ -1,21 +1,29 @@
 import { Buffer } from 'node:buffer'
-import { createSecretKey, randomBytes, type KeyObject } from 'node:crypto'
+import { createSecretKey, type KeyObject } from 'node:crypto'
 import { errors, jwtVerify, SignJWT } from 'jose'
 import { Problem } from 'specs'
-import type { KeyRow } from './store.ts'
+import type { SessionKey } from './keys.ts'
 
-export const newKey = (id: string): KeyRow => ({ id, secret: randomBytes(32).toString('base64') })
+type Keys = readonly [SessionKey, ...SessionKey[]]
 
 /** Says which session its bearer holds; whether the session still lives is asked of the database. JWT (RFC 7519), HS256. */
 export class SessionTokens {
-  readonly #keys: ReadonlyMap<string, KeyObject>
-  readonly #newest: string
   readonly #party: string
+  readonly #load: () => Promise<Keys>
+  #keys: ReadonlyMap<string, KeyObject> = new Map()
+  #newest = ''
+  #missed = 0
 
-  constructor(keys: readonly [KeyRow, ...KeyRow[]], party: string) {
+  /** @param load Asked again when a token names a key that another process has made since. */
+  constructor(keys: Keys, party: string, load: () => Promise<Keys>) {
+    this.#party = party
+    this.#load = load
+    this.use(keys)
+  }
+
+  use(keys: Keys): void {
     this.#keys = new Map(keys.map(({ id, secret }) => [id, createSecretKey(Buffer.from(secret, 'base64'))]))
     this.#newest = keys[0].id
-    this.#party = party
   }
 
   /** @param expiresAt Epoch ms. */
@@ -28,13 +36,13 @@ export class SessionTokens {
       .setAudience(this.#party)
       .setIssuedAt(Math.floor(now / 1000))
       .setExpirationTime(Math.floor(session.expiresAt / 1000))
-      .sign(this.#keyOf(this.#newest))
+      .sign(this.#keyNamed(this.#newest))
   }
 
   /** @throws {Problem} access/not-signed-in for whatever is not a token of ours in its time. */
   async sessionId(token: string, now: number): Promise<string> {
     try {
-      const { payload } = await jwtVerify(token, ({ kid }) => this.#keyOf(kid ?? ''), {
+      const { payload } = await jwtVerify(token, ({ kid }) => this.#keyOf(kid ?? '', now), {
         algorithms: ['HS256'],
         issuer: this.#party,
         audience: this.#party,
@@ -48,7 +56,16 @@ export class SessionTokens {
     }
   }
 
-  #keyOf(kid: string): KeyObject {
+  async #keyOf(kid: string, now: number): Promise<KeyObject> {
+    // Invented key ids must not make us ask the database each time.
+    if (!this.#keys.has(kid) && Math.abs(now - this.#missed) > 1_000) {
+      this.#missed = now
+      this.use(await this.#load())
+    }
+    return this.#keyNamed(kid)
+  }
+
+  #keyNamed(kid: string): KeyObject {
     const key = this.#keys.get(kid)
     if (key === undefined) throw new errors.JWSInvalid('unknown key')
     return key

@@ -1,0 +1,61 @@
+import { Problem } from 'specs'
+import type { User } from '../../http/user.ts'
+import { change, type Ground } from '../ground.ts'
+import { readOrganisation } from '../organisation/organisation.ts'
+import { listRoles } from '../role/store.ts'
+import { accountByStaffNumber, accountByUsername } from '../store.ts'
+import type { People, PreparedPerson } from './people.ts'
+import { readTable, type TableRow } from './table.ts'
+
+export interface HandedOut {
+  readonly username: string
+  readonly name: string
+  /** Shown this once. */
+  readonly initialPassword: string
+}
+
+/** Accounts from a table of staff: looked at first, then made all together or not at all. */
+export class StaffImport {
+  readonly #ground: Ground
+  readonly #people: People
+
+  constructor(ground: Ground, people: People) {
+    this.#ground = ground
+    this.#people = people
+  }
+
+  /** What would happen: each row read, or with what is wrong in which column. */
+  async preview(file: Uint8Array): Promise<TableRow[]> {
+    const { db } = this.#ground
+    const groups = await db.all<{ id: string; name: string }>('SELECT id, name FROM account_group')
+    const rows = readTable(file, { ...(await readOrganisation(db)), roles: await listRoles(db), groups })
+    return Promise.all(rows.map((row) => this.#refuseKnown(row)))
+  }
+
+  async #refuseKnown(row: TableRow): Promise<TableRow> {
+    if (row.person === undefined) return row
+    const { username, staffNumber } = row.person
+    const errors = [...row.errors]
+    if (await accountByUsername(this.#ground.db, username)) errors.push({ column: '用户名', message: '已有此账号' })
+    if (staffNumber !== null && (await accountByStaffNumber(this.#ground.db, staffNumber))) errors.push({ column: '工号', message: '已被其他账号使用' })
+    if (errors.length === row.errors.length) return row
+    const { person: _, ...rest } = row
+    return { ...rest, errors }
+  }
+
+  /** @throws {Problem} access/import-invalid while a row has an error; then nothing is made. */
+  async commit(by: User, file: Uint8Array): Promise<HandedOut[]> {
+    const rows = await this.preview(file)
+    const wrong = rows.filter(({ person }) => person === undefined)
+    if (wrong.length > 0 || rows.length === 0) throw new Problem('access/import-invalid', { rows: rows.length, wrong: wrong.map(({ line }) => line).slice(0, 100) })
+    const prepared: PreparedPerson[] = []
+    for (const { person } of rows) if (person) prepared.push(await this.#people.prepare(person))
+    await change(this.#ground, async (tx) => {
+      const events = []
+      for (const each of prepared) events.push((await this.#people.insert(tx, by, each)).event)
+      const told = { action: 'account.import', outcome: 'success', facts: { accounts: prepared.length } } as const
+      return { result: undefined, events: [told, ...events] }
+    })
+    return prepared.map(({ person, initial }) => ({ username: person.username, name: person.name, initialPassword: initial }))
+  }
+}
