@@ -38,6 +38,9 @@ export interface ExamQuestion {
   readonly moment: Moment
 }
 
+/** What an emergency is good for: seeing. Nobody exports, changes or deletes by it. */
+export const emergencyDoings: ReadonlySet<Doing> = new Set<Doing>(['list', 'read', 'view', 'unmask'])
+
 export type Because = 'own-exam' | 'own-department' | 'treating' | 'rule' | 'break-glass'
 
 /** The steps of a decision, in order; the first that fails refuses. Shown to administrators as "why was I refused". */
@@ -75,9 +78,9 @@ export function decideExam(question: ExamQuestion, trace?: Step[]): ExamDecision
   trace?.push({ step: 'only', passed: !found.reservedBy, ...idOf(found.reservedBy) })
   if (found.reservedBy) return { allowed: false, failed: 'only', ...idOf(found.reservedBy) }
 
-  const emergency = question.breakGlass.find(
-    ({ subjectId, patientId, until }) => subjectId === subject.id && patientId === exam.patientId && moment.now < until,
-  )
+  const emergency = emergencyDoings.has(doing)
+    ? question.breakGlass.find(({ subjectId, patientId, until }) => subjectId === subject.id && patientId === exam.patientId && moment.now < until)
+    : undefined
   const relation = relationOf(question, found, emergency)
   trace?.push({ step: 'relation', passed: relation !== undefined, ...(relation && { because: relation.because }), ...idOf(relation?.rule) })
   if (!relation) return { allowed: false, failed: 'relation' }

@@ -19,22 +19,35 @@ export interface RuleFindings {
   readonly classAllowedBy: AccessRule | undefined
 }
 
+/** The single exams and patients that rules close or open to one asker, by their keys. */
+export interface NamedOnes {
+  readonly denied: ReadonlySet<string>
+  readonly reserved: ReadonlySet<string>
+  readonly allowed: ReadonlySet<string>
+}
+
 /**
  * The rules of a hospital, found by what they are about. A question costs a handful of map look-ups however many rules there are
  * (10,000 and more), since an exam has only one identity, one patient and five classes.
  */
 export class RuleBook {
   readonly #byObject = new Map<string, IndexedRule[]>()
+  /** About one exam or patient, by whom they name; and those that reserve one. */
+  readonly #onesBySubject = new Map<string, IndexedRule[]>()
+  readonly #reservingOnes: IndexedRule[] = []
+  readonly #ofClasses: IndexedRule[] = []
   readonly size: number
 
   constructor(rules: readonly AccessRule[]) {
     this.size = rules.length
     for (const rule of rules) {
-      const key = objectKey(rule.object)
       const entry = { rule, subject: subjectKey(rule.subject), bits: bitsOf(rule.doings) }
-      const known = this.#byObject.get(key)
-      if (known) known.push(entry)
-      else this.#byObject.set(key, [entry])
+      add(this.#byObject, objectKey(rule.object), entry)
+      if (!namesOne(rule.object)) this.#ofClasses.push(entry)
+      else {
+        add(this.#onesBySubject, entry.subject, entry)
+        if (rule.effect === 'only') this.#reservingOnes.push(entry)
+      }
     }
   }
 
@@ -67,12 +80,38 @@ export class RuleBook {
   /** Rules about classes of exams that are in force for this doing: few, so that a query may name them one by one. */
   classRules(doing: Doing, moment: Moment): readonly { readonly rule: AccessRule; readonly subject: string }[] {
     const bit = bitOf(doing)
-    const found: { rule: AccessRule; subject: string }[] = []
-    for (const entries of this.#byObject.values()) {
-      // All entries of one key are about the same object.
-      if (entries[0] && namesOne(entries[0].rule.object)) continue
-      for (const { rule, subject, bits } of entries) if ((bits & bit) !== 0 && isInForce(rule, moment)) found.push({ rule, subject })
-    }
-    return found
+    return this.#ofClasses.filter(({ rule, bits }) => (bits & bit) !== 0 && isInForce(rule, moment))
   }
+
+  /**
+   * The exams and patients that rules name one by one for this asker, where they are few enough to be written into a query.
+   * @returns undefined when there are more than `most` of a kind.
+   */
+  namedOnes(subjects: ReadonlySet<string>, doing: Doing, moment: Moment, most: number): NamedOnes | undefined {
+    const bit = bitOf(doing)
+    const holds = ({ rule, bits }: IndexedRule) => (bits & bit) !== 0 && isInForce(rule, moment)
+    const [denied, allowed, own, reserved] = [new Set<string>(), new Set<string>(), new Set<string>(), new Set<string>()]
+    for (const subject of subjects)
+      for (const entry of this.#onesBySubject.get(subject) ?? []) {
+        if (!holds(entry)) continue
+        const key = objectKey(entry.rule.object)
+        if (entry.rule.effect === 'deny') denied.add(key)
+        else allowed.add(key)
+        if (entry.rule.effect === 'only') own.add(key)
+        if (denied.size > most || allowed.size > most) return undefined
+      }
+    for (const entry of this.#reservingOnes) {
+      if (subjects.has(entry.subject) || !holds(entry)) continue
+      const key = objectKey(entry.rule.object)
+      if (!own.has(key)) reserved.add(key)
+      if (reserved.size > most) return undefined
+    }
+    return { denied, reserved, allowed }
+  }
+}
+
+function add(map: Map<string, IndexedRule[]>, key: string, entry: IndexedRule): void {
+  const known = map.get(key)
+  if (known) known.push(entry)
+  else map.set(key, [entry])
 }

@@ -60,6 +60,13 @@ export const AccessRule = z.strictObject({
 export type AccessRule = z.infer<typeof AccessRule>
 
 export const EVERYTHING = (1 << doings.length) - 1
+/** The columns of the rule table for the hours of a rule. `days` has bit 1 for Monday … bit 7 for Sunday. */
+export const storedHours = (hours: RuleHours | null) => ({
+  fromMinute: hours?.fromMinute ?? null,
+  untilMinute: hours?.untilMinute ?? null,
+  days: hours ? hours.days.reduce((bits, day) => bits | (1 << day), 0) : null,
+})
+
 export const bitOf = (doing: Doing): number => 1 << doings.indexOf(doing)
 export const bitsOf = (named: readonly Doing[] | null): number =>
   named ? named.reduce((bits, doing) => bits | bitOf(doing), 0) : EVERYTHING

@@ -1,76 +1,89 @@
 import type { SqlValue } from 'service-kit'
-import type { Right } from 'specs'
-import type { Doing } from '../decide-access.ts'
-import { scopedColumns, type RelationPolicy, type Subject } from './decide-exam.ts'
+import { scopedColumns, emergencyDoings, type ExamQuestion } from './decide-exam.ts'
 import { bitOf, type Moment, type RuleEffect } from './rule.ts'
-import type { RuleBook } from './rule-book.ts'
 
 /** Gives a value its place in a statement: `$7`. */
 export type Bind = (value: SqlValue) => string
 
-export interface ExamsQuestion {
-  readonly subject: Subject
-  readonly doing: Doing
-  readonly right: Right
-  readonly relation: RelationPolicy
-  readonly rules: RuleBook
-  readonly moment: Moment
-}
+export type ExamsQuestion = Omit<ExamQuestion, 'exam'>
 
 /** SQL that is false: nothing at all. */
 const NOTHING = '1 = 0'
+/** So many exams and patients that rules name are written into the statement; of more the rule table is asked, row by row. */
+const NAMED_AT_MOST = 64
 
 /**
  * The condition on rows of the exam register that holds for exactly the exams to which decideExam says yes, so that lists, their
- * counts and their pages never know of others (SEC-03, SEC-05). Rules about one exam or patient are looked up in the rule table by
- * index; rules about classes are few and written out.
+ * counts and their pages never know of others (SEC-03, SEC-05). Whatever does not concern this asker is left out, so that a plain
+ * reader's list costs next to nothing.
  *
  * @param exam the alias of the exam table in the statement. @param bind adds a parameter and gives its place.
  */
-export function examCondition(question: ExamsQuestion, exam: string, bind: Bind): string {
+export function examCondition(question: ExamsQuestion, exam: string, bind: Bind, namedAtMost = NAMED_AT_MOST): string {
   const { subject, right, doing, relation, rules, moment } = question
   const scopes = subject.scopes.get(right)
   if (scopes === undefined) return NOTHING
   const among = (column: string, values: readonly string[]) =>
-    values.length === 0 ? NOTHING : `${column} IN (${values.map(bind).join(', ')})`
-  const every = (parts: readonly string[]) => (parts.length === 0 ? undefined : parts.join(' AND '))
-  const any = (parts: readonly string[]) => `(${parts.join(' OR ')})`
+    values.length === 0 ? NOTHING : `${exam}.${column} IN (${values.map(bind).join(', ')})`
 
   const all: string[] = []
-  const within = scopes.map((scope) =>
-    every(scopedColumns.flatMap(([list, column]) => (scope[list] === undefined ? [] : [among(`${exam}.${column}`, scope[list])]))),
-  )
-  if (!within.includes(undefined)) all.push(within.length === 0 ? NOTHING : any(within.map((part) => `(${part})`)))
+  const limited = scopes.map((scope) => scopedColumns.flatMap(([list, column]) => (scope[list] === undefined ? [] : [{ column, values: scope[list] }])))
+  // One scope without a limit is the whole hospital, whatever the others say. A value is bound only where it is used.
+  if (limited.every((limits) => limits.length > 0)) {
+    const within = limited.map((limits) => `(${limits.map(({ column, values }) => among(column, values)).join(' AND ')})`)
+    all.push(within.length === 0 ? NOTHING : anyOf(within))
+  }
 
-  const subjects = [...subject.keys]
-  const rule = ruleSearch({ exam, bind, subjects, bit: bitOf(doing), moment })
-  all.push(`NOT ${rule.exists(['deny'], 'asker')}`)
-  for (const kind of ['exam', 'patient'] as const)
-    all.push(any([`NOT ${rule.exists(['only'], 'anybody', kind)}`, rule.exists(['only'], 'asker', kind)]))
-
-  const classes = classSets(rules, question)
+  const ones = conditionsOnOnes(question, exam, bind, namedAtMost)
+  all.push(...ones.closed)
+  const classes = classSets(question)
   for (const [column, value] of classes.denied) all.push(column === 'any' ? NOTHING : `${exam}.${column} <> ${bind(value)}`)
 
-  const emergency =
-    `EXISTS (SELECT 1 FROM break_glass g WHERE g.account_id = ${bind(subject.id)} AND g.patient_id = ${exam}.patient_id` +
-    ` AND g.until > ${bind(moment.now)} AND g.ended_at IS NULL)`
-  const allowed = rule.exists(['allow', 'only'], 'asker')
+  // What opens an exam beside role and relation: a rule that names it, or an emergency access to its patient.
+  const patients = emergencyPatients(question)
+  const opened = [...ones.open, ...(patients.length > 0 ? [among('patient_id', patients)] : [])]
   if (relation !== 'hospital') {
-    const relations = [allowed, emergency]
+    const relations = [...opened, `${exam}.requesting_physician = ${bind(subject.id)}`]
     for (const [column, value] of classes.allowed) relations.push(column === 'any' ? '1 = 1' : `${exam}.${column} = ${bind(value)}`)
-    relations.push(`${exam}.requesting_physician = ${bind(subject.id)}`)
     if (subject.department !== '') {
-      relations.push(`${exam}.requesting_department = ${bind(subject.department)}`)
-      if (relation === 'department') relations.push(`${exam}.department = ${bind(subject.department)}`)
+      const department = bind(subject.department)
+      relations.push(`${exam}.requesting_department = ${department}`)
+      if (relation === 'department') relations.push(`${exam}.department = ${department}`)
     }
-    all.push(any(relations))
+    all.push(anyOf(relations))
   }
-  all.push(any([among(`${exam}.label`, ['ordinary', ...subject.clearance]), allowed, emergency]))
+  all.push(anyOf([among('label', ['ordinary', ...subject.clearance]), ...opened]))
   return all.join(' AND ')
 }
 
+const anyOf = (parts: readonly string[]): string => (parts.length === 1 && parts[0] !== undefined ? parts[0] : `(${parts.join(' OR ')})`)
+
+/** Patients to whom the asker has an emergency access now. */
+function emergencyPatients({ breakGlass, subject, doing, moment }: ExamsQuestion): string[] {
+  if (!emergencyDoings.has(doing)) return []
+  const open = breakGlass.filter(({ subjectId, until }) => subjectId === subject.id && moment.now < until)
+  return [...new Set(open.map(({ patientId }) => patientId))]
+}
+
+/** What rules about single exams and patients close and open. */
+function conditionsOnOnes(question: ExamsQuestion, exam: string, bind: Bind, namedAtMost: number): { closed: string[]; open: string[] } {
+  const { rules, subject, doing, moment } = question
+  const named = rules.namedOnes(subject.keys, doing, moment, namedAtMost)
+  if (named) {
+    const at = (keys: ReadonlySet<string>, not: '' | 'NOT ') =>
+      (['exam', 'patient'] as const).flatMap((kind) => {
+        const ids = [...keys].flatMap((key) => (key.startsWith(`${kind}:`) ? [key.slice(kind.length + 1)] : []))
+        return ids.length === 0 ? [] : [`${exam}.${kind}_id ${not}IN (${ids.map(bind).join(', ')})`]
+      })
+    return { closed: at(new Set([...named.denied, ...named.reserved]), 'NOT '), open: at(named.allowed, '') }
+  }
+  const rule = ruleSearch({ exam, bind, subjects: [...subject.keys], bit: bitOf(doing), moment })
+  const reserved = (['exam', 'patient'] as const).map((kind) => `(NOT ${rule(['only'], 'anybody', kind)} OR ${rule(['only'], 'asker', kind)})`)
+  return { closed: [`NOT ${rule(['deny'], 'asker')}`, ...reserved], open: [rule(['allow', 'only'], 'asker')] }
+}
+
 /** Class rules that close a class to the asker, and those that open one. */
-function classSets(rules: RuleBook, { doing, moment, subject }: ExamsQuestion) {
+function classSets({ rules, doing, moment, subject }: ExamsQuestion) {
   const denied = new Map<string, [string, string]>()
   const allowed = new Map<string, [string, string]>()
   const reserved = new Map<string, { at: [string, string]; own: boolean }>()
@@ -105,19 +118,10 @@ function ruleSearch({ exam, bind, subjects, bit, moment }: RuleSearch) {
     ` AND (r.from_minute IS NULL OR ((r.days & ${day}) <> 0 AND (` +
     `(r.from_minute <= r.until_minute AND ${minute} >= r.from_minute AND ${minute} < r.until_minute)` +
     ` OR (r.from_minute > r.until_minute AND (${minute} >= r.from_minute OR ${minute} < r.until_minute)))))`
-  return {
-    exists(effects: readonly RuleEffect[], who: 'asker' | 'anybody', about?: 'exam' | 'patient'): string {
-      const objects = about ? [keys[about]] : [keys.exam, keys.patient]
-      const effect = effects.map((name) => `'${name}'`).join(', ')
-      const whom = who === 'asker' ? ` AND ${asker}` : ''
-      return `EXISTS (SELECT 1 FROM access_rule r WHERE r.object_key IN (${objects.join(', ')}) AND r.effect IN (${effect}) AND ${inForce}${whom})`
-    },
+  return (effects: readonly RuleEffect[], who: 'asker' | 'anybody', about?: 'exam' | 'patient'): string => {
+    const objects = about ? [keys[about]] : [keys.exam, keys.patient]
+    const effect = effects.map((name) => `'${name}'`).join(', ')
+    const whom = who === 'asker' ? ` AND ${asker}` : ''
+    return `EXISTS (SELECT 1 FROM access_rule r WHERE r.object_key IN (${objects.join(', ')}) AND r.effect IN (${effect}) AND ${inForce}${whom})`
   }
 }
-
-/** The columns of the rule table that the condition reads, from a rule. */
-export const storedHours = (hours: { fromMinute: number; untilMinute: number; days: readonly number[] } | null) => ({
-  fromMinute: hours?.fromMinute ?? null,
-  untilMinute: hours?.untilMinute ?? null,
-  days: hours ? hours.days.reduce((bits, day) => bits | (1 << day), 0) : null,
-})

@@ -1,0 +1,12 @@
+import { afterAll, beforeAll } from 'vitest'
+import { openDatabase } from 'service-kit'
+import { startPostgres, type TestPostgres } from '../../../service-kit/tests/support/postgres.ts'
+import { policyContract } from '../../src/access/policy/policy.contract.ts'
+
+let postgres: TestPostgres
+beforeAll(async () => {
+  postgres = await startPostgres()
+})
+afterAll(() => postgres.stop())
+
+policyContract('PostgreSQL', () => openDatabase({ dialect: 'postgres', url: postgres.url, schema: 'policy' }), 100) // SEC-03
