@@ -3,15 +3,27 @@ export { sm2Sign, sm2Verify } from './sm2/signature.ts'
 export { sm2Decrypt, sm2Encrypt } from './sm2/encryption.ts'
 export { createSm3, hmacSm3, sameMac, sm3, sm3Hex, type StreamingSm3 } from './sm3/sm3.ts'
 export { randomBytes, sm4CtrDecrypt, sm4CtrEncrypt } from './sm4/sm4.ts'
+export { GCM_NONCE_BYTES, GCM_TAG_BYTES, Sm4Gcm } from './sm4/gcm.ts'
 export { splitPem } from './der/pem.ts'
-export { type Certificate, parseCertificate } from './certificate/certificate.ts'
-export type { KeyUsage } from './certificate/extensions.ts'
+export { type Certificate, type CertificateKind, type CertifiedPerson, parseCertificate } from './certificate/certificate.ts'
+export type { KeyUsage, RevocationReason } from './certificate/extensions.ts'
 export type { DistinguishedName } from './certificate/name.ts'
-export { type CertificateRequest, createCsr, parseCsr } from './certificate/request.ts'
-export { type Authority, createIntermediateCa, createRootCa, issueCertificate, type LeafSubject } from './certificate/authority.ts'
-export { issueCrl, parseCrl, type RevocationList } from './certificate/revocation-list.ts'
+export { type CertificateRequest, createAuthorityRequest, createCsr, parseCsr } from './certificate/request.ts'
+export {
+  type Authority,
+  createIntermediateCa,
+  createRootCa,
+  issueCertificate,
+  issuePersonCertificate,
+  issueServiceCertificate,
+  type LeafSubject,
+  type PersonSubject,
+  renewIntermediateCa,
+} from './certificate/authority.ts'
+export { issueCrl, parseCrl, type RevocationList, type RevokedEntry } from './certificate/revocation-list.ts'
 export { type ChainOptions, TrustStore } from './certificate/trust-store.ts'
-export { type Identity, loadIdentity } from './certificate/identity.ts'
+export { type DecryptionKey, encryptionCertificateOf, type Identity, loadDecryptionKey, loadIdentity } from './certificate/identity.ts'
+export { KeyRing } from './certificate/key-ring.ts'
 export { Sealer, type SealInput } from './envelope/sealer.ts'
 export { type OpenedEnvelope, type OpenExpectation, Opener } from './envelope/opener.ts'
 export { ReplayGuard } from './envelope/replay-guard.ts'

@@ -140,6 +140,10 @@ export const answers = {
   'dimse/other-region': { http: 409, zh: '同一 AE Title 的另一节点已登记为其他区域', en: 'Another node of this AE title is registered for another region' },
   'dimse/unknown-forward': { http: 404, zh: '没有该转发任务', en: 'No such forwarding job' },
   'dimse/rejected': { http: 502, zh: 'DICOM 节点拒绝关联', en: 'The DICOM peer rejected the association' },
+  // data at rest
+  'vault/unreadable': { http: 500, zh: '加密数据无法解密', en: 'Sealed data cannot be opened' },
+  'vault/kek-elsewhere': { http: 409, zh: '主密钥由外部保管，请在该处更换', en: 'The key is kept outside, change it there' },
+  'vault/busy': { http: 409, zh: '重新加密正在进行', en: 'Re-sealing is under way' },
   'exam/exists': { http: 409, zh: '检查号已登记', en: 'The accession number is registered already' },
   'exam/unknown': { http: 404, zh: '没有该检查', en: 'No such exam' },
 } as const satisfies Record<string, Answer>
