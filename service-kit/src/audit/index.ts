@@ -11,3 +11,4 @@ export { searchTrail, readTrail, findEvent, type AuditFilter } from './search.ts
 export { VerificationJobs } from './verification-jobs.ts'
 export { HealthWatch, healthEvent } from './health-watch.ts'
 export { addFaultRoutes } from './fault-routes.ts'
+export { SyslogFeeder } from './syslog/feeder.ts'
