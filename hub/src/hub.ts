@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyDocument } from 'pki'
-import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Trail, type Database, type Log, HealthWatch, retire, type Queries } from 'service-kit'
+import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Trail, type Database, type Log, HealthWatch, retire, SyslogFeeder, type Queries } from 'service-kit'
 import { HospitalId, HUB, hubRoles, kinds, Problem, type AuditEvent, type EpochMs, type LiveEvent, type SignedGrant } from 'specs'
 import { openRegionAudit } from './audit/region-audit.ts'
 import { regionAuditRoutes } from './audit/routes.ts'
@@ -120,7 +120,8 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     trust: parties.trust,
     joined: joinedHospitals,
   }) // prettier-ignore
-  const verifications = addAuditRoutes(face, { trail: audit, rootPems: () => [authority.root.pem] })
+  const syslog = settings.audit.syslog && (await SyslogFeeder.start(audit, settings.audit.syslog))
+  const verifications = addAuditRoutes(face, { trail: audit, rootPems: () => [authority.root.pem], syslog: async () => (await syslog?.status()) ?? null })
   addFaultRoutes(face, audit)
   regionAuditRoutes(face, { db, trail: audit, regionName: region.regionName })
   const health = new HealthWatch({ face, trail: audit })
@@ -180,7 +181,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     await face.close()
     await link.stop()
     await natsAdministration.close()
-    await Promise.all([upkeep.stop(), health.stop(), verifications.close()])
+    await Promise.all([upkeep.stop(), health.stop(), verifications.close(), syslog?.stop()])
     await audit.close()
     await db.close()
   }

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createMetrics, HealthWatch, openDatabase, retire, Trail, type HttpFace, type Log } from 'service-kit'
+import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createMetrics, HealthWatch, openDatabase, retire, SyslogFeeder, Trail, type HttpFace, type Log } from 'service-kit'
 import { nodeRoles, type LiveEvent, type Problem } from 'specs'
 import { AccessControl } from './access/access-control.ts'
 import { queryFor, storageFor } from './access/dicom-services.ts'
@@ -199,11 +199,13 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     region.reportRefusal({ at, code: problem.code, facts: { ...problem.facts, service: service.toUpperCase(), ...(service === 'dimse' ? { callingAeTitle: peer } : { peer }), remoteAddress: address }, peer: `${peer} ${address}` })
   }
   addRegionRoutes(face, region, joined, (problem, hubUrl) => refused({ service: 'join', peer: '', address: hubUrl, problem }), audit)
+  const syslog = settings.audit.syslog && (await SyslogFeeder.start(audit, settings.audit.syslog))
   const verifications = addAuditRoutes(face, {
     trail: audit,
     objectsOfPatient: (patientId) => objectsOfPatient(db, patientId),
     rootPems: () => (region.membership ? [region.membership.rootCertificate] : []),
     witnesses: () => reports.witnesses(),
+    syslog: async () => (await syslog?.status()) ?? null,
   })
   addFaultRoutes(face, audit)
   addWitnessRoutes(face, db)
@@ -263,6 +265,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     clearInterval(upkeep)
     await arrivals.stop()
     await health.stop()
+    await syslog?.stop()
     await reports.stop()
     await verifications.close()
     await audit.close()
