@@ -177,6 +177,29 @@ describe('a hospital and an expert hospital in one region', () => {
     expect(steps(here)).toEqual(['submitted', 'images-arrived', 'claimed', 'started', 'signed', 'returned', 'read'])
     expect(there.events).toEqual(here.events)
     await expect(command(doctor, taskId, 'cancel', { reason: '太晚' })).rejects.toMatchObject({ code: 'consult/already-signed' }) // CON-20
+
+    // CON-28: printed twice while the line is cut, with a restart in between. Two copies are two entries, at the time of printing.
+    line.cut()
+    const began = Date.now()
+    await command(doctor, taskId, 'print')
+    await a.stop()
+    await a.startAgain()
+    doctor = await a.signIn('doctor')
+    await command(doctor, taskId, 'print')
+    const printed = Date.now()
+    expect(steps(await detail(doctor, taskId))).not.toContain('printed')
+    line.restore()
+    for (const user of [doctor, expert]) {
+      const told = await until(user, taskId, (consult) => steps(consult).filter((type) => type === 'printed').length === 2)
+      expect(told.state).toBe('read')
+      for (const { type, by, at } of told.events.slice(-2)) {
+        expect([type, by.hospitalId, by.name]).toEqual(['printed', A, 'doctor'])
+        expect(at >= began && at <= printed).toBe(true)
+      }
+    }
+    // Who does not hold the opinion has nothing to print.
+    const stranger = await b.signIn('expert')
+    await expect(command(stranger, taskId, 'print')).rejects.toMatchObject({ code: 'consult/unknown-task' })
   })
 
   it('pull: nothing moves before an expert opens the case; then images come as they are asked for and stay', async () => {
