@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { AuditConfig, auditSettingsOf, DatabaseConfig, IdentityConfig, loadConfig } from 'service-kit'
+import { AuditConfig, auditSettingsOf, DatabaseConfig, IdentityConfig, loadConfig, VaultConfig, vaultSettingsOf } from 'service-kit'
 import { HubRole, RegionId } from 'specs'
 import { z } from 'zod'
 
@@ -27,6 +27,7 @@ export const HubConfig = z.strictObject({
   database: DatabaseConfig.optional(),
   audit: AuditConfig.prefault({}),
   identity: IdentityConfig.prefault({}),
+  vault: VaultConfig.prefault({}),
   consoleDist: z.string().min(1).optional(),
   heartbeatMs: z.number().int().min(100).max(600_000).default(5_000),
   joinCodeValidHours: z
@@ -76,6 +77,7 @@ export function settingsOf(config: z.output<typeof HubConfig>, baseFolder: strin
     },
     database: databaseOf(config.database, dir, at),
     audit: auditSettingsOf(config.audit, at, auditDatabaseOf(config.database, dir)),
+    vault: vaultSettingsOf(config.vault, at, dir),
     consoleDist: config.consoleDist === undefined ? builtConsole() : at(config.consoleDist),
   }
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyDocument } from 'pki'
-import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Trail, type Database, type Log, HealthWatch, retire, SyslogFeeder, type Queries } from 'service-kit'
+import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Trail, type Database, type Log, HealthWatch, retire, kekSourceOf, Vault, SyslogFeeder, type Queries } from 'service-kit'
 import { HospitalId, HUB, hubRoles, kinds, Problem, type AuditEvent, type EpochMs, type LiveEvent, type SignedGrant } from 'specs'
 import { openRegionAudit } from './audit/region-audit.ts'
 import { regionAuditRoutes } from './audit/routes.ts'
@@ -46,6 +46,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   const authority = await openAuthority({ dir: settings.dir, ...region })
   const db = await openDatabase(settings.database)
   await migrateHub(db)
+  const vault = await Vault.open({ db, kek: kekSourceOf(settings.vault) })
   const audit = await Trail.open({
     database: settings.audit.database,
     settings: settings.audit,
@@ -57,7 +58,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     metrics,
     onState: (available) => announce({ type: 'audit', state: available ? 'ok' : 'failing' }),
   })
-  const accounts = await createAccounts({ db, party: 'hub', roles: hubRoles, log, audit, identity: settings.identity })
+  const accounts = await createAccounts({ db, vault, party: 'hub', roles: hubRoles, log, audit, identity: settings.identity })
   for (const account of settings.accounts) await accounts.ensure(account)
 
   const face = createHttpFace({ name: 'hub', version: VERSION, log, metrics, accounts, audit, trustProxy: settings.http.trustProxy })
@@ -183,6 +184,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     await natsAdministration.close()
     await Promise.all([upkeep.stop(), health.stop(), verifications.close(), syslog?.stop()])
     await audit.close()
+    vault.close()
     await db.close()
   }
   try {

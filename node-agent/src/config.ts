@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { AuditConfig, auditSettingsOf, IdentityConfig, loadConfig, type DatabaseConfig } from 'service-kit'
+import { AuditConfig, auditSettingsOf, vaultSettingsOf, IdentityConfig, loadConfig, VaultConfig, type DatabaseConfig } from 'service-kit'
 import { AeTitle, HospitalId, NodeRole, PIECE_BYTES, RegionId } from 'specs'
 import { z } from 'zod'
 
@@ -98,6 +98,7 @@ export const NodeConfig = z.strictObject({
     })
     .prefault({}),
   identity: IdentityConfig.prefault({}),
+  vault: VaultConfig.prefault({}),
   /** Made at the start when missing; for demonstrations. */
   accounts: z
     .array(
@@ -137,6 +138,7 @@ export function settingsOf(config: NodeConfig, baseFolder: string) {
     ...config,
     dataFolder: at(config.dataFolder),
     audit: auditSettingsOf(config.audit, at, databaseOf({ database: config.database, dataFolder: at(config.dataFolder) }, 'audit')),
+    vault: vaultSettingsOf(config.vault, at, at(config.dataFolder)),
     pages: { desk: desk === undefined ? built('node-agent/desk') : at(desk), viewer: viewer === undefined ? built('viewer') : at(viewer) },
   }
 }

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createMetrics, HealthWatch, openDatabase, retire, SyslogFeeder, Trail, type HttpFace, type Log } from 'service-kit'
+import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createMetrics, HealthWatch, openDatabase, retire, kekSourceOf, Vault, SyslogFeeder, Trail, type HttpFace, type Log } from 'service-kit'
 import { nodeRoles, type LiveEvent, type Problem } from 'specs'
 import { AccessControl } from './access/access-control.ts'
 import { queryFor, storageFor } from './access/dicom-services.ts'
@@ -72,6 +72,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   await db.migrate('exam', examMigrations)
   await db.migrate('transfer', transferMigrations)
   await db.migrate('dicom-node', dicomNodeMigrations)
+  const vault = await Vault.open({ db, kek: kekSourceOf(settings.vault) })
   const joined = await JoinedRegions.open(db, settings.region.id)
 
   const open = async (name: ArchiveName) =>
@@ -99,7 +100,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     onState: (available) => announce({ type: 'audit', state: available ? 'ok' : 'failing' }),
   }) // prettier-ignore
   const accounts = await createAccounts({
-    db, log, audit, party: hospitalId, roles: nodeRoles,
+    db, log, audit, vault, party: hospitalId, roles: nodeRoles,
     identity: settings.identity,
     extra: () => ({ hospital: { id: hospitalId, name: region.nameOf(hospitalId) } }),
   }) // prettier-ignore
@@ -269,6 +270,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await reports.stop()
     await verifications.close()
     await audit.close()
+    vault.close()
     await db.close()
   }
   return { httpPort, dimsePort: dimse.port, region, stop }

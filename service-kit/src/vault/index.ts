@@ -1,3 +1,3 @@
-export { kekSourceOf, VaultConfig, type KekSource } from './kek.ts'
+export { kekSourceOf, VaultConfig, vaultSettingsOf, type KekSource } from './kek.ts'
 export { isSealed, Vault, type VaultOptions } from './vault.ts'
 export { readSecretFile, writeSecretFile } from './secret-file.ts'

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { readFile, rename, writeFile, mkdir } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { Buffer } from 'node:buffer'
 import { hmacSm3, randomBytes } from 'pki'
@@ -18,6 +18,12 @@ export const VaultConfig = z
   })
   .refine((config) => Object.values(config).filter((value) => value !== undefined).length <= 1, 'only one of keyFile, environment, command')
 export type VaultConfig = z.output<typeof VaultConfig>
+
+/** With the key file named: among the keys of the service unless told, where no backup takes it along. */
+export function vaultSettingsOf(config: VaultConfig, at: (path: string) => string, dataFolder: string): VaultConfig {
+  if (config.environment !== undefined || config.command !== undefined) return config
+  return { keyFile: config.keyFile === undefined ? join(dataFolder, 'keys', 'vault.kek') : at(config.keyFile) }
+}
 
 /** 密钥加密密钥: 32 bytes, and a short name that tells keys apart without telling the key. */
 export interface Kek {
