@@ -32,6 +32,7 @@ export function requestLog(log: Log, metrics: Metrics, trustProxy: boolean): Req
   return (request, response, next) => {
     const began = performance.now()
     const { path } = request // express shortens it while a request is inside a mounted part
+    const address = request.ip // gone with the socket when a reader broke off
     const given = trustProxy ? request.get('x-request-id') : undefined
     const note: RequestNote = { requestId: given !== undefined && /^[\w-]{8,64}$/.test(given) ? given : randomUUID() }
     notes.set(response, note)
@@ -46,7 +47,7 @@ export function requestLog(log: Log, metrics: Metrics, trustProxy: boolean): Req
         path,
         status,
         milliseconds,
-        address: request.ip,
+        address,
         userId: note.userId,
       }
       if (status >= 400 || !note.quiet) log.info(line, 'request')
