@@ -99,7 +99,7 @@ describe('a command', () => {
     const messageId = MessageId.parse('0f1d2c1e-2f4b-4a57-9d0c-0d8f5f0a1b22')
     const answer = { commandId, taskId: TASK } as never as { commandId: never; taskId: typeof TASK }
     await db.write((tx) => rememberCommand(tx, { commandId, taskId: TASK, type: 'return', byAgent: true, byName: 'A', messageId, at: NOW }))
-    const queued = { commandId, taskId: TASK, type: 'return', byAgent: true, byName: 'A', messageId, repeats: 0, at: NOW }
+    const queued = { commandId, taskId: TASK, type: 'return', byAgent: true, byName: 'A', messageId, repeats: 0, at: NOW, regionId: null }
     expect(await queuedCommands(db, 10)).toEqual([queued])
     const again = MessageId.parse('0f1d2c1e-2f4b-4a57-9d0c-0d8f5f0a1b33')
     expect(await db.write((tx) => markRepeated(tx, commandId, again))).toBe(true)

@@ -172,13 +172,16 @@ export interface QueuedCommand {
   readonly messageId: MessageId | null
   readonly repeats: number
   readonly at: EpochMs
+  /** Of its task. */
+  readonly regionId: string | null
 }
 
 /** Oldest first. */
 export async function queuedCommands(db: Queries, limit: number): Promise<QueuedCommand[]> {
   const rows = await db.all<Omit<QueuedCommand, 'byAgent'> & { byAgent: number }>(
-    `SELECT command_id AS "commandId", task_id AS "taskId", type, by_agent AS "byAgent", by_name AS "byName", message_id AS "messageId", repeats,
-       created_at AS "at" FROM consult_command WHERE state = 'queued' ORDER BY created_at, command_id LIMIT $1`,
+    `SELECT o.command_id AS "commandId", o.task_id AS "taskId", o.type, o.by_agent AS "byAgent", o.by_name AS "byName", o.message_id AS "messageId",
+       o.repeats, o.created_at AS "at", c.region_id AS "regionId"
+     FROM consult_command o LEFT JOIN consult c ON c.task_id = o.task_id WHERE o.state = 'queued' ORDER BY o.created_at, o.command_id LIMIT $1`,
     [limit],
   )
   return rows.map((row) => ({ ...row, byAgent: Boolean(row.byAgent) }))

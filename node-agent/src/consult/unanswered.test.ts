@@ -7,7 +7,7 @@ import { commandRow } from './unanswered.ts'
 
 const messageId = MessageId.parse('0f1d2c1e-2f4b-4a57-9d0c-0d8f5f0a1b22')
 const aCommand = (change: Partial<QueuedCommand> = {}): QueuedCommand =>
-  ({ commandId: 'c1', taskId: TASK, type: 'submit', byAgent: false, byName: '王建华', messageId, repeats: 0, at: NOW, ...change }) // prettier-ignore
+  ({ commandId: 'c1', taskId: TASK, type: 'submit', byAgent: false, byName: '王建华', messageId, repeats: 0, at: NOW, regionId: 'yunling', ...change }) // prettier-ignore
 const aMessage = (change: Partial<WaitingMessage> = {}): WaitingMessage =>
   ({ id: messageId, peer: parseHospitalId('hospital-a'), seq: 7, kind: 'consult.command', state: 'published', since: NOW + 1, attempts: 2, lastTriedAt: NOW + 9, problem: null, ...change }) // prettier-ignore
 

@@ -51,8 +51,9 @@ export class UnansweredCommands {
     const { db, region, repeatAfterMs, now, log } = this.#parts
     const { link } = region
     if (!link || !region.isConnected) return
-    for (const { commandId, taskId, type, messageId, at } of await queuedCommands(db, MOST_REPEATED)) {
+    for (const { commandId, taskId, type, messageId, at, regionId } of await queuedCommands(db, MOST_REPEATED)) {
       if (messageId === null || now() - at < repeatAfterMs) continue
+      if (regionId !== region.regionId) continue // asked another platform (AGT-03), which answers when we are back there
       const sent = await link.sent(messageId)
       if (sent?.state !== 'delivered' || now() - (sent.deliveredAt ?? 0) < repeatAfterMs) continue
       await db.write(async (tx) => {
