@@ -6,9 +6,9 @@ import { encodePublicKeyInfo } from '../sm2/key-encoding.ts'
 import { generateSm2KeyPair, loadPrivateKey, loadPublicKey, type Sm2PrivateKey, type Sm2PublicKey } from '../sm2/keys.ts'
 import { randomBytes } from '../sm4/sm4.ts'
 import { type Certificate, parseCertificate } from './certificate.ts'
-import { encodeCertificateExtensions, keyIdOf } from './extensions.ts'
+import { encodeCertificateExtensions, keyIdOf, type Profile } from './extensions.ts'
 import { type DistinguishedName, encodeName } from './name.ts'
-import { parseCsr } from './request.ts'
+import { parseCsr, readRequest } from './request.ts'
 import { signatureAlgorithm, writeSigned } from './signed.ts'
 
 /** A certificate authority as it is stored. */
@@ -89,16 +89,71 @@ export interface LeafSubject {
 export function issueCertificate(
   ca: Authority,
   request: string | LeafSubject,
-  options: { serial?: string; days: number; now?: EpochMs },
+  options: { serial?: string; days: number; now?: EpochMs; profile?: 'party' | 'party-signature' | 'party-encryption' },
 ): string {
   const wanted = typeof request === 'string' ? parseCsr(request) : request
+  const { issuer, regionId } = openFor(ca, wanted.regionId)
+  const subject = { cn: parseWith(PartyId, wanted.party, 'party'), o: wanted.organisation, ou: regionId, c: 'CN' }
+  return issue(issuer, { subject, subjectKey: loadPublicKey(wanted.publicKeyPem), ...options })
+}
+
+function openFor(ca: Authority, region: string): { issuer: IssuingAuthority; regionId: RegionId } {
   const issuer = openAuthority(ca)
-  const regionId = parseWith(RegionId, wanted.regionId, 'regionId')
+  const regionId = parseWith(RegionId, region, 'regionId')
   if (issuer.certificate.subject.ou !== '' && issuer.certificate.subject.ou !== regionId) {
     throw new Problem('certificate/invalid', { reason: 'the authority is of another region', regionId })
   }
-  const subject = { cn: parseWith(PartyId, wanted.party, 'party'), o: wanted.organisation, ou: regionId, c: 'CN' }
-  return issue(issuer, { subject, subjectKey: loadPublicKey(wanted.publicKeyPem), ...options })
+  return { issuer, regionId }
+}
+
+export interface PersonSubject {
+  readonly userId: string
+  readonly hospitalId: PartyId
+  readonly name: string
+  readonly title: string
+  /** Name of the hospital. */
+  readonly organisation: string
+  readonly regionId: RegionId
+  readonly publicKeyPem: string
+}
+
+/** Certifies a person of a hospital: for signing documents and nothing else. @throws {Problem} certificate/invalid */
+export function issuePersonCertificate(ca: Authority, person: PersonSubject, options: { days: number; now?: EpochMs }): string {
+  const { issuer, regionId } = openFor(ca, person.regionId)
+  if (person.name === '' || person.userId === '') throw new Problem('certificate/invalid', { reason: 'a person has a name and an account' })
+  const subject = {
+    cn: person.name,
+    title: person.title,
+    uid: `${person.userId}@${parseWith(PartyId, person.hospitalId, 'hospitalId')}`,
+    o: person.organisation,
+    ou: regionId,
+    c: 'CN',
+  }
+  return issue(issuer, { subject, subjectKey: loadPublicKey(person.publicKeyPem), profile: 'person', ...options })
+}
+
+/** Certifies something that is neither party nor person: the time stamp authority, an interface. @throws {Problem} certificate/invalid */
+export function issueServiceCertificate(
+  ca: Authority,
+  service: { name: string; organisation: string; regionId: RegionId; publicKeyPem: string },
+  options: { days: number; now?: EpochMs; profile: 'time-stamp' | 'service' },
+): string {
+  const { issuer, regionId } = openFor(ca, service.regionId)
+  const subject = { cn: service.name, o: service.organisation, ou: regionId, c: 'CN' }
+  return issue(issuer, { subject, subjectKey: loadPublicKey(service.publicKeyPem), ...options })
+}
+
+/**
+ * A region authority's own key certified anew by the root, for which only the request and the answer travel: the root stays
+ * where it is locked away. Names and key stay, so every certificate below it stays good.
+ *
+ * @param csrPem made by `createAuthorityRequest`. @throws {Problem} certificate/invalid
+ */
+export function renewIntermediateCa(root: Authority, csrPem: string, options: { days: number; now?: EpochMs }): string {
+  const { subject, publicKey } = readRequest(csrPem)
+  const regionId = parseWith(RegionId, subject.ou, 'regionId')
+  const name = { cn: subject.cn, o: subject.o, ou: regionId, c: 'CN' }
+  return issue(openAuthority(root), { subject: name, subjectKey: publicKey, ...options, ca: { pathLen: 0 } })
 }
 
 interface Issue {
@@ -108,6 +163,7 @@ interface Issue {
   now?: EpochMs | undefined
   serial?: string | undefined
   ca?: { pathLen: number }
+  profile?: Profile | undefined
 }
 
 function issue(issuer: IssuingAuthority, what: Issue): string {
@@ -124,6 +180,7 @@ function issue(issuer: IssuingAuthority, what: Issue): string {
     notAfter: Math.min(window.notAfter, certificate.notAfter),
     serial: what.serial,
     ca: what.ca,
+    profile: what.profile,
   })
 }
 
@@ -140,6 +197,7 @@ interface CertificateFields {
   notAfter: EpochMs
   serial?: string | undefined
   ca?: { pathLen: number } | undefined
+  profile?: Profile | undefined
 }
 
 /** TBSCertificate in the order of RFC 5280 4.1. */

@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer'
 import { type EpochMs, PartyId, Problem, type RegionId, type Sm3Hex } from 'specs'
 import { decodePem, encodePem } from '../der/pem.ts'
 import { type DerReader, malformed, Tag } from '../der/reader.ts'
+import { oids } from '../der/oids.ts'
 import { readSmallInteger, readTime, readUnsigned } from '../der/values.ts'
 import { readPublicKeyInfo } from '../sm2/key-encoding.ts'
 import { Sm2PublicKey } from '../sm2/keys.ts'
@@ -22,9 +23,23 @@ export interface Certificate extends Extensions {
   readonly publicKey: Sm2PublicKey
   /** SM3 of the whole DER. */
   readonly fingerprintSm3: Sm3Hex
-  /** Who may speak with this key: the CN. @throws {Problem} certificate/invalid when it names none, as that of a CA. */
+  readonly kind: CertificateKind
+  /** Who may speak with this key: the CN. @throws {Problem} certificate/invalid when it names none, as that of a CA or a person. */
   readonly party: PartyId
+  /** Whom a person's certificate names; undefined for every other. */
+  readonly person: CertifiedPerson | undefined
   readonly signed: SignedStructure
+}
+
+/** Only a party's certificate opens envelopes and signs grants: a person's, whatever the person is called, names nobody's hospital. */
+export type CertificateKind = 'authority' | 'party' | 'person' | 'time-stamp' | 'service'
+
+export interface CertifiedPerson {
+  readonly userId: string
+  readonly hospitalId: PartyId
+  readonly name: string
+  readonly title: string
+  readonly organisation: string
 }
 
 /** GM/T 0015 5.2.4.2: at most 20 octets. */
@@ -52,8 +67,11 @@ export function parseCertificate(pem: string): Certificate {
   const extensions = readCertificateExtensions(wrapper)
   wrapper.finish('extensions')
   tbs.finish('certificate')
+  const kind = kindOf(extensions, subject)
   return {
     ...extensions,
+    kind,
+    person: kind === 'person' ? personOf(subject) : undefined,
     pem: encodePem('CERTIFICATE', bytes),
     serial,
     subject,
@@ -64,9 +82,25 @@ export function parseCertificate(pem: string): Certificate {
     fingerprintSm3: sm3Hex(bytes),
     signed,
     get party() {
+      if (kind !== 'party') throw new Problem('certificate/invalid', { reason: 'not the certificate of a party', kind })
       return partyOf(subject.cn)
     },
   }
+}
+
+function kindOf({ isCa, extendedKeyUsage }: Extensions, subject: ReadName): CertificateKind {
+  if (isCa) return 'authority'
+  if (subject.uid !== '') return 'person'
+  if (extendedKeyUsage.includes(oids.timeStamping)) return 'time-stamp'
+  return extendedKeyUsage.length > 0 ? 'service' : 'party'
+}
+
+function personOf({ uid, cn, title, o }: ReadName): CertifiedPerson {
+  const at = uid.lastIndexOf('@')
+  const hospitalId = PartyId.safeParse(uid.slice(at + 1))
+  if (at < 1 || !hospitalId.success)
+    throw new Problem('certificate/invalid', { reason: 'the user identifier names no person of a hospital' })
+  return { userId: uid.slice(0, at), hospitalId: hospitalId.data, name: cn, title, organisation: o }
 }
 
 function readValidity(tbs: DerReader): { notBefore: EpochMs; notAfter: EpochMs } {

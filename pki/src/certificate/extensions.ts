@@ -20,17 +20,31 @@ export const keyUsages = [
 ] as const
 export type KeyUsage = (typeof keyUsages)[number]
 
-/**
- * A party signs with this key and receives content keys under it. Two certificates, as GM/T 0015 describes, are for
- * encryption keys kept in escrow; ours is made at the hospital and never leaves it.
- */
-export const LEAF_USAGE: readonly KeyUsage[] = ['digitalSignature', 'nonRepudiation', 'keyEncipherment', 'dataEncipherment', 'keyAgreement']
+/** What a certificate is for. The profile decides its key usages and whom its names may name. */
+export const profiles = {
+  /** One key signs and receives content keys: made at the hospital, never in escrow. */
+  party: { usage: ['digitalSignature', 'nonRepudiation', 'keyEncipherment', 'dataEncipherment', 'keyAgreement'] },
+  /** Two keys, as GM/T 0015 describes: one only signs, */
+  'party-signature': { usage: ['digitalSignature', 'nonRepudiation'] },
+  /** the other only receives content keys. */
+  'party-encryption': { usage: ['keyEncipherment', 'dataEncipherment', 'keyAgreement'] },
+  /** A doctor, who signs documents and never speaks as a hospital. */
+  person: { usage: ['digitalSignature', 'nonRepudiation'] },
+  /** RFC 3161 2.3: this purpose alone, and critical. */
+  'time-stamp': { usage: ['digitalSignature', 'nonRepudiation'], extended: oids.timeStamping },
+  /** An interface or a server within the hospital. */
+  service: { usage: ['digitalSignature', 'keyEncipherment', 'keyAgreement'], extended: oids.clientAuth },
+} as const satisfies Record<string, { usage: readonly KeyUsage[]; extended?: string }>
+export type Profile = keyof typeof profiles
+
 export const CA_USAGE: readonly KeyUsage[] = ['keyCertSign', 'cRLSign']
 
 export interface Extensions {
   readonly isCa: boolean
   readonly pathLen: number | undefined
   readonly keyUsage: ReadonlySet<KeyUsage>
+  /** Object identifiers of the extended key usages; empty when the certificate does not limit them. */
+  readonly extendedKeyUsage: readonly string[]
   /** Hex, '' when absent. */
   readonly subjectKeyId: string
   readonly authorityKeyId: string
@@ -47,21 +61,49 @@ const extension = (type: string, critical: boolean, value: Uint8Array): Uint8Arr
 export const authorityKeyIdExtension = (issuerKeyId: Uint8Array): Uint8Array =>
   extension(oids.authorityKeyIdentifier, false, der.sequence(der.implicit(0, issuerKeyId)))
 
+/** RFC 5280 5.3.1, the reasons that we give. */
+export const revocationReasons = {
+  unspecified: 0,
+  'key-compromise': 1,
+  'affiliation-changed': 3,
+  superseded: 4,
+  'cessation-of-operation': 5,
+  'privilege-withdrawn': 9,
+} as const
+export type RevocationReason = keyof typeof revocationReasons
+
+/** The extensions of one entry of a revocation list; absent for `unspecified`, as RFC 5280 5.3.1 asks. */
+export const reasonExtensions = (reason: RevocationReason): readonly Uint8Array[] =>
+  reason === 'unspecified'
+    ? []
+    : [der.sequence(extension(oids.reasonCode, false, der.element(Tag.enumerated, Uint8Array.of(revocationReasons[reason]))))]
+
+export function readReason(value: Uint8Array | undefined): RevocationReason {
+  if (!value) return 'unspecified'
+  const code = readWhole(value, 'reasonCode', (reader) => reader.content(Tag.enumerated, 'reasonCode'))
+  const known = Object.entries(revocationReasons).find(([, number]) => code.length === 1 && code[0] === number)
+  return (known?.[0] ?? 'unspecified') as RevocationReason
+}
+
 export const crlNumberExtension = (number: number): Uint8Array => extension(oids.crlNumber, false, der.smallInteger(number))
 
 /** The `[3]` field of a certificate. */
 export function encodeCertificateExtensions(of: {
   subjectKey: Sm2PublicKey
   issuerKeyId: Uint8Array
-  ca?: { pathLen: number }
+  ca?: { pathLen: number } | undefined
+  profile?: Profile | undefined
 }): Uint8Array {
-  const usage = (of.ca ? CA_USAGE : LEAF_USAGE).map((name) => keyUsages.indexOf(name))
+  const profile: { usage: readonly KeyUsage[]; extended?: string } = profiles[of.profile ?? 'party']
+  const usage = (of.ca ? CA_USAGE : profile.usage).map((name) => keyUsages.indexOf(name))
+  const extended = of.ca ? undefined : profile.extended
   const constraints = of.ca ? der.sequence(der.boolean(true), der.smallInteger(of.ca.pathLen)) : der.sequence()
   return der.explicit(
     3,
     der.sequence(
       extension(oids.basicConstraints, true, constraints),
       extension(oids.keyUsage, true, der.namedBits(usage)),
+      ...(extended === undefined ? [] : [extension(oids.extendedKeyUsage, true, der.sequence(der.oid(extended)))]),
       extension(oids.subjectKeyIdentifier, false, der.octetString(keyIdOf(of.subjectKey))),
       authorityKeyIdExtension(of.issuerKeyId),
     ),
@@ -85,13 +127,20 @@ export function readExtensions(reader: DerReader, known: readonly string[]): Map
   return values
 }
 
-const certificateExtensions = [oids.basicConstraints, oids.keyUsage, oids.subjectKeyIdentifier, oids.authorityKeyIdentifier]
+const certificateExtensions = [
+  oids.basicConstraints,
+  oids.keyUsage,
+  oids.extendedKeyUsage,
+  oids.subjectKeyIdentifier,
+  oids.authorityKeyIdentifier,
+]
 
 export function readCertificateExtensions(reader: DerReader): Extensions {
   const values = readExtensions(reader, certificateExtensions)
   return {
     ...readBasicConstraints(values.get(oids.basicConstraints)),
     keyUsage: readKeyUsage(values.get(oids.keyUsage)),
+    extendedKeyUsage: readExtendedKeyUsage(values.get(oids.extendedKeyUsage)),
     subjectKeyId: readSubjectKeyId(values.get(oids.subjectKeyIdentifier)),
     authorityKeyId: readAuthorityKeyId(values.get(oids.authorityKeyIdentifier)),
   }
@@ -113,6 +162,16 @@ function readKeyUsage(value: Uint8Array | undefined): Set<KeyUsage> {
   if (!value) return new Set()
   const bits = readWhole(value, 'keyUsage', (reader) => readNamedBits(reader, 'keyUsage'))
   return new Set(keyUsages.filter((_, bit) => bits.has(bit)))
+}
+
+function readExtendedKeyUsage(value: Uint8Array | undefined): string[] {
+  if (!value) return []
+  return readWhole(value, 'extendedKeyUsage', (reader) => {
+    const list = reader.enter(Tag.sequence, 'extendedKeyUsage')
+    const purposes: string[] = []
+    while (!list.done) purposes.push(readOid(list, 'extendedKeyUsage'))
+    return purposes
+  })
 }
 
 function readSubjectKeyId(value: Uint8Array | undefined): string {

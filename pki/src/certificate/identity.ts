@@ -9,6 +9,15 @@ export interface Identity {
   readonly certificateChain: readonly string[]
   readonly certificate: Certificate
   readonly privateKey: Sm2PrivateKey
+  /** The key that content is sealed for, where it is not the one that signs (dual certificates). */
+  readonly encryption?: DecryptionKey | undefined
+  /** Keys of before a renewal: they sign nothing and still open what was sealed for them. */
+  readonly earlier?: readonly DecryptionKey[] | undefined
+}
+
+export interface DecryptionKey {
+  readonly certificate: Certificate
+  readonly privateKey: Sm2PrivateKey
 }
 
 /** @throws {Problem} certificate/invalid when chain and key do not belong together, certificate/wrong-passphrase. */
@@ -22,5 +31,22 @@ export function loadIdentity(from: { certificateChain: readonly string[]; privat
   const certificateChain = from.certificateChain.map(parseCertificate).filter(isNotRoot)
   return { party: certificate.party, certificateChain: certificateChain.map(({ pem }) => pem), certificate, privateKey }
 }
+
+/** @throws {Problem} certificate/invalid when they do not belong together, certificate/wrong-passphrase. */
+export function loadDecryptionKey(from: { certificatePem: string; privateKeyPem: string; passphrase?: string }): DecryptionKey {
+  const certificate = parseCertificate(from.certificatePem)
+  const privateKey = loadPrivateKey(from.privateKeyPem, from.passphrase)
+  if (!privateKey.publicKey.equals(certificate.publicKey))
+    throw new Problem('certificate/invalid', { reason: 'key and certificate differ' })
+  return { certificate, privateKey }
+}
+
+/** The certificate that others seal for when they write to this party. */
+export const encryptionCertificateOf = ({ encryption, certificate }: Pick<Identity, 'encryption' | 'certificate'>): Certificate =>
+  encryption?.certificate ?? certificate
+
+/** Every key with which content for this party may have been sealed, the present one first. */
+export const decryptionKeysOf = ({ certificate, privateKey, encryption, earlier = [] }: Identity): readonly DecryptionKey[] =>
+  encryption ? [encryption, { certificate, privateKey }, ...earlier] : [{ certificate, privateKey }, ...earlier]
 
 const isNotRoot = (certificate: Certificate): boolean => certificate.issuer.derHex !== certificate.subject.derHex

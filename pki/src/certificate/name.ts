@@ -4,35 +4,41 @@ import { oids } from '../der/oids.ts'
 import { readOid, readText } from '../der/values.ts'
 import * as der from '../der/writer.ts'
 
-/** The four attributes we give a meaning: CN party or CA, O organisation, OU region, C country. Absent ones are ''. */
+/**
+ * The attributes we give a meaning: CN party, CA or person, O organisation, OU region, C country; of a person also the title and
+ * UID, `account@hospital`. Absent ones are ''.
+ */
 export interface DistinguishedName {
   readonly cn: string
   readonly o: string
   readonly ou: string
   readonly c: string
+  readonly title?: string
+  readonly uid?: string
 }
 
 const attributes = {
   c: { type: oids.countryName, encode: der.printableString },
   o: { type: oids.organizationName, encode: der.utf8String },
   ou: { type: oids.organizationalUnitName, encode: der.utf8String },
+  title: { type: oids.title, encode: der.utf8String },
   cn: { type: oids.commonName, encode: der.utf8String },
+  uid: { type: oids.userId, encode: der.utf8String },
 } as const
 type Attribute = keyof typeof attributes
-const order: readonly Attribute[] = ['c', 'o', 'ou', 'cn']
+const order: readonly Attribute[] = ['c', 'o', 'ou', 'title', 'cn', 'uid']
 
 /** GM/T 0015: UTF8String, except the country, which X.520 defines as PrintableString. */
 export function encodeName(name: DistinguishedName): Uint8Array {
-  const present = order.filter((attribute) => name[attribute] !== '')
-  return der.sequence(
-    ...present.map((attribute) =>
-      der.setOf(der.sequence(der.oid(attributes[attribute].type), attributes[attribute].encode(name[attribute]))),
-    ),
-  )
+  const present = order.flatMap((attribute) => {
+    const text = name[attribute] ?? ''
+    return text === '' ? [] : [{ ...attributes[attribute], text }]
+  })
+  return der.sequence(...present.map(({ type, encode, text }) => der.setOf(der.sequence(der.oid(type), encode(text)))))
 }
 
 /** A name and its exact bytes, which are what issuer and subject are compared by. */
-export interface ReadName extends DistinguishedName {
+export interface ReadName extends Required<DistinguishedName> {
   readonly derHex: string
 }
 
@@ -53,6 +59,6 @@ export function readName(reader: DerReader, what: string): ReadName {
     pair.finish(what)
     rdn.finish(what)
   }
-  const { cn = '', o = '', ou = '', c = '' } = found
-  return { cn, o, ou, c, derHex: Buffer.from(bytes).toString('hex') }
+  const { cn = '', o = '', ou = '', c = '', title = '', uid = '' } = found
+  return { cn, o, ou, c, title, uid, derHex: Buffer.from(bytes).toString('hex') }
 }

@@ -7,7 +7,15 @@ import { readSmallInteger, readTime } from '../der/values.ts'
 import * as der from '../der/writer.ts'
 import { type Authority, openAuthority } from './authority.ts'
 import { readSerial } from './certificate.ts'
-import { authorityKeyIdExtension, crlNumberExtension, readAuthorityKeyId, readExtensions } from './extensions.ts'
+import {
+  authorityKeyIdExtension,
+  crlNumberExtension,
+  readAuthorityKeyId,
+  readExtensions,
+  readReason,
+  reasonExtensions,
+  type RevocationReason,
+} from './extensions.ts'
 import { readName, type ReadName } from './name.ts'
 import { enterTbs, readSigned, readSignatureAlgorithm, signatureAlgorithm, type SignedStructure, writeSigned } from './signed.ts'
 
@@ -21,19 +29,29 @@ export interface RevocationList {
   readonly nextUpdate: EpochMs
   /** Serial (hex) → since when. */
   readonly revoked: ReadonlyMap<string, EpochMs>
+  /** Serial (hex) → why. */
+  readonly reasons: ReadonlyMap<string, RevocationReason>
   readonly signed: SignedStructure
 }
 
 /** About sixty thousand revoked certificates. */
 export const CRL_MAX_BYTES = 4 * 1024 * 1024
 
+export interface RevokedEntry {
+  readonly serial: string
+  readonly at: EpochMs
+  readonly reason?: RevocationReason
+}
+
 /** @param list `number` must grow with every list; `nextUpdateMs` is the epoch ms by which a newer one is out. */
 export function issueCrl(
   ca: Authority,
-  list: { revoked: readonly { serial: string; at: EpochMs }[]; number: number; nextUpdateMs: EpochMs; now?: EpochMs },
+  list: { revoked: readonly RevokedEntry[]; number: number; nextUpdateMs: EpochMs; now?: EpochMs },
 ): string {
   const { certificate, key } = openAuthority(ca)
-  const entries = list.revoked.map(({ serial, at }) => der.sequence(der.unsigned(Buffer.from(serial, 'hex')), der.time(at)))
+  const entries = list.revoked.map(({ serial, at, reason = 'unspecified' }) =>
+    der.sequence(der.unsigned(Buffer.from(serial, 'hex')), der.time(at), ...reasonExtensions(reason)),
+  )
   const extensions = der.sequence(authorityKeyIdExtension(Buffer.from(certificate.subjectKeyId, 'hex')), crlNumberExtension(list.number))
   const tbs = der.sequence(
     der.smallInteger(1),
@@ -58,12 +76,14 @@ export function parseCrl(pem: string): RevocationList {
   const thisUpdate = readTime(tbs, 'thisUpdate')
   const nextUpdate = readTime(tbs, 'nextUpdate')
   const revoked = new Map<string, EpochMs>()
+  const reasons = new Map<string, RevocationReason>()
   const entries = tbs.enterOptional(Tag.sequence, 'revoked certificates')
   while (entries && !entries.done) {
     const entry = entries.enter(Tag.sequence, 'revoked certificate')
     const serial = readSerial(entry)
     revoked.set(serial, readTime(entry, 'revocation date'))
-    if (!entry.done) readExtensions(entry, [])
+    const about = entry.done ? undefined : readExtensions(entry, [oids.reasonCode, oids.invalidityDate])
+    reasons.set(serial, readReason(about?.get(oids.reasonCode)))
     entry.finish('revoked certificate')
   }
   const wrapper = tbs.enter(Tag.contextConstructed(0), 'CRL extensions')
@@ -74,5 +94,5 @@ export function parseCrl(pem: string): RevocationList {
   if (!numberValue) throw malformed('crlNumber')
   const number = readWhole(numberValue, 'crlNumber', (reader) => readSmallInteger(reader, 'crlNumber'))
   const authorityKeyId = readAuthorityKeyId(extensions.get(oids.authorityKeyIdentifier))
-  return { pem: encodePem('X509 CRL', bytes), issuer, authorityKeyId, number, thisUpdate, nextUpdate, revoked, signed }
+  return { pem: encodePem('X509 CRL', bytes), issuer, authorityKeyId, number, thisUpdate, nextUpdate, revoked, reasons, signed }
 }

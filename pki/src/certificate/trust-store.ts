@@ -1,6 +1,7 @@
 import { type EpochMs, Problem, type RegionId } from 'specs'
 import { BoundedMap } from '../cache/bounded-map.ts'
 import { type Certificate, parseCertificate } from './certificate.ts'
+import type { KeyUsage } from './extensions.ts'
 import { parseCrl, type RevocationList } from './revocation-list.ts'
 import { isSignedBy } from './signed.ts'
 
@@ -15,6 +16,13 @@ const untrusted = (reason: string, certificate?: Certificate): Problem =>
 export interface ChainOptions {
   /** A certificate revoked after `at` counts as good. Only for an `at` the caller recorded itself, never for one a sender states. */
   readonly historical?: boolean
+  /**
+   * A certificate that was merely replaced (`superseded` on the list) counts as good: nobody suspects its key. For content that
+   * waits inside messages whose senders are proven anew, never for the messages themselves.
+   */
+  readonly acceptSuperseded?: boolean
+  /** What the leaf must be good for; signing, unless told. */
+  readonly usage?: KeyUsage
 }
 
 /**
@@ -80,7 +88,9 @@ export class TrustStore {
       this.#chains.set(key, chain)
     }
     for (const certificate of chain) this.#checkNow(certificate, at, options)
-    return chain[0]!
+    const leaf = chain[0]!
+    if (!leaf.keyUsage.has(options.usage ?? 'digitalSignature')) throw untrusted('key usage', leaf)
+    return leaf
   }
 
   /** Everything that cannot change: signatures, constraints, region. @returns the chain, leaf first, root last. */
@@ -91,7 +101,6 @@ export class TrustStore {
     const leaf = chain[0]!
     if (chain.length < 2 || leaf.isCa) throw untrusted('a certificate authority cannot speak for a party', leaf)
     chain.slice(1).forEach((issuer, below) => this.#verifyLink(chain[below]!, issuer, below))
-    if (!leaf.keyUsage.has('digitalSignature')) throw untrusted('key usage', leaf)
     this.#checkRegion(leaf, chain[1]!)
     for (const authority of chain.slice(1)) this.#remember(authority)
     return chain
@@ -131,9 +140,11 @@ export class TrustStore {
   }
 
   #checkNow(certificate: Certificate, at: EpochMs, options: ChainOptions): void {
-    const revokedAt = this.#lists.get(certificate.authorityKeyId)?.revoked.get(certificate.serial)
+    const list = this.#lists.get(certificate.authorityKeyId)
+    const revokedAt = list?.revoked.get(certificate.serial)
+    const isReplaced = options.acceptSuperseded && list?.reasons.get(certificate.serial) === 'superseded'
     // A clock that is behind must not keep a revoked party alive, so for the present the date does not matter.
-    if (revokedAt !== undefined && !(options.historical && at < revokedAt)) {
+    if (revokedAt !== undefined && !isReplaced && !(options.historical && at < revokedAt)) {
       throw new Problem('certificate/revoked', { subject: certificate.subject.cn, serial: certificate.serial, revokedAt })
     }
     const { notBefore, notAfter } = certificate

@@ -51,10 +51,11 @@ export function namedBits(bits: Iterable<number>): Uint8Array {
 }
 
 export function oid(text: string): Uint8Array {
-  const [root = 0, second = 0, ...rest] = text.split('.').map(Number)
-  const octets = [root * 40 + second, ...rest].flatMap((arc) => {
-    const groups = [arc % 128]
-    for (let left = Math.trunc(arc / 128); left > 0; left = Math.trunc(left / 128)) groups.unshift((left % 128) | 0x80)
+  // An arc made from a UUID (X.667) has 128 bits.
+  const [root = 0n, second = 0n, ...rest] = text.split('.').map(BigInt)
+  const octets = [root * 40n + second, ...rest].flatMap((arc) => {
+    const groups = [Number(arc % 128n)]
+    for (let left = arc / 128n; left > 0n; left /= 128n) groups.unshift(Number(left % 128n) | 0x80)
     return groups
   })
   return element(Tag.oid, Uint8Array.from(octets))

@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer'
-import { type EnvelopeHeader, type EnvelopeRecipient, type EpochMs, type MessageId, type PartyId, Problem } from 'specs'
+import { type EnvelopeHeader, type EnvelopeRecipient, type EpochMs, isProblem, type MessageId, type PartyId, Problem } from 'specs'
 import { BoundedMap } from '../cache/bounded-map.ts'
 import type { Certificate } from '../certificate/certificate.ts'
-import type { Identity } from '../certificate/identity.ts'
+import { decryptionKeysOf, type DecryptionKey, type Identity } from '../certificate/identity.ts'
 import type { TrustStore } from '../certificate/trust-store.ts'
 import { decodeBase64 } from '../der/base64.ts'
 import { sm2Decrypt } from '../sm2/encryption.ts'
@@ -19,7 +19,10 @@ const FUTURE_MS = 300_000
 export interface OpenExpectation {
   /** Whom the channel belongs to, where it says so (NATS subject). */
   readonly from?: PartyId
-  /** Content kept in a message of its own may be read long after it was sealed. */
+  /**
+   * Content kept in a message of its own may be read long after it was sealed, also when its sender's certificate has been
+   * replaced or has run out since. Who relayed it, and when, the message around it has shown.
+   */
   readonly anyAge?: boolean
   /** When we recorded it as received, epoch ms: age, validity and revocation are then judged for that moment. Never the sender's word. */
   readonly receivedAt?: EpochMs
@@ -66,7 +69,9 @@ export class Opener {
     const { id, sealedAt } = header
     const at = expect.receivedAt ?? this.#now()
 
-    const certificate = this.#trust.verifyChain(header.certificateChain, at, { historical: expect.receivedAt !== undefined })
+    const certificate = expect.anyAge
+      ? this.#sealerOfContent(header, at)
+      : this.#trust.verifyChain(header.certificateChain, at, { historical: expect.receivedAt !== undefined })
     const genuine = sm2Verify(certificate.publicKey, Buffer.concat([headerBytes, mac]), signature)
     if (!genuine) throw new Problem('envelope/bad-signature', { id })
     const sender = certificate.party
@@ -82,6 +87,18 @@ export class Opener {
     return { id, sender, sealedAt, body, certificate }
   }
 
+  /** Good now, replaced by a newer certificate, or run out since it sealed: which is the sender's word, never for a revoked one. */
+  #sealerOfContent({ certificateChain, sealedAt }: EnvelopeHeader, at: EpochMs): Certificate {
+    const options = { acceptSuperseded: true }
+    try {
+      return this.#trust.verifyChain(certificateChain, at, options)
+    } catch (error) {
+      const hasRunOut = isProblem(error) && error.code === 'certificate/expired' && sealedAt < at
+      if (!hasRunOut) throw error
+      return this.#trust.verifyChain(certificateChain, sealedAt, options)
+    }
+  }
+
   #checkAge({ id, sealedAt }: EnvelopeHeader, at: EpochMs): void {
     const ageMs = at - sealedAt
     const fresh = ageMs <= this.#maxAgeMs && ageMs >= -Math.min(this.#maxAgeMs, FUTURE_MS)
@@ -90,19 +107,25 @@ export class Opener {
 
   #contentKey(header: EnvelopeHeader): KeyPair48 {
     const ours = header.recipients.filter(({ party }) => party === this.#identity.party)
-    const recipient = ours.find(({ certificateSerial }) => certificateSerial === this.#identity.certificate.serial) ?? ours[0]
-    if (!recipient) throw new Problem('envelope/undecryptable', { id: header.id, step: 'no key for us' })
+    const keys = decryptionKeysOf(this.#identity)
+    const named = keys.flatMap((key) => {
+      const recipient = ours.find(({ certificateSerial }) => certificateSerial === key.certificate.serial)
+      return recipient ? [{ recipient, key }] : []
+    })
+    // A certificate may have been renewed for the same key: then no serial fits and the key does.
+    const [recipient, key] = named[0] ? [named[0].recipient, named[0].key] : [ours[0], keys[0]]
+    if (!recipient || !key) throw new Problem('envelope/undecryptable', { id: header.id, step: 'no key for us' })
     const wrapped = decodeBase64(recipient.wrappedKey)
     if (!wrapped) throw new Problem('envelope/malformed', { what: 'wrappedKey' })
-    return splitKeyPair(unwrapKey(wrapped, this.#kek(recipient)))
+    return splitKeyPair(unwrapKey(wrapped, this.#kek(recipient, key)))
   }
 
-  #kek({ encryptedKek }: EnvelopeRecipient): KeyPair48 {
+  #kek({ encryptedKek }: EnvelopeRecipient, key: DecryptionKey): KeyPair48 {
     const held = this.#keks.get(encryptedKek)
     if (held) return held
     const encrypted = decodeBase64(encryptedKek)
     if (!encrypted) throw new Problem('envelope/malformed', { what: 'encryptedKek' })
-    const kek = splitKeyPair(sm2Decrypt(this.#identity.privateKey, encrypted))
+    const kek = splitKeyPair(sm2Decrypt(key.privateKey, encrypted))
     this.#keks.set(encryptedKek, kek)
     return kek
   }
