@@ -134,7 +134,7 @@ function participantsOf({ actor, node, facts, action }: AuditRow): string[] {
 }
 
 /** AuditSourceTypeCode 4: application server. */
-const sourceOf = ({ node, hospital }: AuditRow): string => element('AuditSourceIdentification', { AuditEnterpriseSiteID: hospital, AuditSourceID: node, 'code': '4' }, [])
+const sourceOf = ({ node, hospital }: AuditRow): string => element('AuditSourceIdentification', { AuditEnterpriseSiteID: hospital, AuditSourceID: node }, [element('AuditSourceTypeCode', { 'csd-code': '4' }, [])])
 
 /** ParticipantObjectTypeCode, …Role and id type by what the object is (PS3.15 A.5.1, CID 404). */
 function objectsOf({ object, facts, action, eventId }: AuditRow, event: Code): string[] {
