@@ -9,7 +9,7 @@ requireNode()
 await ensurePackages()
 
 const peers = {
-  programs: ['storescu', 'storescp', 'echoscu', 'findscu', 'dcmdump', 'dsrdump', 'dciodvfy', 'dcmj2pnm', 'gdcmconv', 'chromium', 'openssl', 'nats-server', 'Orthanc', 'initdb', 'pdftotext', 'ip', 'nft'],
+  programs: ['storescu', 'storescp', 'echoscu', 'findscu', 'dcmdump', 'dsrdump', 'dciodvfy', 'dcmj2pnm', 'gdcmconv', 'chromium', 'openssl', 'nats-server', 'Orthanc', 'initdb', 'pdftotext', 'ip', 'nft', 'rsyslogd', 'xmllint'],
 }
 await ensurePeers()
 const { buildPages } = await import('./build-pages.mjs')
@@ -49,6 +49,6 @@ async function ensurePeers() {
   await ensureSystemPackages({
     programs: peers.programs,
     files: ['/usr/share/orthanc/plugins/libOrthancDicomWeb.so'],
-    apt: ['dcmtk', 'dicom3tools', 'libgdcm-tools', 'orthanc', 'orthanc-dicomweb', 'chromium', 'postgresql', 'openssl', 'nats-server', 'python3-pydicom', 'iproute2', 'nftables', 'fonts-noto-cjk', 'poppler-utils'],
+    apt: ['dcmtk', 'dicom3tools', 'libgdcm-tools', 'orthanc', 'orthanc-dicomweb', 'chromium', 'postgresql', 'openssl', 'nats-server', 'python3-pydicom', 'iproute2', 'nftables', 'fonts-noto-cjk', 'poppler-utils', 'rsyslog', 'libxml2-utils'],
   })
 }
