@@ -1,4 +1,5 @@
 import type { ProblemDetails } from 'specs'
+import { backgroundHeader } from '../session/activity.ts'
 
 /** A refusal of the hub with its stable code; `title` is already in the reader's language. */
 export class ApiProblem extends Error {
@@ -48,7 +49,7 @@ export function createApiClient(onSignedOut: () => void, fetcher: typeof fetch =
     get: (path, query = {}) => {
       const entries = Object.entries(query).filter((entry): entry is [string, string | number] => entry[1] !== undefined && entry[1] !== '')
       const search = new URLSearchParams(entries.map(([key, value]) => [key, String(value)])).toString()
-      return call(search ? `${path}?${search}` : path, { headers: { accept: 'application/json' } })
+      return call(search ? `${path}?${search}` : path, { headers: { accept: 'application/json', ...backgroundHeader() } })
     },
     send: (method, path, body) =>
       call(path, {

@@ -1,6 +1,7 @@
 import { readonly, ref } from 'vue'
 import type { Right } from 'specs'
 import type { ApiClient } from '../api/client.ts'
+import { tellActivity } from './activity.ts'
 
 export interface SignedInUser {
   id: string
@@ -15,6 +16,11 @@ export interface SignedInUser {
 /** Who is signed in: `undefined` while nobody knows yet, `null` when nobody is. */
 export function createSession(api: () => ApiClient) {
   const user = ref<SignedInUser | null>()
+
+  // A session that has ended meanwhile is told by the client itself.
+  tellActivity(() => {
+    if (user.value) api().send('POST', '/api/sessions/current/activity').catch(() => undefined)
+  })
 
   async function look() {
     try {
