@@ -106,6 +106,11 @@ export const answers = {
   'consult/not-holder': { http: 409, zh: '您未持有该会诊', en: 'You do not hold the consultation' },
   'consult/stale-revision': { http: 409, zh: '会诊已被更新，请刷新', en: 'The consultation has moved on, reload' },
   'consult/already-signed': { http: 409, zh: '会诊意见已签署，不能取消', en: 'The opinion is signed, it can no longer be cancelled' },
+  'signing/password-needed': { http: 403, zh: '请再次输入密码以签名', en: 'Enter your password again to sign' },
+  'signing/wrong-password': { http: 403, zh: '签名密码错误', en: 'The signing password is wrong' },
+  'signing/no-certificate': { http: 409, zh: '尚未取得医生签名证书，请在连通区域平台时重试', en: 'There is no signing certificate yet, try again when the region can be reached' },
+  'signing/document-invalid': { http: 400, zh: '签名文件无效', en: 'The signed document is not valid' },
+  'time-stamp/invalid': { http: 400, zh: '时间戳无效', en: 'The time stamp is not valid' },
   'consult/opinion-invalid': { http: 400, zh: '会诊意见签名无效', en: 'The signature of the opinion is not valid' },
 
   // transfer

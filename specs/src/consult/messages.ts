@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { EpochMs, HospitalId, MessageId, Sm3Hex, SopClassUid, SopInstanceUid, SeriesInstanceUid, StudyInstanceUid, TaskId, UserId } from '../identifiers.ts'
+import { DetachedSignature } from '../federation/certificates.ts'
 import { FlowMode, TaskType } from '../federation/messages.ts'
 import { SignedGrant } from '../access/grant.ts'
 
@@ -173,10 +174,14 @@ export type OpinionText = z.infer<typeof OpinionText>
 export const Opinion = z.object({
   kind: z.literal('opinion'),
   text: OpinionText,
-  /** SM2 signature over the canonical text, DER, base64 (GB/T 32918.2). */
+  /** SM2 signature of the hospital over the canonical text, DER, base64 (GB/T 32918.2). */
   signature: z.string(),
-  /** PEM chain of the signer, leaf first. */
+  /** PEM chain of the hospital, leaf first. */
   certificateChain: z.array(z.string()).min(1),
+  /** The signer's own signature over the same text; absent from opinions of before doctors had keys. */
+  author: DetachedSignature.optional(),
+  /** RFC 3161 TimeStampToken over the author's signature (the hospital's without one), base64 of DER; absent when signed offline. */
+  timeStamp: z.string().max(20_000).optional(),
   /** Key Object Selection Document (PS3.3 A.35.4), Part 10 file, base64. */
   keyObject: z.string().max(1_000_000).optional(),
 })

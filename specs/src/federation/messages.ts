@@ -70,6 +70,8 @@ export type HospitalConfig = z.infer<typeof HospitalConfig>
 export const DirectoryEntry = HospitalConfig.extend({
   /** Leaf certificate, PEM; empty before the hospital has joined. */
   certificate: z.string(),
+  /** What to seal for, where the hospital uses a second certificate for that. */
+  encryptionCertificate: z.string().optional(),
   revoked: z.boolean(),
 })
 export type DirectoryEntry = z.infer<typeof DirectoryEntry>
@@ -82,6 +84,10 @@ export const Directory = z.object({
   hospitals: z.array(DirectoryEntry),
   /** PEM certificate revocation list of the region CA. */
   crl: z.string(),
+  /** The root's own list, which may name a region CA. */
+  rootCrl: z.string().optional(),
+  /** PEM, hub's leaf first, then the region CA as it is certified now: both are renewed while nodes are members. */
+  hubCertificateChain: z.array(z.string()).min(2).optional(),
 })
 export type Directory = z.infer<typeof Directory>
 
@@ -127,4 +133,9 @@ export const services = {
   examRead: 'exam.read',
   /** What the hub keeps of a node's audit checkpoints; asked by that node. */
   auditWitnesses: 'audit.witnesses',
+  /** Certificates over the line: the node's own, and those of its doctors. */
+  certificateRenew: 'certificate.renew',
+  personCertify: 'certificate.person',
+  personRevoke: 'certificate.person-revoke',
+  timeStamp: 'time.stamp',
 } as const

@@ -14,7 +14,7 @@ export const RegionInfo = z.object({ regionId: RegionId, name: z.string(), rootC
 export type RegionInfo = z.infer<typeof RegionInfo>
 
 /** POST /api/join, no login but a one-time code. `csr` is a PEM certificate request (PKCS#10, SM2). */
-export const JoinRequest = z.object({ code: z.string().min(8).max(200), csr: z.string().max(8_000), agentVersion: z.string().max(32) })
+export const JoinRequest = z.object({ code: z.string().min(8).max(200), csr: z.string().max(8_000), encryptionCsr: z.string().max(8_000).optional(), agentVersion: z.string().max(32) })
 export type JoinRequest = z.infer<typeof JoinRequest>
 export const JoinResponse = z.object({
   regionId: RegionId,
@@ -22,6 +22,8 @@ export const JoinResponse = z.object({
   hospital: HospitalConfig,
   /** PEM: leaf, region CA. */
   certificateChain: z.array(z.string()).min(2),
+  /** PEM leaf for a second key that only receives, when the request named one. */
+  encryptionCertificate: z.string().optional(),
   rootCertificate: z.string(),
   /** PEM chain of the hub, leaf first: envelopes to the hub are encrypted for it. */
   hubCertificateChain: z.array(z.string()).min(2),

@@ -2,9 +2,9 @@ import { z } from 'zod'
 import { AeTitle, EpochMs, HospitalId, RegionId, StudyInstanceUid, TaskId } from '../identifiers.ts'
 import { ConsultFacts, ConsultRequest, ConsultState, ConsultTarget, ExamSnapshot, Holder, ImagesTo, KeyImage, Opinion } from '../consult/messages.ts'
 import { FlowMode, HospitalConfig, TaskType } from '../federation/messages.ts'
-import { Right } from '../access/rights.ts'
+import { Right, Scope } from '../access/rights.ts'
 import { RefusalRow, TimelineEvent } from '../hub-api/schemas.ts'
-import { ExamPlacement, PlacementChange } from './exam-placement.ts'
+import { ExamLabel, ExamPlacement, PlacementChange } from './exam-placement.ts'
 
 export const NodeUser = z.object({ id: z.string(), username: z.string(), name: z.string(), title: z.string(), roles: z.array(z.string()), rights: z.array(Right) })
 export type NodeUser = z.infer<typeof NodeUser>
@@ -92,6 +92,10 @@ export const ConsultDetail = ConsultRow.extend({
   opinionValid: z.boolean().nullable(),
   /** Whose certificate the opinion was signed with, as it says itself; whether to believe it says `opinionValid`. */
   opinionCertificate: z.object({ subject: z.string(), serial: z.string(), notBefore: EpochMs, notAfter: EpochMs, fingerprintSm3: z.string() }).nullable(),
+  /** By the doctor's own key, or by the hospital's alone. */
+  opinionSignedBy: z.enum(['person', 'hospital']).nullable().optional(),
+  /** When the region's time stamp authority saw the signature; null while it has none. */
+  opinionStampedAt: EpochMs.nullable().optional(),
   keyImageSeriesInstanceUid: z.string().nullable(),
   events: z.array(TimelineEvent),
   hospitalNames: z.record(z.string(), z.string()),
@@ -107,6 +111,8 @@ export type SavedDraft = z.infer<typeof SavedDraft>
 export const LiveExam = z.object({ exam: ExamSnapshot, source: z.enum(['live', 'copy']), at: EpochMs })
 export type LiveExam = z.infer<typeof LiveExam>
 
+export const DicomPermission = z.enum(['store', 'query', 'retrieve'])
+export type DicomPermission = z.infer<typeof DicomPermission>
 export const DicomNode = z.object({
   id: z.string().optional(),
   aeTitle: AeTitle,
@@ -119,6 +125,14 @@ export const DicomNode = z.object({
   forwardPushed: z.boolean().default(false),
   /** Images from this AE carry this region; null: the region that is active when they arrive (FED-20). */
   regionId: RegionId.nullable().default(null),
+  /** What it may do when it is allowed: send to us, ask for lists, fetch images. */
+  permissions: z.array(DicomPermission).default(['store', 'query', 'retrieve']),
+  /** Which exams it is told of; an empty object: all of the hospital. */
+  scope: Scope.default({}),
+  /** Security labels beyond `ordinary` of exams that it is told of. */
+  labels: z.array(ExamLabel).default([]),
+  /** Where it stands: exams that nobody registered before their images came from it belong there. */
+  place: z.object({ campus: z.string().max(32), department: z.string().max(32), area: z.string().max(32) }).default({ campus: '', department: '', area: '' }),
 })
 export type DicomNode = z.infer<typeof DicomNode>
 export const EchoResult = z.object({ ok: z.boolean(), milliseconds: z.number(), code: z.string().optional(), title: z.string().optional() })
