@@ -29,6 +29,7 @@ import { addDicomNodeRoutes } from './dicom-node/routes.ts'
 import { dicomNodeMigrations, isAllowedCaller, regionOfCaller } from './dicom-node/store.ts'
 import { startDimseServer } from './dimse/server.ts'
 import { ExamIntake } from './exam/intake.ts'
+import { contactMigrations } from './patient/contact.ts'
 import { addExamRoutes } from './exam/routes.ts'
 import { adoptExams, examMigrations } from './exam/store.ts'
 import { addHospitalRoutes } from './hospital/routes.ts'
@@ -70,6 +71,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   await db.migrate('region', regionMigrations)
   await db.migrate('grant', grantMigrations)
   await db.migrate('exam', examMigrations)
+  await db.migrate('patient', contactMigrations)
   await db.migrate('transfer', transferMigrations)
   await db.migrate('dicom-node', dicomNodeMigrations)
   const vault = await Vault.open({ db, kek: kekSourceOf(settings.vault) })
@@ -186,7 +188,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const intake = new ExamIntake({ db, archive: inHospital, log, onChange: (examId) => announce({ type: 'exam', examId }) })
 
   addHospitalRoutes(face, { region, hospitalId })
-  addExamRoutes(face, { db, access, hospitalId, regionId: () => joined.activeId, newestConsults: (examIds) => newestOfExams(db, examIds), announce, audit })
+  addExamRoutes(face, { db, access, vault, hospitalId, regionId: () => joined.activeId, newestConsults: (examIds) => newestOfExams(db, examIds), announce, audit })
   addUnansweredRoutes(face, { unanswered: consults.unanswered, region })
   addConsultRoutes(face, { consults, db })
   addTransferRoutes(face, { db, engine: transfers, owner })

@@ -1,4 +1,4 @@
-import type { AuditTrail, Database, HttpFace } from 'service-kit'
+import type { AuditTrail, Database, HttpFace, Vault } from 'service-kit'
 import {
   ExamChange,
   ExamDetail,
@@ -16,12 +16,16 @@ import {
 import { z } from 'zod'
 import type { AccessControl } from '../access/access-control.ts'
 import type { Exam } from './exam.ts'
+import { contactSearch, keepContact } from '../patient/contact.ts'
+import { restoreChange } from '../patient/masked.ts'
+import { examDetail, examRows } from './view.ts'
 import { changeExam, findExam, findExamOfStudy, listExams, registerExam } from './store.ts'
 
 export interface ExamRoutes {
   readonly db: Database
   readonly access: AccessControl
   readonly hospitalId: HospitalId
+  readonly vault: Vault
   /** Of an exam that is registered now. */
   readonly regionId: () => RegionId
   readonly newestConsults: (examIds: readonly string[]) => Promise<ReadonlyMap<string, { taskId: TaskId; state: string }>>
@@ -50,9 +54,7 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
     ({ type: 'exam', id: examId, owner: hospitalId, ...(audit && patientId !== '' && { patientKey: audit.patientKey(hospitalId, patientId) }) }) as const
   const detailOf = async (exam: Exam | undefined, about: object): Promise<ExamDetail> => {
     if (!exam) throw new Problem('exam/unknown', { ...about })
-    const [row] = await rowsOf(parts, [exam])
-    const { clinicalHistory, reportFindings, reportImpression, updatedAt } = exam
-    return { ...row!, clinicalHistory, reportFindings, reportImpression, updatedAt }
+    return examDetail(parts, exam, 'L1')
   }
   const own = (study?: StudyInstanceUid) => ({ owner: hospitalId, study, kept: 'in-hospital' }) as const
 
@@ -72,10 +74,11 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
       const [receivedAt, examId] = query.after?.split('_') ?? []
       const { rows, total } = await listExams(db, {
         ...query,
+        contact: contactSearch(parts.vault, text),
         after: receivedAt && examId ? { receivedAt: Number(receivedAt), examId } : undefined,
       })
       const last = rows.length === query.limit ? rows.at(-1) : undefined
-      return { rows: await rowsOf(parts, rows), total, next: last ? `${last.receivedAt}_${last.examId}` : null }
+      return { rows: await examRows(parts, rows, 'L1'), total, next: last ? `${last.receivedAt}_${last.examId}` : null }
     },
   )
   face.route(
@@ -105,6 +108,7 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
       await access.admitUser(user, 'register', own())
       const examId = await db.write(async (tx) => {
         const id = await registerExam(tx, body, regionId(), now())
+        await keepContact(tx, parts.vault, id, body)
         await audit?.within(tx, { action: 'exam.register', outcome: 'success', object: objectOf({ examId: id, patientId: body.patientId }), after: body })
         return id
       })
@@ -136,7 +140,8 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
       await access.admitUser(user, 'change', own())
       const isChanged = await db.write(async (tx) => {
         const before = await findExam(tx, examId)
-        if (!before || !(await changeExam(tx, examId, body, now()))) return false
+        if (!before || !(await changeExam(tx, examId, restoreChange(body, before), now()))) return false
+        await keepContact(tx, parts.vault, examId, body)
         await audit?.within(tx, { action: 'exam.change', outcome: 'success', object: objectOf(before), ...changeOf(before, body) })
         return true
       })
@@ -144,15 +149,6 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
       return detailOf(await findExam(db, examId), { examId })
     },
   )
-}
-
-async function rowsOf({ hospitalId, newestConsults }: ExamRoutes, exams: readonly Exam[]): Promise<ExamRow[]> {
-  const consults = await newestConsults(exams.map(({ examId }) => examId))
-  return exams.map(({ clinicalHistory: _h, reportFindings: _f, reportImpression: _i, updatedAt: _u, patientAge: _a, ...exam }) => ({
-    ...exam,
-    hospitalId,
-    consult: consults.get(exam.examId) ?? null,
-  }))
 }
 
 /** Old and new values of what a person changed (SEC-12); what stayed is not repeated. */

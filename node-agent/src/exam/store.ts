@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Migration, Queries, Transaction } from 'service-kit'
 import { ExamRegistration, noPlacement, Problem, type EpochMs, type ExamChange, type ExamPlacement, type RegionId, type StudyInstanceUid } from 'specs'
 import type { StudyRow } from '../archive/archive.ts'
+import { contactCondition, type ContactSearch } from '../patient/contact.ts'
 import { ageAt, decideExam, factsOfStudy, type Exam } from './exam.ts'
 
 export const examMigrations: readonly Migration[] = [
@@ -55,6 +56,8 @@ const columns = `exam_id AS "examId", region_id AS "regionId", accession_number 
 export interface ExamFilter {
   readonly regionId?: RegionId | undefined
   readonly text?: string | undefined
+  /** The text is a whole identity card or telephone number. */
+  readonly contact?: ContactSearch | undefined
   readonly modality?: string | undefined
   readonly dateFrom?: string | undefined
   readonly dateTo?: string | undefined
@@ -70,7 +73,8 @@ export async function listExams(db: Queries, filter: ExamFilter): Promise<{ rows
   if (filter.text) {
     const like = bind(`%${filter.text.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`)
     const searched = ['patient_name', 'patient_id', 'accession_number', 'description', 'body_part']
-    wanted.push(`(${searched.map((column) => `LOWER(${column}) LIKE ${like} ESCAPE '\\'`).join(' OR ')})`)
+    const byNumber = contactCondition(filter.contact ?? {}, bind)
+    wanted.push(`(${[...searched.map((column) => `LOWER(${column}) LIKE ${like} ESCAPE '\\'`), ...(byNumber ? [byNumber] : [])].join(' OR ')})`)
   }
   if (filter.regionId) wanted.push(`region_id = ${bind(filter.regionId)}`)
   if (filter.modality) wanted.push(`modality = ${bind(filter.modality)}`)

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { StudyInstanceUid } from '../identifiers.ts'
 import { ExamPlacement } from './exam-placement.ts'
+import { PatientContact } from './patient.ts'
 
 const isoDate = z.string().regex(/^(\d{4}-\d{2}-\d{2})?$/, 'YYYY-MM-DD')
 
@@ -22,6 +23,7 @@ export const ExamRegistration = z.object({
   reportFindings: z.string().max(50_000),
   reportImpression: z.string().max(20_000),
   ...ExamPlacement.shape,
+  ...PatientContact.shape,
 })
 /** Before parsing: identifiers are plain text. */
 export type ExamRegistration = z.input<typeof ExamRegistration>

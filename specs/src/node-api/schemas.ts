@@ -5,6 +5,7 @@ import { FlowMode, HospitalConfig, TaskType } from '../federation/messages.ts'
 import { Right, Scope } from '../access/rights.ts'
 import { RefusalRow, TimelineEvent } from '../hub-api/schemas.ts'
 import { ExamLabel, ExamPlacement, PlacementChange } from './exam-placement.ts'
+import { ContactChange, PatientContact } from './patient.ts'
 
 export const NodeUser = z.object({ id: z.string(), username: z.string(), name: z.string(), title: z.string(), roles: z.array(z.string()), rights: z.array(Right) })
 export type NodeUser = z.infer<typeof NodeUser>
@@ -20,7 +21,12 @@ export const ExamRow = z.object({
   patientId: z.string(),
   patientName: z.string(),
   patientSex: z.string(),
+  /** Masked: the year alone; the age stands beside it. */
   patientBirthDate: z.string(),
+  patientAge: z.string(),
+  ...PatientContact.pick({ idCard: true, phone: true }).shape,
+  /** Whether names and numbers are masked; false only in the answer to an unmasking (SEC-06). */
+  masked: z.boolean(),
   modality: z.string(),
   bodyPart: z.string(),
   description: z.string(),
@@ -36,10 +42,10 @@ export const ExamRow = z.object({
   consult: z.object({ taskId: TaskId, state: z.string() }).nullable(),
 })
 export type ExamRow = z.infer<typeof ExamRow>
-export const ExamDetail = ExamRow.extend({ clinicalHistory: z.string(), reportFindings: z.string(), reportImpression: z.string(), updatedAt: EpochMs })
+export const ExamDetail = ExamRow.extend({ address: z.string(), clinicalHistory: z.string(), reportFindings: z.string(), reportImpression: z.string(), updatedAt: EpochMs })
 export type ExamDetail = z.infer<typeof ExamDetail>
 /** PATCH /api/exams/:examId */
-export const ExamChange = z.object({ clinicalHistory: z.string().max(20_000).optional(), reportFindings: z.string().max(50_000).optional(), reportImpression: z.string().max(20_000).optional(), bodyPart: z.string().max(64).optional(), ...PlacementChange.shape })
+export const ExamChange = z.object({ clinicalHistory: z.string().max(20_000).optional(), reportFindings: z.string().max(50_000).optional(), reportImpression: z.string().max(20_000).optional(), bodyPart: z.string().max(64).optional(), ...PlacementChange.shape, ...ContactChange.shape })
 export type ExamChange = z.infer<typeof ExamChange>
 
 /** POST /api/consults */
