@@ -21,7 +21,7 @@ import { noteOfResponse, requestIdOf, requestLog } from './request-log.ts'
 import { nothingHere, routeHandler, type Method, type RouteHandler, type RouteSpec } from './route.ts'
 import { securityHeaders } from './security-headers.ts'
 import { signedBodies } from './signed-body.ts'
-import type { Allow, Authenticator, User } from './user.ts'
+import type { Allow, Authenticator, SignedIn, User } from './user.ts'
 
 export interface HttpFaceOptions {
   readonly name: string
@@ -58,6 +58,7 @@ export type RawHandler<A extends Allow> = (
   request: Request,
   response: Response,
   user: A extends 'anyone' ? User | undefined : User,
+  signedIn: SignedIn | undefined,
 ) => Promise<void> | void
 
 /** What a service shows over HTTP. Order matters as in express: routes before pages that could swallow them. */
@@ -122,7 +123,7 @@ export class HttpFace {
         const signedIn = await admit(request, spec, this.#accounts)
         if (signedIn) note.userId = signedIn.user.id
         const user = signedIn?.user as Parameters<RawHandler<A>>[2] // admit() has refused whoever is missing
-        await handler(request, response, user)
+        await handler(request, response, user, signedIn)
       },
     ])
   }
@@ -173,7 +174,12 @@ export class HttpFace {
   }
 
   #register(method: Method, path: string, handlers: RequestHandler[]): void {
-    this.#app.route(path)[verbs[method]](...handlers)
+    // Known before the door, so that a refusal there says which it was.
+    const named: RequestHandler = (_request, response, next) => {
+      noteOfResponse(response).route = path
+      next()
+    }
+    this.#app.route(path)[verbs[method]](named, ...handlers)
   }
 
   #ownRoutes(): void {
@@ -199,8 +205,7 @@ export class HttpFace {
     if (accounts === undefined) return
     this.raw(
       { method: 'GET', path: '/api/events', summary: 'Live events (SSE)', allow: 'signed-in', passive: true, produces: 'text/event-stream' },
-      async (request, response) => {
-        const signedIn = await accounts.signedIn(request, { passive: true })
+      (request, response, _user, signedIn) => {
         if (signedIn) this.events.open(request, response, signedIn)
       },
     )

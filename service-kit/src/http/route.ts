@@ -5,7 +5,7 @@ import type { z } from 'zod'
 import type { Log } from '../log/index.ts'
 import { admit } from './admit.ts'
 import { noteOfResponse } from './request-log.ts'
-import type { Allow, Authenticator, User } from './user.ts'
+import type { Allow, Authenticator, SignedIn, User } from './user.ts'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
@@ -43,6 +43,8 @@ export interface RouteContext<A extends Allow, P, Q, B> {
   readonly user: A extends 'anyone' ? User | undefined : User
   /** Set together with `user`. */
   readonly sessionId: string | undefined
+  /** How the visitor came in, for the few handlers that ask. */
+  readonly signedIn: SignedIn | undefined
   readonly request: Request
   readonly response: Response
   /** Ends when the visitor goes away. */
@@ -83,7 +85,7 @@ export function routeHandler<A extends Allow, P extends z.ZodType, Q extends z.Z
     }
     const gone = new AbortController()
     response.once('close', () => gone.abort())
-    const result = await handler({ ...given, user, sessionId: signedIn?.sessionId, request, response, signal: gone.signal })
+    const result = await handler({ ...given, user, sessionId: signedIn?.sessionId, signedIn, request, response, signal: gone.signal })
     if (response.headersSent || response.destroyed) return
     sendAnswer(response, spec, result, edge.log)
   }

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import { hubRoles } from 'specs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { databaseContract } from '../../src/database/database.contract.ts'
@@ -57,6 +58,44 @@ describe('a PostgreSQL database', () => {
     // SEC-01: at the next request, also in another process
     await expect(two?.accounts.signedIn(shown)).rejects.toMatchObject({ code: 'access/not-signed-in' })
     for (const { db } of processes) await db.close()
+  })
+
+  it('holds people, roles, groups, factors and locks as SQLite does', async () => {
+    // SEC-01, SEC-07, SEC-13
+    const url = await postgres.newDatabase()
+    const db = await openDatabase({ dialect: 'postgres', url, schema: 'hub' })
+    let now = Date.now()
+    const accounts = await createAccounts({ db, party: 'hub', roles: hubRoles, log: createLog({ name: 'test', level: 'silent' }), now: () => now, identity: { lockOut: { failures: 2 } } })
+    const password = 'Zk4-bT9x-p'
+    for (const [username, role] of [['keeper', 'region-admin'], ['security', 'security-admin']] as const) await accounts.ensure({ username, password, name: username, roles: [role] })
+    const origin = { address: '10.0.0.1', device: 'test' }
+    const who = async (username: string) => {
+      const session = await accounts.signIn(username, password, origin)
+      if ('ticket' in session) throw new Error('not signed in')
+      return session
+    }
+    const [keeper, security] = [await who('keeper'), await who('security')]
+    await accounts.organisation.save('campuses', { id: 'main', name: '总院', campus: null, position: 1 })
+    await accounts.organisation.save('areas', { id: '总院超声', name: '总院超声', campus: 'main', position: 1 })
+    const table = Buffer.from('用户名,姓名,院区,角色\nsun,孙丽,总院,观察员\n')
+    const [handedOut] = await accounts.staffImport.commit(keeper.user, table)
+    const [sun] = await accounts.people.list({ waiting: true })
+    expect(sun).toMatchObject({ username: 'sun', campus: 'main', requestedRoles: ['observer'] })
+    const group = await accounts.groups.create(security.user, { name: '值班', description: '', roles: [{ role: 'observer', scope: { areas: ['总院超声'] } }], members: [sun?.id ?? ''] })
+    const session = await accounts.signIn('sun', handedOut?.initialPassword ?? '', origin)
+    if ('ticket' in session) throw new Error('not signed in')
+    expect(session.user.entitlements).toEqual([{ role: 'observer', group: group.id, rights: ['region.watch'], scope: { areas: ['总院超声'] } }])
+    await expect(accounts.people.disable(keeper.user.id, security.user.id, 'x')).rejects.toMatchObject({ code: 'access/last-administrator' })
+    await accounts.passwords.changeOwn(sun?.id ?? '', handedOut?.initialPassword ?? '', password, session.id)
+    await accounts.factors.add(session.user, { kind: 'totp', name: '手机', data: 'JBSWY3DPEHPK3PXP', usedStep: 0 })
+    expect(await accounts.signIn('sun', password, origin)).toMatchObject({ secondFactorNeeded: ['totp', 'recovery'] })
+    for (const guess of ['a', 'b']) await accounts.signIn('nobody', guess, origin).catch(() => undefined)
+    await expect(accounts.signIn('nobody', 'c', origin)).rejects.toMatchObject({ code: 'access/locked' })
+    await accounts.rotateSessionKey()
+    now += 16 * 60_000
+    await accounts.sweep()
+    expect(await accounts.sessions.list()).toEqual([])
+    await db.close()
   })
 
   it('serves again after it was killed and has recovered, with everything that was acknowledged', async () => {

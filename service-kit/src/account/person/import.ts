@@ -1,5 +1,5 @@
 import { Problem } from 'specs'
-import type { User } from '../../http/user.ts'
+import { hasRight, type User } from '../../http/user.ts'
 import { change, type Ground } from '../ground.ts'
 import { readOrganisation } from '../organisation/organisation.ts'
 import { listRoles } from '../role/store.ts'
@@ -25,19 +25,20 @@ export class StaffImport {
   }
 
   /** What would happen: each row read, or with what is wrong in which column. */
-  async preview(file: Uint8Array): Promise<TableRow[]> {
+  async preview(by: User, file: Uint8Array): Promise<TableRow[]> {
     const { db } = this.#ground
     const groups = await db.all<{ id: string; name: string }>('SELECT id, name FROM account_group')
     const rows = readTable(file, { ...(await readOrganisation(db)), roles: await listRoles(db), groups })
-    return Promise.all(rows.map((row) => this.#refuseKnown(row)))
+    return Promise.all(rows.map((row) => this.#refuseKnown(by, row)))
   }
 
-  async #refuseKnown(row: TableRow): Promise<TableRow> {
+  async #refuseKnown(by: User, row: TableRow): Promise<TableRow> {
     if (row.person === undefined) return row
-    const { username, staffNumber } = row.person
+    const { username, staffNumber, groups } = row.person
     const errors = [...row.errors]
     if (await accountByUsername(this.#ground.db, username)) errors.push({ column: '用户名', message: '已有此账号' })
     if (staffNumber !== null && (await accountByStaffNumber(this.#ground.db, staffNumber))) errors.push({ column: '工号', message: '已被其他账号使用' })
+    if (groups.length > 0 && !hasRight(by, 'role.manage')) errors.push({ column: '用户组', message: '用户组由安全管理员分配' })
     if (errors.length === row.errors.length) return row
     const { person: _, ...rest } = row
     return { ...rest, errors }
@@ -45,7 +46,7 @@ export class StaffImport {
 
   /** @throws {Problem} access/import-invalid while a row has an error; then nothing is made. */
   async commit(by: User, file: Uint8Array): Promise<HandedOut[]> {
-    const rows = await this.preview(file)
+    const rows = await this.preview(by, file)
     const wrong = rows.filter(({ person }) => person === undefined)
     if (wrong.length > 0 || rows.length === 0) throw new Problem('access/import-invalid', { rows: rows.length, wrong: wrong.map(({ line }) => line).slice(0, 100) })
     const prepared: PreparedPerson[] = []

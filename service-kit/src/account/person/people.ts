@@ -1,6 +1,6 @@
 import { Problem, Scope, type AuditEvent } from 'specs'
 import type { Queries, Transaction } from '../../database/index.ts'
-import type { User } from '../../http/user.ts'
+import { hasRight, type User } from '../../http/user.ts'
 import { change, type Ground } from '../ground.ts'
 import { putInto } from '../group/groups.ts'
 import { readOrganisation } from '../organisation/organisation.ts'
@@ -119,7 +119,7 @@ export class People {
     await refuseUnknownUnits(tx, facts)
     const named = await rolesNamed(tx, roles)
     const mayGiveAll = named.every((role) => mayGive(by, role, settings.workRolesBy))
-    if (groups.length > 0 && !mayGive(by, { rights: ['role.manage'] }, settings.workRolesBy)) throw new Problem('access/forbidden', { allow: ['role.manage'] })
+    if (groups.length > 0 && !hasRight(by, 'role.manage')) throw new Problem('access/forbidden', { allow: ['role.manage'] })
     const id = await insertAccount(
       tx,
       {

@@ -60,8 +60,8 @@ export function addPersonRoutes(face: HttpFace, { people, passwords, groups, fac
   )
   face.route(
     { method: 'POST', path: '/api/accounts/import/preview', summary: 'What a table of staff would make, and what is wrong in it', allow: keeper, body: TableFile, answer: Preview, maxBodyBytes: 4_200_000 },
-    async ({ body }) => {
-      const rows = (await staffImport.preview(Buffer.from(body.file, 'base64'))).map(({ line, cells, errors }) => ({ line, cells, errors }))
+    async ({ user, body }) => {
+      const rows = (await staffImport.preview(user, Buffer.from(body.file, 'base64'))).map(({ line, cells, errors }) => ({ line, cells, errors }))
       return { rows, wrong: rows.filter(({ errors }) => errors.length > 0).length }
     },
   )

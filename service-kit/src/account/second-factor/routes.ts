@@ -1,10 +1,11 @@
+import type { Request } from 'express'
 import { Problem } from 'specs'
 import { z } from 'zod'
 import type { HttpFace } from '../../http/index.ts'
+import type { SignedIn, User } from '../../http/user.ts'
 import type { Accounts } from '../accounts.ts'
 import { originOf, pageAddressOf } from '../session/routes.ts'
 import { WebAuthnCreation } from './webauthn.ts'
-import type { Request } from 'express'
 
 const Name = z.string().trim().min(1).max(40)
 const Ticket = z.string().regex(/^[\w-]{20,100}$/)
@@ -19,11 +20,11 @@ export function addSecondFactorRoutes(face: HttpFace, accounts: Accounts): void 
   const { factors, sessions, signIns } = accounts
   const own = { allow: 'signed-in', unfinished: true } as const
 
-  const requireStrong = async (request: Request) => {
-    if (!(await accounts.signedIn(request, { passive: true }))?.strong) throw new Problem('access/second-factor-needed')
+  const requireStrong = (signedIn: SignedIn | undefined) => {
+    if (!signedIn?.strong) throw new Problem('access/second-factor-needed')
   }
-  const admitEnrolment = async (request: Request, user: { id: string; username: string; authMethod: string }, password: string | undefined) => {
-    if ((await factors.list(user.id)).length > 0) return requireStrong(request)
+  const admitEnrolment = async (request: Request, signedIn: SignedIn | undefined, user: User, password: string | undefined) => {
+    if ((await factors.list(user.id)).length > 0) return requireStrong(signedIn)
     // Whoever came by the hospital's sign-in has shown no password here.
     if (user.authMethod !== 'oidc') await signIns.confirmPassword(user.username, password ?? '', originOf(request))
   }
@@ -55,8 +56,8 @@ export function addSecondFactorRoutes(face: HttpFace, accounts: Accounts): void 
       body: Begin,
       answer: z.object({ ticket: z.string(), uri: z.string(), secret: z.string(), qr: z.string() }),
     },
-    async ({ user, body, request }) => {
-      await admitEnrolment(request, user, body.password)
+    async ({ user, body, request, signedIn }) => {
+      await admitEnrolment(request, signedIn, user, body.password)
       return factors.totp.begin(user)
     },
   )
@@ -85,8 +86,8 @@ export function addSecondFactorRoutes(face: HttpFace, accounts: Accounts): void 
       body: Begin,
       answer: z.object({ ticket: z.string(), options: z.looseObject({}) }),
     },
-    async ({ user, body, request }) => {
-      await admitEnrolment(request, user, body.password)
+    async ({ user, body, request, signedIn }) => {
+      await admitEnrolment(request, signedIn, user, body.password)
       return factors.webauthn.begin(user, pageAddressOf(request))
     },
   )
@@ -109,15 +110,15 @@ export function addSecondFactorRoutes(face: HttpFace, accounts: Accounts): void 
   )
   face.route(
     { method: 'POST', path: '/api/second-factors/recovery-codes', summary: 'New recovery codes, answered this once', ...own, answer: z.object({ recoveryCodes: z.array(z.string()) }) },
-    async ({ user, request }) => {
-      await requireStrong(request)
+    async ({ user, signedIn }) => {
+      requireStrong(signedIn)
       return { recoveryCodes: await factors.renewRecoveryCodes(user) }
     },
   )
   face.route(
     { method: 'DELETE', path: '/api/second-factors/:id', summary: 'Remove one of my second factors', ...own, params: z.object({ id: z.string().max(64) }) },
-    async ({ user, params, request }) => {
-      await requireStrong(request)
+    async ({ user, params, signedIn }) => {
+      requireStrong(signedIn)
       await factors.remove(user, params.id)
     },
   )

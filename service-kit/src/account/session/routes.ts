@@ -129,8 +129,7 @@ export function addSessionRoutes(face: HttpFace, accounts: Accounts, extra: () =
       passive: true,
       answer: z.looseObject({ user: UserAnswer, strong: z.boolean(), must: z.enum(['change-password', 'enrol-second-factor']).optional(), idleMinutes: z.number() }),
     },
-    async ({ user, request }) => {
-      const signedIn = await accounts.signedIn(request, { passive: true })
+    ({ user, signedIn }) => {
       const must = mustOf(accounts, signedIn)
       return { ...extra(), user: answerOf(user), strong: signedIn?.strong ?? false, idleMinutes: accounts.settings.session.idleMinutes, ...(must && { must }) }
     },

@@ -54,6 +54,22 @@ describe('sessions', () => {
     expect(await ended()).toBe(true)
   })
 
+  it('have the idle time of their account, and none where a screen must stay', async () => {
+    const people = { reading: 30, screen: 0 }
+    for (const [username, idleMinutes] of Object.entries(people)) {
+      await service.accounts.ensure({ ...doctor, username })
+      const [account] = await service.accounts.people.list({ text: username })
+      await service.accounts.people.change(account?.id ?? '', { idleMinutes })
+    }
+    const [reading, screen, other] = [await signIn(url, { ...doctor, username: 'reading' }), await signIn(url, { ...doctor, username: 'screen' }), await signIn(url, doctor)]
+    now += 20 * MINUTE
+    await service.accounts.sweep()
+    expect([await images(reading.bearer), await images(screen.bearer), await images(other.bearer)]).toEqual([200, 200, 401])
+    now += 31 * MINUTE
+    await service.accounts.sweep()
+    expect([await images(reading.bearer), await images(screen.bearer)]).toEqual([401, 200])
+  })
+
   it('begin under a new id whatever the browser showed, and the former one of the browser ends', async () => {
     const first = await signIn(url, doctor)
     const again = await postJson(`${url}/api/sessions`, doctor, { Cookie: first.cookie })

@@ -83,14 +83,16 @@ export async function deleteSessionsOf(db: Queries, accountId: string, but?: str
 
 /**
  * Ends what is over: reached its end, idle for too long, or its account may no longer be used.
- * @param idleMs Of accounts that have no time of their own.
+ * @param idleMs Of accounts that have no time of their own; 0 minutes of their own mean never.
  */
 export async function deleteEndedSessions(db: Queries, now: number, idleMs: number): Promise<string[]> {
   const rows = await db.all<{ id: string }>(
     `DELETE FROM account_session WHERE expires_at <= $1 OR account_id IN (
        SELECT id FROM account WHERE disabled <> 0 OR (valid_until IS NOT NULL AND valid_until <= $1)
-     ) OR last_active_at + COALESCE((SELECT idle_minutes * 60000 FROM account WHERE account.id = account_session.account_id), $2) <= $1
-     RETURNING id`,
+     ) OR last_active_at <= $1 - (
+       SELECT CASE WHEN idle_minutes IS NULL THEN CAST($2 AS BIGINT) WHEN idle_minutes = 0 THEN CAST($1 AS BIGINT) + 1 ELSE idle_minutes * 60000 END
+       FROM account WHERE account.id = account_session.account_id
+     ) RETURNING id`,
     [now, idleMs],
   )
   return rows.map(({ id }) => id)
