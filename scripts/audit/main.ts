@@ -6,6 +6,7 @@ import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { loadPrivateKey } from 'pki'
 import { openDatabase, readWitnesses, verifyTrail, type AuditVerdict, type Database } from 'service-kit'
+import { isProblem } from 'specs'
 
 const HELP = `npm run audit -- verify --dir <数据目录 data folder of a node or the hub>
   --witness <file>   检查点见证：区域平台或其他医院导出的文件（JSON 行），可多次 / checkpoints kept by the hub or another node; may be repeated
@@ -90,6 +91,6 @@ function textOf({ records, firstSeq, lastSeq, checkpoints, witnesses, party, tra
 try {
   process.exitCode = await main()
 } catch (error) {
-  console.error(error instanceof Error ? error.message : String(error))
+  console.error(isProblem(error) ? `${error.answer.zh} / ${error.answer.en} ${JSON.stringify(error.facts)}` : error instanceof Error ? error.message : String(error))
   process.exitCode = 2
 }

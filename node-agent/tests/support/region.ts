@@ -35,12 +35,14 @@ export class TestHospital {
       http: { port: 0 },
       dimse: { host: '127.0.0.1', port: 0, aeTitle: 'TEST', allowAnyAe: true },
       archive: { minFreeBytes: 1_000_000 },
+      audit: { checkpointSeconds: 1 },
       identity: { secondFactor: 'optional' },
       accounts: [
         account('doctor', ['doctor', 'technician']),
         account('expert', ['expert']),
         account('colleague', ['expert']),
         account('admin', ['admin']),
+        account('auditor', ['audit-admin']),
       ],
       ...more,
     })
@@ -84,13 +86,17 @@ export class TestRegion {
     const folder = await mkdtemp(join(tmpdir(), 'lianpian-nodes-'))
     const nats = await startThrowAwayNats()
     const region = { id: RegionId.parse(regionId), name }
-    const accounts = [{ username: 'admin', password, name: '区域管理员', roles: ['region-admin'] }]
+    const accounts = [
+      { username: 'admin', password, name: '区域管理员', roles: ['region-admin'] },
+      { username: 'auditor', password, name: '区域审计员', roles: ['audit-admin'] },
+    ]
     const config = HubConfig.parse({
       dir: join(folder, 'hub'),
       region,
       http: { port: 0 },
       nats: { url: nats.url, adminDir: nats.dir },
       heartbeatMs: 500,
+      audit: { checkpointSeconds: 1 },
       identity: { secondFactor: 'optional' },
       accounts,
     })
