@@ -11,8 +11,8 @@ export interface Identity {
   readonly privateKey: Sm2PrivateKey
   /** The key that content is sealed for, where it is not the one that signs (dual certificates). */
   readonly encryption?: DecryptionKey | undefined
-  /** Keys of before a renewal: they sign nothing and still open what was sealed for them. */
-  readonly earlier?: readonly DecryptionKey[] | undefined
+  /** Keys of before a renewal, and one that is about to be certified: they sign nothing and open what was sealed for them. */
+  readonly otherKeys?: readonly Sm2PrivateKey[] | undefined
 }
 
 export interface DecryptionKey {
@@ -46,7 +46,7 @@ export const encryptionCertificateOf = ({ encryption, certificate }: Pick<Identi
   encryption?.certificate ?? certificate
 
 /** Every key with which content for this party may have been sealed, the present one first. */
-export const decryptionKeysOf = ({ certificate, privateKey, encryption, earlier = [] }: Identity): readonly DecryptionKey[] =>
-  encryption ? [encryption, { certificate, privateKey }, ...earlier] : [{ certificate, privateKey }, ...earlier]
+export const decryptionKeysOf = ({ privateKey, encryption, otherKeys = [] }: Identity): readonly Sm2PrivateKey[] =>
+  encryption ? [encryption.privateKey, privateKey, ...otherKeys] : [privateKey, ...otherKeys]
 
 const isNotRoot = (certificate: Certificate): boolean => certificate.issuer.derHex !== certificate.subject.derHex

@@ -43,6 +43,15 @@ describe('a key ring', () => {
     expect(verifyDocument(region.trust(), { a: 1 }, signDocument(ring, { a: 1 }), now).serial).toBe(ring.certificate.serial)
   })
 
+  it('opens what was sealed for a key whose certificate is still on its way to us', () => {
+    const { certificate, privateKey } = region.party('hospital-c')
+    const ring = new KeyRing(region.party('hospital-c'))
+    const sealed = new Sealer(region.party('hospital-a'), { now: () => now }).seal({ recipients: [certificate], body: '先到' })
+    expect(problemOf(() => opener(ring).open(sealed))).toBe('envelope/undecryptable')
+    ring.expect(privateKey)
+    expect(text(opener(ring).open(sealed).body)).toBe('先到')
+  })
+
   it('takes no certificate of somebody else', () => {
     const ring = new KeyRing(region.party('hospital-c'))
     expect(problemOf(() => ring.renew(region.party('hospital-b')))).toBe('certificate/invalid')

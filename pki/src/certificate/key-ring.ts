@@ -9,11 +9,11 @@ import type { Sm2PrivateKey } from '../sm2/keys.ts'
  */
 export class KeyRing implements Identity {
   #current: Identity
-  #earlier: readonly DecryptionKey[]
+  #otherKeys: readonly Sm2PrivateKey[]
 
   constructor(current: Identity) {
     this.#current = current
-    this.#earlier = current.earlier ?? []
+    this.#otherKeys = current.otherKeys ?? []
   }
 
   get party(): PartyId {
@@ -36,17 +36,22 @@ export class KeyRing implements Identity {
     return this.#current.encryption
   }
 
-  get earlier(): readonly DecryptionKey[] {
-    return this.#earlier
+  get otherKeys(): readonly Sm2PrivateKey[] {
+    return this.#otherKeys
+  }
+
+  /** A key that is being certified: others may seal for it before we have heard its certificate. */
+  expect(...keys: readonly Sm2PrivateKey[]): void {
+    this.#otherKeys = distinct([...this.#otherKeys, ...keys])
   }
 
   /** From now on. @throws {Problem} certificate/invalid for the certificate of somebody else. */
   renew(next: Identity): void {
     if (next.party !== this.party) throw new Problem('certificate/invalid', { reason: 'party', party: next.party })
-    const held = new Set(decryptionKeysOf({ ...next, earlier: [] }).map(({ certificate }) => certificate.serial))
-    const kept = [...decryptionKeysOf(this), ...(next.earlier ?? [])]
-    const bySerial = new Map(kept.filter(({ certificate }) => !held.has(certificate.serial)).map((key) => [key.certificate.serial, key]))
-    this.#earlier = [...bySerial.values()]
+    this.#otherKeys = distinct([...decryptionKeysOf(this), ...(next.otherKeys ?? [])])
     this.#current = next
   }
 }
+
+const distinct = (keys: readonly Sm2PrivateKey[]): Sm2PrivateKey[] =>
+  keys.filter((key, index) => keys.findIndex((other) => other.publicKey.equals(key.publicKey)) === index)

@@ -2,10 +2,11 @@ import { Buffer } from 'node:buffer'
 import { type EnvelopeHeader, type EnvelopeRecipient, type EpochMs, isProblem, type MessageId, type PartyId, Problem } from 'specs'
 import { BoundedMap } from '../cache/bounded-map.ts'
 import type { Certificate } from '../certificate/certificate.ts'
-import { decryptionKeysOf, type DecryptionKey, type Identity } from '../certificate/identity.ts'
+import { decryptionKeysOf, type Identity } from '../certificate/identity.ts'
 import type { TrustStore } from '../certificate/trust-store.ts'
 import { decodeBase64 } from '../der/base64.ts'
 import { sm2Decrypt } from '../sm2/encryption.ts'
+import type { Sm2PrivateKey } from '../sm2/keys.ts'
 import { sm2Verify } from '../sm2/signature.ts'
 import { hmacSm3, sameMac } from '../sm3/sm3.ts'
 import { sm4CtrDecrypt } from '../sm4/sm4.ts'
@@ -107,25 +108,37 @@ export class Opener {
 
   #contentKey(header: EnvelopeHeader): KeyPair48 {
     const ours = header.recipients.filter(({ party }) => party === this.#identity.party)
-    const keys = decryptionKeysOf(this.#identity)
-    const named = keys.flatMap((key) => {
-      const recipient = ours.find(({ certificateSerial }) => certificateSerial === key.certificate.serial)
-      return recipient ? [{ recipient, key }] : []
-    })
-    // A certificate may have been renewed for the same key: then no serial fits and the key does.
-    const [recipient, key] = named[0] ? [named[0].recipient, named[0].key] : [ours[0], keys[0]]
-    if (!recipient || !key) throw new Problem('envelope/undecryptable', { id: header.id, step: 'no key for us' })
-    const wrapped = decodeBase64(recipient.wrappedKey)
-    if (!wrapped) throw new Problem('envelope/malformed', { what: 'wrappedKey' })
-    return splitKeyPair(unwrapKey(wrapped, this.#kek(recipient, key)))
+    if (ours.length === 0) throw new Problem('envelope/undecryptable', { id: header.id, step: 'no key for us' })
+    const { certificate, encryption } = this.#identity
+    const current = [encryption?.certificate.serial, certificate.serial]
+    const named = ours.find(({ certificateSerial }) => current.includes(certificateSerial))
+    return this.#unwrap(named ? [named] : ours)
   }
 
-  #kek({ encryptedKek }: EnvelopeRecipient, key: DecryptionKey): KeyPair48 {
+  /** A serial we do not hold now is of an earlier certificate of ours, or of one on its way to us: whichever key fits opens it. */
+  #unwrap(recipients: readonly EnvelopeRecipient[]): KeyPair48 {
+    let failure: unknown
+    for (const recipient of recipients) {
+      const wrapped = decodeBase64(recipient.wrappedKey)
+      if (!wrapped) throw new Problem('envelope/malformed', { what: 'wrappedKey' })
+      for (const key of decryptionKeysOf(this.#identity)) {
+        try {
+          return splitKeyPair(unwrapKey(wrapped, this.#kek(recipient, key)))
+        } catch (error) {
+          if (!isProblem(error) || error.code !== 'envelope/undecryptable') throw error
+          failure ??= error
+        }
+      }
+    }
+    throw failure
+  }
+
+  #kek({ encryptedKek }: EnvelopeRecipient, key: Sm2PrivateKey): KeyPair48 {
     const held = this.#keks.get(encryptedKek)
     if (held) return held
     const encrypted = decodeBase64(encryptedKek)
     if (!encrypted) throw new Problem('envelope/malformed', { what: 'encryptedKek' })
-    const kek = splitKeyPair(sm2Decrypt(key.privateKey, encrypted))
+    const kek = splitKeyPair(sm2Decrypt(key, encrypted))
     this.#keks.set(encryptedKek, kek)
     return kek
   }
