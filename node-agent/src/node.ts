@@ -30,6 +30,8 @@ import { dicomNodeMigrations, isAllowedCaller, regionOfCaller } from './dicom-no
 import { startDimseServer } from './dimse/server.ts'
 import { ExamIntake } from './exam/intake.ts'
 import { contactMigrations } from './patient/contact.ts'
+import { addPatientRoutes } from './patient/routes.ts'
+import { patientTokenMigrations } from './patient/token.ts'
 import { addExamRoutes } from './exam/routes.ts'
 import { adoptExams, examMigrations } from './exam/store.ts'
 import { addHospitalRoutes } from './hospital/routes.ts'
@@ -72,6 +74,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   await db.migrate('grant', grantMigrations)
   await db.migrate('exam', examMigrations)
   await db.migrate('patient', contactMigrations)
+  await db.migrate('patient-token', patientTokenMigrations)
   await db.migrate('transfer', transferMigrations)
   await db.migrate('dicom-node', dicomNodeMigrations)
   const vault = await Vault.open({ db, kek: kekSourceOf(settings.vault) })
@@ -189,6 +192,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
 
   addHospitalRoutes(face, { region, hospitalId })
   addExamRoutes(face, { db, access, vault, hospitalId, regionId: () => joined.activeId, newestConsults: (examIds) => newestOfExams(db, examIds), announce, audit })
+  addPatientRoutes(face, { db, access, vault, hospitalId, consults, audit, newestConsults: (examIds) => newestOfExams(db, examIds) })
   addUnansweredRoutes(face, { unanswered: consults.unanswered, region })
   addConsultRoutes(face, { consults, db })
   addTransferRoutes(face, { db, engine: transfers, owner })

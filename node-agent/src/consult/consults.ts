@@ -1,5 +1,6 @@
 import type { AuditTrail, Database, Log, User } from 'service-kit'
 import {
+  isProblem,
   Problem,
   type ConsultApplication,
   type ConsultDetail,
@@ -15,6 +16,7 @@ import {
 import type { AccessControl, Person } from '../access/access-control.ts'
 import type { Archive } from '../archive/archive.ts'
 import { snapshotOf } from '../exam/exam.ts'
+import { maskConsultDetail, maskConsultRow, maskSnapshot } from '../patient/masked.ts'
 import { findExam } from '../exam/store.ts'
 import type { Region } from '../region/region.ts'
 import type { TransferEngine } from '../transfer/engine.ts'
@@ -110,18 +112,28 @@ export class Consults {
     const { rows, total } = await listConsults(this.#parts.db, filter)
     const last = rows.length === filter.limit ? rows.at(-1) : undefined
     return {
-      rows: await Promise.all(rows.map((consult) => rowOf(this.#view, user, consult))),
+      rows: await Promise.all(rows.map((consult) => this.#maskedRow(user, consult))),
       total,
       next: last ? `${last.appliedAt}_${last.taskId}` : null,
     }
   }
 
   async row(user: User, taskId: TaskId): Promise<ConsultRow> {
-    return rowOf(this.#view, user, await this.read(taskId))
+    return this.#maskedRow(user, await this.read(taskId))
   }
 
-  detail(user: User, taskId: TaskId): Promise<ConsultDetail> {
-    return detailOf(this.#view, user, taskId)
+  async #maskedRow(user: User, consult: Consult): Promise<ConsultRow> {
+    return maskConsultRow(await rowOf(this.#view, user, consult), 'L1', consult.patientName)
+  }
+
+  /** With names and numbers masked, as everywhere (SEC-06). */
+  async detail(user: User, taskId: TaskId): Promise<ConsultDetail> {
+    return maskConsultDetail(await detailOf(this.#view, user, taskId), 'L1', (await this.read(taskId)).patientName)
+  }
+
+  /** In full. Whoever asks has shown the right and has told the trail. An exam that cannot be reached now is left out. */
+  async unmasked(user: User, taskId: TaskId): Promise<{ consult: ConsultDetail; exam: LiveExam | null }> {
+    return { consult: await detailOf(this.#view, user, taskId), exam: await this.#liveExam(user, taskId).catch(absent) }
   }
 
   /** @throws {Problem} consult/unknown-task */
@@ -177,6 +189,11 @@ export class Consults {
   }
 
   async liveExam(user: User, taskId: TaskId): Promise<LiveExam> {
+    const live = await this.#liveExam(user, taskId)
+    return { ...live, exam: maskSnapshot(live.exam, 'L1') }
+  }
+
+  async #liveExam(user: User, taskId: TaskId): Promise<LiveExam> {
     const { db, region, access, hospitalId } = this.#parts
     const consult = await this.read(taskId)
     await this.admitReader(user, consult)
@@ -268,6 +285,11 @@ export class Consults {
     this.#background = done
     return done
   }
+}
+
+function absent(error: unknown): null {
+  if (isProblem(error)) return null
+  throw error
 }
 
 /** A data centre that has the images is as good as their owner, and nearer. */

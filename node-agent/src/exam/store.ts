@@ -101,6 +101,11 @@ export function findExamOfStudy(db: Queries, studyInstanceUid: StudyInstanceUid)
   return db.get<Exam>(`SELECT ${columns} FROM exam WHERE study_instance_uid = $1`, [studyInstanceUid])
 }
 
+/** Newest first. */
+export function examsOfPatient(db: Queries, patientId: string): Promise<Exam[]> {
+  return db.all<Exam>(`SELECT ${columns} FROM exam WHERE patient_id = $1 AND patient_id <> '' ORDER BY received_at DESC, exam_id LIMIT 500`, [patientId])
+}
+
 function findExamByAccession(db: Queries, accessionNumber: string): Promise<Exam | undefined> {
   return db.get<Exam>(`SELECT ${columns} FROM exam WHERE accession_number = $1 AND accession_number <> '' ORDER BY received_at LIMIT 1`, [
     accessionNumber,
