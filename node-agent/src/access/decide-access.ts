@@ -18,7 +18,7 @@ export interface PresentedGrant {
 export type Doing = 'list' | 'read' | 'view' | 'export' | 'register' | 'change' | 'apply' | 'store' | 'unmask' | 'delete'
 
 /** Why the asker wants it; a hospital's purpose must be the one its grant was given for. */
-export type Purpose = 'treatment' | 'consultation' | 'coread'
+export type Purpose = 'treatment' | 'referral' | 'consultation' | 'coread'
 
 export interface AccessRequest {
   readonly asker: Asker

@@ -42,6 +42,7 @@ export const auditActions = {
   'grant.withdraw': { zh: '收回授权', en: 'Withdraw grant', category: 'policy' },
   'consent.record': { zh: '登记患者授权', en: 'Record consent', category: 'policy' },
   'consent.withdraw': { zh: '撤回患者授权', en: 'Withdraw consent', category: 'policy' },
+  'consent.code': { zh: '使用患者授权码', en: 'Use consent code', category: 'policy' },
   'certificate.issue': { zh: '签发证书', en: 'Issue certificate', category: 'policy' },
   'certificate.renew': { zh: '更新证书', en: 'Renew certificate', category: 'policy' },
   'certificate.revoke': { zh: '吊销证书', en: 'Revoke certificate', category: 'policy' },
@@ -55,6 +56,7 @@ export const auditActions = {
   'image.view': { zh: '调阅影像', en: 'View images', category: 'view' },
   'report.read': { zh: '查看报告', en: 'Read report', category: 'view' },
   'patient.unmask': { zh: '查看完整患者信息', en: 'Unmask patient data', category: 'view' },
+  'region.search': { zh: '跨院检索患者', en: 'Search other hospitals for a patient', category: 'search' },
   'patient.search': { zh: '检索患者', en: 'Search patients', category: 'search' },
   // changing
   'exam.register': { zh: '登记检查', en: 'Register exam', category: 'exam' },

@@ -3,6 +3,7 @@ import { EpochMs, HospitalId, MessageId, Sm3Hex, SopClassUid, SopInstanceUid, Se
 import { DetachedSignature } from '../federation/certificates.ts'
 import { FlowMode, TaskType } from '../federation/messages.ts'
 import { SignedGrant } from '../access/grant.ts'
+import { SignedAssertion } from '../federation/assertion.ts'
 
 /** Who did something: a person at a hospital, or the hospital's agent itself (`agent: true`). */
 export const Actor = z.object({
@@ -127,8 +128,8 @@ export const ExamSnapshot = z.object({
 })
 export type ExamSnapshot = z.infer<typeof ExamSnapshot>
 
-/** Sealed request of service `exam.read`; the answer is an ExamSnapshot. */
-export const ExamRead = z.object({ studyInstanceUid: StudyInstanceUid, taskId: TaskId, grant: SignedGrant })
+/** Sealed request of service `exam.read`; the answer is an ExamSnapshot. `assertion`: who reads; a grant of a person needs it. */
+export const ExamRead = z.object({ studyInstanceUid: StudyInstanceUid, taskId: TaskId.optional(), grant: SignedGrant, assertion: SignedAssertion.optional() })
 export type ExamRead = z.infer<typeof ExamRead>
 
 /** Sealed content of `submit`. `taskId` repeats the outer one: content cannot be moved to another task. */

@@ -133,6 +133,13 @@ export const services = {
   examRead: 'exam.read',
   /** What the hub keeps of a node's audit checkpoints; asked by that node. */
   auditWitnesses: 'audit.witnesses',
+  /** Between hospitals, each with the assertion of a person: see cross-hospital.ts. */
+  examSearch: 'exam.search',
+  grantAsk: 'grant.ask',
+  /** Between hospitals, agent to agent. */
+  grantWithdrawn: 'grant.withdrawn',
+  grantStanding: 'grant.standing',
+  consentWithdrawn: 'consent.withdrawn',
   /** Certificates over the line: the node's own, and those of its doctors. */
   certificateRenew: 'certificate.renew',
   personCertify: 'certificate.person',

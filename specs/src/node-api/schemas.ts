@@ -246,6 +246,9 @@ export const LiveEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('refusal'), code: z.string() }),
   z.object({ type: z.literal('audit'), state: z.enum(['ok', 'failing']) }),
   z.object({ type: z.literal('forward'), studyInstanceUid: z.string(), nodeId: z.string(), state: z.string(), instancesDone: z.number(), instancesTotal: z.number() }),
+  /** A grant of another hospital: `withdrawn` ends what is on the screen. */
+  z.object({ type: z.literal('grant'), grantId: z.string(), studyInstanceUids: z.array(z.string()), state: z.enum(['held', 'withdrawn', 'given', 'confirmed']) }),
+  z.object({ type: z.literal('cross-search'), searchId: z.string() }),
   z.object({ type: z.literal('hospital'), hospitalId: z.string() }),
 ])
 export type LiveEvent = z.infer<typeof LiveEvent>

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { EpochMs, Sm3Hex, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid } from '../identifiers.ts'
 import { SignedGrant } from '../access/grant.ts'
+import { SignedAssertion } from '../federation/assertion.ts'
 
 /**
  * Receiver-driven transfer: open (sealed) → manifest and session keys (sealed) → pieces under the session keys.
@@ -16,6 +17,8 @@ export const OpenTransfer = z.object({
   studyInstanceUid: StudyInstanceUid,
   grant: SignedGrant,
   purpose: z.enum(['push', 'pull', 'prefetch']),
+  /** For whom; absent when the node fetches by itself what a task sends it. A grant of a person needs it. */
+  assertion: SignedAssertion.optional(),
   /** Further rows of a long manifest, of a session opened before; rows from this index on. */
   more: z.object({ sessionId: z.uuid(), fromRow: z.number().int().positive() }).optional(),
 })
