@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { AuditConfig, auditSettingsOf, DatabaseConfig, IdentityConfig, loadConfig, VaultConfig, vaultSettingsOf } from 'service-kit'
+import { AuditConfig, auditSettingsOf, checkProxy, DatabaseConfig, httpSettings, IdentityConfig, loadConfig, tlsFilesAt, VaultConfig, vaultSettingsOf } from 'service-kit'
 import { HubRole, RegionId } from 'specs'
 import { z } from 'zod'
 
@@ -13,7 +13,9 @@ export const HubConfig = z.strictObject({
       host: z.string().default('127.0.0.1'),
       port: z.number().int().min(0).max(65_535).default(8400),
       trustProxy: z.union([z.boolean(), z.number().int(), z.string()]).default(false),
+      ...httpSettings,
     })
+    .superRefine(checkProxy)
     .prefault({}),
   nats: z
     .strictObject({
@@ -69,6 +71,7 @@ export function settingsOf(config: z.output<typeof HubConfig>, baseFolder: strin
   return {
     ...config,
     dir,
+    http: { ...config.http, tls: tlsFilesAt(config.http.tls, at) },
     nats: {
       ...config.nats,
       publicUrl: config.nats.publicUrl ?? config.nats.url,

@@ -61,7 +61,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   const accounts = await createAccounts({ db, vault, party: 'hub', roles: hubRoles, log, audit, identity: settings.identity })
   for (const account of settings.accounts) await accounts.ensure(account)
 
-  const face = createHttpFace({ name: 'hub', version: VERSION, log, metrics, accounts, audit, trustProxy: settings.http.trustProxy })
+  const face = createHttpFace({ name: 'hub', version: VERSION, log, metrics, accounts, audit, trustProxy: settings.http.trustProxy, limits: settings.http.limits })
   const announce = (event: LiveEvent) => face.events.publish(event)
   const parties = new KnownParties(authority, regionId)
   const presence = new Presence({ db, heartbeatMs: settings.heartbeatMs, announce, now, onPresence: (id, online) => audit.note(presenceEvent(id, online)) })
@@ -188,7 +188,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     await db.close()
   }
   try {
-    const { port } = await face.listen({ host: settings.http.host, port: settings.http.port, setting: 'http.port' })
+    const { port } = await face.listen({ ...settings.http, setting: 'http.port' })
     return { port, stop }
   } catch (error) {
     await stop()

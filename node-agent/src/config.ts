@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { AuditConfig, auditSettingsOf, vaultSettingsOf, IdentityConfig, loadConfig, VaultConfig, type DatabaseConfig } from 'service-kit'
+import { AuditConfig, auditSettingsOf, checkProxy, vaultSettingsOf, httpSettings, IdentityConfig, loadConfig, tlsFilesAt, VaultConfig, type DatabaseConfig } from 'service-kit'
 import { AeTitle, HospitalId, NodeRole, PIECE_BYTES, RegionId } from 'specs'
 import { z } from 'zod'
 
@@ -16,7 +16,10 @@ export const NodeConfig = z.strictObject({
   hospital: z.strictObject({ id: HospitalId, name: z.string().trim().min(1).max(60) }),
   /** Everything the node keeps: databases, both archives, keys, unfinished transfers. Relative to the configuration file. */
   dataFolder: z.string().min(1).default('./data'),
-  http: z.strictObject({ host: host.default('127.0.0.1'), port: port.default(8420), trustProxy: z.boolean().default(false) }).prefault({}),
+  http: z
+    .strictObject({ host: host.default('127.0.0.1'), port: port.default(8420), trustProxy: z.boolean().default(false), ...httpSettings })
+    .superRefine(checkProxy)
+    .prefault({}),
   dimse: z
     .strictObject({
       host: host.default('0.0.0.0'),
@@ -137,6 +140,7 @@ export function settingsOf(config: NodeConfig, baseFolder: string) {
   return {
     ...config,
     dataFolder: at(config.dataFolder),
+    http: { ...config.http, tls: tlsFilesAt(config.http.tls, at) },
     audit: auditSettingsOf(config.audit, at, databaseOf({ database: config.database, dataFolder: at(config.dataFolder) }, 'audit')),
     vault: vaultSettingsOf(config.vault, at, at(config.dataFolder)),
     pages: { desk: desk === undefined ? built('node-agent/desk') : at(desk), viewer: viewer === undefined ? built('viewer') : at(viewer) },

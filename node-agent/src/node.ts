@@ -110,7 +110,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     extra: () => ({ hospital: { id: hospitalId, name: region.nameOf(hospitalId) } }),
   }) // prettier-ignore
   for (const account of settings.accounts) await accounts.ensure(account)
-  const face = createHttpFace({ name: hospitalId, version: VERSION, log, metrics, accounts, audit, trustProxy: settings.http.trustProxy })
+  const face = createHttpFace({ name: hospitalId, version: VERSION, log, metrics, accounts, audit, trustProxy: settings.http.trustProxy, limits: settings.http.limits })
   const announce = (event: LiveEvent) => face.events.publish(event)
 
   const region: Region = await Region.open({

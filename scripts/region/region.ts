@@ -164,7 +164,8 @@ export class Region {
     write('hub', {
       dir: '.',
       region: { id: plan.regionId, name: plan.regionName },
-      http: { host: hub?.httpHost ?? plan.host, port: plan.hubPort },
+      // On networks of its own a demonstration region speaks plain HTTP; a hospital's configuration must say so, or give a certificate.
+      http: { host: hub?.httpHost ?? plan.host, port: plan.hubPort, ...(hub && { plain: 'allowed' }) },
       nats: { url: `nats://${plan.host}:${plan.natsPort}`, publicUrl: file.hub.nats, adminDir: 'nats', storeDir: 'nats-store', listenHost: hub?.httpHost ?? plan.host },
       heartbeatMs: plan.heartbeatMs,
       logLevel: plan.logLevel,
@@ -177,7 +178,7 @@ export class Region {
       write(hospital.id, {
         hospital: { id: hospital.id, name: hospital.name },
         dataFolder: './data',
-        http: { host: this.#places[hospital.id]?.httpHost ?? plan.host, port: hospital.httpPort },
+        http: { host: this.#places[hospital.id]?.httpHost ?? plan.host, port: hospital.httpPort, ...(this.#places[hospital.id] && { plain: 'allowed' }) },
         dimse: { host: dicom.host, port: hospital.dicomPort, aeTitle: hospital.aeTitle },
         region: { id: plan.regionId, heartbeatMs: plan.heartbeatMs, ...(hospital.natsUrl === undefined ? {} : { natsUrl: hospital.natsUrl }) },
         logLevel: plan.logLevel,

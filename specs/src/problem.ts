@@ -15,10 +15,12 @@ export const answers = {
   'request/invalid': { http: 400, zh: '请求内容不符合要求', en: 'The request does not have the expected form' },
   'request/not-found': { http: 404, zh: '没有找到', en: 'Not found' },
   'request/too-large': { http: 413, zh: '内容过大', en: 'The content is too large' },
+  'request/too-slow': { http: 408, zh: '请求内容传输过慢', en: 'The request arrives too slowly' },
   'request/too-many': { http: 429, zh: '请求过于频繁，请稍后再试', en: 'Too many requests, try again later' },
   'request/not-acceptable': { http: 406, zh: '无法以所要求的格式提供', en: 'Not available in the form asked for' },
   'request/unsupported-media': { http: 415, zh: '不支持的内容类型', en: 'The content type is not supported' },
   'request/conflict': { http: 409, zh: '内容已被他人修改，请刷新后重试', en: 'Changed by somebody else meanwhile, reload and try again' },
+  'outbound/refused': { http: 400, zh: '不允许访问该地址（出站访问策略）', en: 'The outbound policy does not allow this address' },
   'service/internal': { http: 500, zh: '系统内部错误，已记录', en: 'Internal error, it has been logged' },
   'service/unavailable': { http: 503, zh: '服务暂不可用', en: 'The service is not available now' },
 

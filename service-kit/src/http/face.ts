@@ -1,4 +1,3 @@
-import type { Server } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
 import type { z } from 'zod'
@@ -9,13 +8,17 @@ import type { AuditTrail } from '../audit/trail.ts'
 import type { Log } from '../log/index.ts'
 import type { Metrics } from '../metrics/index.ts'
 import { admit } from './admit.ts'
+import { guardBodies, type BodyLimits } from './body-limits.ts'
+import { usualLimits, type HttpLimits } from './config.ts'
+import { limitConnections } from './connections.ts'
 import { logConnections } from './connection-log.ts'
 import { Health, HealthReport, type HealthCheck } from './health.ts'
-import { closeServer, listen, type ListenOptions } from './listen.ts'
+import { closeServer, listen, type ListenOptions, type Server } from './listen.ts'
 import { LiveEvents, type LiveEventsOptions } from './live-events.ts'
 import { openApiDocument, type DescribedRoute } from './openapi.ts'
 import { pages } from './pages.ts'
 import { problemAnswers } from './problem-answer.ts'
+import { RateClasses } from './rate-classes.ts'
 import { rateLimit } from './rate-limit.ts'
 import { noteOfResponse, requestIdOf, requestLog } from './request-log.ts'
 import { nothingHere, routeHandler, type Method, type RouteHandler, type RouteSpec } from './route.ts'
@@ -34,8 +37,10 @@ export interface HttpFaceOptions {
   readonly audit?: AuditTrail
   /** Reverse proxies in front: one (`true`), their number or addresses, as express takes it. Only then are forwarded addresses believed. */
   readonly trustProxy?: boolean | number | string
-  /** Of one address, over everything. A viewer that loads a large study asks some thousand times in seconds. */
-  readonly limit?: { readonly requests: number; readonly seconds: number }
+  /** What one visitor may use; see httpSettings for the usual figures. */
+  readonly limits?: HttpLimits
+  /** For tests that do not want to wait. */
+  readonly bodies?: Partial<BodyLimits>
   readonly events?: Partial<LiveEventsOptions>
   /** How long running requests may take after close(). */
   readonly closeDeadlineMs?: number
@@ -70,11 +75,15 @@ export class HttpFace {
   readonly #options: HttpFaceOptions
   readonly #accounts: Authenticator | undefined
   readonly #routes: DescribedRoute[] = []
+  readonly #limits: HttpLimits
+  readonly #rates: RateClasses
   #server: Server | undefined
 
   constructor(options: HttpFaceOptions) {
-    const { log, metrics, accounts, trustProxy = false, limit = { requests: 20_000, seconds: 10 } } = options
+    const { log, metrics, accounts, trustProxy = false, limits = usualLimits() } = options
     this.#options = options
+    this.#limits = limits
+    this.#rates = new RateClasses(limits)
     this.#accounts = accounts && rememberingActor(accounts)
     this.health = new Health(options, log)
     this.log = log
@@ -89,7 +98,8 @@ export class HttpFace {
       next()
     })
     this.#app.use(signedBodies) // before anything that waits
-    this.#app.use(requestLog(log, metrics, trustProxy !== false), auditRequests(requestIdOf), securityHeaders(), rateLimit(limit))
+    this.#app.use(requestLog(log, metrics, trustProxy !== false), auditRequests(requestIdOf), securityHeaders(), rateLimit({ requests: limits.requestsPer10s, seconds: 10 }))
+    this.#app.use(guardBodies({ maxBytes: limits.uploadBytes, ...options.bodies }))
     this.#ownRoutes()
     if (accounts) {
       accounts.addRoutes(this)
@@ -108,7 +118,7 @@ export class HttpFace {
     if (this.#options.audit) guards.push(refuseUnaudited(spec.method, spec.allow, this.#options.audit))
     this.#register(spec.method, spec.path, [
       ...guards,
-      ...routeHandler(spec, handler, { log: this.#options.log, accounts: this.#accounts }),
+      ...routeHandler(spec, handler, { log: this.#options.log, accounts: this.#accounts, rates: this.#rates }),
     ])
   }
 
@@ -122,6 +132,7 @@ export class HttpFace {
         note.quiet = spec.method === 'GET'
         const signedIn = await admit(request, spec, this.#accounts)
         if (signedIn) note.userId = signedIn.user.id
+        await this.#rates.charge(spec, request, signedIn)
         const user = signedIn?.user as Parameters<RawHandler<A>>[2] // admit() has refused whoever is missing
         await handler(request, response, user, signedIn)
       },
@@ -148,10 +159,13 @@ export class HttpFace {
     this.#app.use(nothingHere)
     if (audit) this.#app.use(auditRefusals(audit, (response) => noteOfResponse(response).route))
     this.#app.use(problemAnswers(this.#options.log))
-    const { server, port } = await listen(this.#app, options)
+    const { server, port, certificateEnds } = await listen(this.#app, options, this.#options.log)
     this.#server = server
-    logConnections(server, this.#options.log)
-    this.#options.log.info({ host: options.host, port }, 'listening')
+    const { trustProxy = false, log } = this.#options
+    limitConnections(server, trustProxy === false ? this.#limits.connectionsPerAddress : 0, log)
+    logConnections(server, log)
+    if (options.tls) this.check('tls', () => certificateHealth(certificateEnds()), { critical: false })
+    log.info({ host: options.host, port, tls: options.tls !== undefined }, 'listening')
     return { port }
   }
 
@@ -213,6 +227,14 @@ export class HttpFace {
 }
 
 const verbs = { GET: 'get', POST: 'post', PUT: 'put', PATCH: 'patch', DELETE: 'delete' } as const
+
+/** Two weeks are enough to renew it; before, nobody needs to hear of it. */
+const CERTIFICATE_WARNING_MS = 14 * 86_400_000
+
+function certificateHealth(ends = 0): Record<string, unknown> {
+  if (ends - Date.now() < CERTIFICATE_WARNING_MS) throw new Problem('certificate/expired', { what: 'http.tls', ends })
+  return { ends: new Date(ends).toISOString() }
+}
 
 /** A collector runs beside the process; whoever comes through a proxy is from elsewhere. */
 function isLoopback(request: Request): boolean {

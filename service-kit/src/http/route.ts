@@ -4,6 +4,8 @@ import { parseWith, Problem } from 'specs'
 import type { z } from 'zod'
 import type { Log } from '../log/index.ts'
 import { admit } from './admit.ts'
+import { refuseDeepJson } from './body-limits.ts'
+import type { RateClasses } from './rate-classes.ts'
 import { noteOfResponse } from './request-log.ts'
 import type { Allow, Authenticator, SignedIn, User } from './user.ts'
 
@@ -58,20 +60,21 @@ export type RouteHandler<A extends Allow, P extends z.ZodType, Q extends z.ZodTy
 const DEFAULT_BODY_BYTES = 256 * 1024
 
 export function jsonBody(spec: Pick<RouteSpec, 'maxBodyBytes'>): RequestHandler {
-  return express.json({ limit: spec.maxBodyBytes ?? DEFAULT_BODY_BYTES, strict: false })
+  return express.json({ limit: spec.maxBodyBytes ?? DEFAULT_BODY_BYTES, strict: false, inflate: false, verify: (_request, _response, bytes) => refuseDeepJson(bytes) })
 }
 
 /** Admits, parses, calls, answers. What the handler throws goes to problemAnswers. */
 export function routeHandler<A extends Allow, P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
   spec: RouteSpec<A, P, Q, B>,
   handler: RouteHandler<A, P, Q, B>,
-  edge: { log: Log; accounts: Authenticator | undefined },
+  edge: { log: Log; accounts: Authenticator | undefined; rates?: RateClasses },
 ): RequestHandler[] {
   const door: RequestHandler = async (request, response, next) => {
     const signedIn = await admit(request, spec, edge.accounts)
     const note = noteOfResponse(response)
     note.route = spec.path
     if (signedIn) note.userId = signedIn.user.id
+    await edge.rates?.charge(spec, request, signedIn)
     admitted.set(request, signedIn)
     next()
   }
