@@ -26,6 +26,12 @@ export function newEventId(at: number): string {
 
 export const keyedHash = (key: Uint8Array, text: string): string => Buffer.from(hmacSm3(key, Buffer.from(text, 'utf8'))).toString('hex').slice(0, 32)
 
+/** The face need not tell again what a part behind it has told. */
+export function noteRefusal({ outcome }: Pick<AuditEvent, 'outcome'>): void {
+  const context = auditContext.getStore()
+  if (context && outcome === 'refused') context.refusalNoted = true
+}
+
 /** Everything of an event but its place; cleaned, so that what must not be kept never reaches a queue or a disk. */
 export function draftOf(event: AuditEvent, { node, hospital, key, now }: Drafting): Draft {
   const hash = (text: string) => keyedHash(key, text)
@@ -33,8 +39,7 @@ export function draftOf(event: AuditEvent, { node, hospital, key, now }: Draftin
   const clean = (value: unknown) => (value === undefined ? undefined : redact(value, { hash }))
   const traceId = event.traceId ?? auditContext.getStore()?.traceId
   const digest = (value: unknown) => (value === undefined ? undefined : hash(canonicalJson(JSON.parse(JSON.stringify(value)))))
-  const context = auditContext.getStore()
-  if (context && event.outcome === 'refused') context.refusalNoted = true
+  noteRefusal(event)
   return {
     v: 1,
     eventId: newEventId(at),

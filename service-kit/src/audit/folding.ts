@@ -1,3 +1,4 @@
+import type { AuditActor, AuditEvent } from 'specs'
 import type { Draft } from './draft.ts'
 import { newEventId } from './draft.ts'
 
@@ -24,15 +25,19 @@ export class Folding {
     this.#pass = pass
   }
 
-  note(draft: Draft): void {
-    const key = keyOf(draft)
+  /** Whether an event like this one is being counted: then it is, and nothing more needs to be made of it. */
+  repeats(key: string, at: number): boolean {
     const open = this.#open.get(key)
-    if (open && draft.at < open.until) {
-      open.repeated += 1
-      open.last = Math.max(open.last, draft.at)
-      return
-    }
-    if (open) this.#close(key, open)
+    if (open === undefined || at >= open.until) return false
+    open.repeated += 1
+    open.last = Math.max(open.last, at)
+    return true
+  }
+
+  /** The first of its minute. */
+  begin(key: string, draft: Draft): void {
+    const before = this.#open.get(key)
+    if (before) this.#close(key, before)
     if (this.#open.size >= MOST_OPEN) this.sweep(Infinity)
     this.#open.set(key, { draft, until: draft.at + FOLD_MS, repeated: 0, last: draft.at })
     this.#pass(draft)
@@ -49,8 +54,9 @@ export class Folding {
   }
 }
 
-/** Everything that makes two events the same but their time. */
-function keyOf({ action, outcome, actor, object, basis, code, purpose, facts }: Draft): string {
+/** Everything that makes two events the same but their time. Made for every event, so it is no more than joined texts. */
+export function foldingKey({ action, outcome, object, basis, code, purpose, facts }: AuditEvent, actor: AuditActor): string {
   const said = facts === undefined ? '' : JSON.stringify(facts)
-  return [actor.kind, actor.id, actor.sessionId, actor.sourceIp, action, outcome, object?.type, object?.id, object?.owner, basis, code, purpose, said].join('\u0001')
+  const what = object === undefined ? '' : `${object.type}\u0001${object.id}\u0001${object.owner ?? ''}`
+  return `${actor.kind}\u0001${actor.id}\u0001${actor.sessionId ?? ''}\u0001${actor.sourceIp ?? ''}\u0001${action}\u0001${outcome}\u0001${what}\u0001${basis ?? ''}\u0001${code ?? ''}\u0001${purpose ?? ''}\u0001${said}`
 }

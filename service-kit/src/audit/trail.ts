@@ -7,8 +7,9 @@ import type { Metrics } from '../metrics/index.ts'
 import { GENESIS, type ChainedRecord } from './chain.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { AuditRules } from './config.ts'
-import { draftOf, keyedHash, type Drafting } from './draft.ts'
-import { Folding } from './folding.ts'
+import { actorOf } from './context.ts'
+import { draftOf, keyedHash, noteRefusal, type Drafting } from './draft.ts'
+import { Folding, foldingKey } from './folding.ts'
 import { PendingMover, savePending } from './pending.ts'
 import { AuditSigner, openAuditKeys } from './signing.ts'
 import { auditMigrations, auditPendingMigrations } from './tables.ts'
@@ -134,7 +135,13 @@ export class Trail implements AuditTrail {
 
   note(event: AuditEvent): void {
     try {
-      this.#folding.note(draftOf(event, this.#drafting))
+      const actor = actorOf(event.actor, this.party)
+      const key = foldingKey(event, actor)
+      if (this.#folding.repeats(key, event.at ?? this.now())) {
+        noteRefusal(event)
+        return
+      }
+      this.#folding.begin(key, draftOf({ ...event, actor }, this.#drafting))
     } catch (error) {
       this.log.error({ err: error, action: event.action }, 'an audit event could not be made')
     }
