@@ -8,6 +8,32 @@ const host = z.string().min(1).max(255)
 const port = z.number().int().min(0).max(65_535)
 const GB = 1_000_000_000
 
+/** Who sees what beyond rights and scopes; docs/adr/0011. */
+const AccessConfig = z
+  .strictObject({
+    /** Whose exams staff see without a rule: the hospital's, those of the own department, or only patients they treat (SEC-05). */
+    relation: z.enum(['hospital', 'department', 'treating']).default('hospital'),
+    /** `search-key`: lists only for a name, patient or accession number. Unless told, lists are open where the relation is `hospital`. */
+    listing: z.enum(['open', 'search-key']).optional(),
+    breakGlass: z
+      .strictObject({
+        minutes: z.number().int().min(5).max(1_440).default(120),
+        /** Days within which a security administrator has to review it. */
+        reviewDays: z.number().int().min(1).max(30).default(3),
+      })
+      .prefault({}),
+    export: z
+      .strictObject({
+        /** Whether image files are given out only with a reason (header `X-Lianpian-Reason`, or `?reason=`). */
+        reason: z.enum(['required', 'optional']).default('optional'),
+        /** Studies that one account may export in a day. */
+        studiesPerDay: z.number().int().min(0).max(100_000).default(200),
+      })
+      .prefault({}),
+  })
+  .prefault({})
+  .transform((access) => ({ ...access, listing: access.listing ?? (access.relation === 'hospital' ? ('open' as const) : ('search-key' as const)) }))
+
 /**
  * Settings of one node agent; config.example.jsonc explains each. Nothing here names a platform: joining a region
  * happens at run time and is kept in the database, so a node works from its first minute (edge first).
@@ -66,6 +92,7 @@ export const NodeConfig = z.strictObject({
       requestTimeoutMs: z.number().int().min(500).max(120_000).default(10_000),
     })
     .prefault({}),
+  access: AccessConfig,
   consult: z
     .strictObject({
       /** Days until a grant given with a consultation ends by itself. */

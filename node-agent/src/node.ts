@@ -4,6 +4,9 @@ import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createM
 import { nodeRoles, type LiveEvent, type Problem } from 'specs'
 import { AccessControl } from './access/access-control.ts'
 import { queryFor, storageFor } from './access/dicom-services.ts'
+import { PolicyBook } from './access/policy/policy-book.ts'
+import { policyMigrations } from './access/policy/tables.ts'
+import { ExamRegister } from './access/register-facts.ts'
 import { grantMigrations } from './access/grant-store.ts'
 import { NodeStudySource } from './access/study-source.ts'
 import { AccessEvents } from './audit/access-events.ts'
@@ -26,7 +29,7 @@ import { mountDicomWeb } from './dicomweb/routes.ts'
 import { mountWadoUri } from './wado-uri/routes.ts'
 import { Forwarder } from './dicom-node/forward.ts'
 import { addDicomNodeRoutes } from './dicom-node/routes.ts'
-import { dicomNodeMigrations, isAllowedCaller, regionOfCaller } from './dicom-node/store.ts'
+import { anyDevice, dicomNodeMigrations, placeOfCaller, regionOfCaller, rightsOfCaller } from './dicom-node/store.ts'
 import { startDimseServer } from './dimse/server.ts'
 import { ExamIntake } from './exam/intake.ts'
 import { contactMigrations } from './patient/contact.ts'
@@ -77,6 +80,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   await db.migrate('patient-token', patientTokenMigrations)
   await db.migrate('transfer', transferMigrations)
   await db.migrate('dicom-node', dicomNodeMigrations)
+  await db.migrate('access', policyMigrations)
   const vault = await Vault.open({ db, kek: kekSourceOf(settings.vault) })
   const joined = await JoinedRegions.open(db, settings.region.id)
 
@@ -137,8 +141,12 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const arrivals = new Arrivals({ audit, hospitalId, patientKeyOf, archives: [inHospital, regional] })
   const reports = await RegionReports.open({ db, hospitalId, trail: audit, line: region.line, trust: () => region.trust })
   const health = new HealthWatch({ face, trail: audit, onChange: (change) => void reports.tellHealth(change) })
+  const { listing } = settings.access
+  const policy = await PolicyBook.open({ db, log, relation: settings.access.relation })
+  const register = new ExamRegister({ db, hospitalId, settle: () => intake.flush() })
   const access = new AccessControl({
-    db, log, hospitalId,
+    db, log, hospitalId, policy,
+    factsOf: (exam) => register.factsOf(exam),
     kinds: () => region.hospital?.kinds ?? [],
     tasksOfStudy: async (study) => (await consultsOfStudy(db, study)).map(taskViewOf),
     events: new AccessEvents(audit, hospitalId, patientKeyOf),
@@ -188,10 +196,10 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     makeKeyObject: makeKeyObject({ archive: regional, organisation: () => region.nameOf(hospitalId) }),
     settings: settings.consult,
   }) // prettier-ignore
-  const intake = new ExamIntake({ db, archive: inHospital, log, onChange: (examId) => announce({ type: 'exam', examId }) })
+  const intake = new ExamIntake({ db, archive: inHospital, log, placeOf: (aeTitle) => placeOfCaller(db, aeTitle), onChange: (examId) => announce({ type: 'exam', examId }) })
 
   addHospitalRoutes(face, { region, hospitalId })
-  addExamRoutes(face, { db, access, vault, hospitalId, regionId: () => joined.activeId, newestConsults: (examIds) => newestOfExams(db, examIds), announce, audit })
+  addExamRoutes(face, { db, access, vault, hospitalId, regionId: () => joined.activeId, newestConsults: (examIds) => newestOfExams(db, examIds), announce, audit, listing })
   addPatientRoutes(face, { db, access, vault, hospitalId, consults, audit, newestConsults: (examIds) => newestOfExams(db, examIds) })
   addUnansweredRoutes(face, { unanswered: consults.unanswered, region })
   addConsultRoutes(face, { consults, db })
@@ -219,7 +227,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   addStudyLogRoute(face, { trail: audit, access, hospitalId, nameOf: (party) => region.directory?.hospitals.find(({ id }) => id === party)?.name ?? party, flush: () => arrivals.flush().then(() => audit.flush()) })
   addRefusalRoutes(face, { book: refusals, region })
   addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, log })
-  const studies = new NodeStudySource({ db, access, inHospital, regional, transfers, consults })
+  const studies = new NodeStudySource({ db, access, register, listing, inHospital, regional, transfers, consults })
   const renderer = createRenderer({ log })
   mountDicomWeb(face, { source: studies, renderer, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }) })
   mountWadoUri(face, { source: studies, renderer })
@@ -235,10 +243,11 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   region.onConnected(() => void reports.report())
   await health.start()
   const upkeep = setInterval(() => void retire(audit).catch((error: unknown) => log.error({ err: error }, 'old audit records not removed')), 3_600_000)
-  const isAllowed = async (aeTitle: string) => settings.dimse.allowAnyAe || (await isAllowedCaller(db, aeTitle))
+  const rightsOf = async (aeTitle: string) => (settings.dimse.allowAnyAe ? anyDevice : rightsOfCaller(db, aeTitle))
+  const isAllowed = async (aeTitle: string) => (await rightsOf(aeTitle)) !== undefined
   // With one region there is nothing to choose, and no question to the database for every image.
   const regionOf = async (aeTitle: string) => (joined.count > 1 ? regionOfCaller(db, aeTitle) : undefined)
-  const services = { access, inHospital, regional, isAllowed, regionOf }
+  const services = { access, register, inHospital, regional, rightsOf, regionOf }
   const dimse = await startDimseServer({
     host: settings.dimse.host,
     port: settings.dimse.port,
@@ -264,6 +273,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await region.stop()
     await consults.stop()
     await intake.stop()
+    await policy.stop()
     await renderer.close()
     await coder.close()
     await inHospital.close()

@@ -1,8 +1,14 @@
-import { rightsOf, type Database, type Log, type User } from 'service-kit'
+import type { Database, Log } from 'service-kit'
 import { Problem, type EpochMs, type HospitalId, type HospitalKind, type SignedGrant, type StudyInstanceUid } from 'specs'
 import type { AccessEvents } from '../audit/access-events.ts'
-import { decideAccess, type AccessDecision, type AccessRequest, type Asker, type Doing, type Purpose } from './decide-access.ts'
+import { decideAccess, rightFor, type AccessDecision, type AccessRequest, type Asker, type Doing, type Policy, type Purpose } from './decide-access.ts'
 import { standingOf } from './grant-store.ts'
+import type { RelationPolicy, Step, Subject } from './policy/decide-exam.ts'
+import type { ExamFacts } from './policy/exam-facts.ts'
+import { momentAt } from './policy/rule.ts'
+import { examCondition, type Bind } from './policy/sql-condition.ts'
+import { deviceSubject, subjectOf, type DeviceRights, type Person } from './policy/subject.ts'
+import type { ExamKey } from './register-facts.ts'
 import type { TaskView } from './task-view.ts'
 
 export interface AccessParts {
@@ -12,15 +18,20 @@ export interface AccessParts {
   /** What the region says we are; nothing before we have joined. */
   readonly kinds: () => readonly HospitalKind[]
   readonly tasksOfStudy: (study: StudyInstanceUid) => Promise<readonly TaskView[]>
+  /** Rules, emergency accesses and the relation that is asked for, as they stand. */
+  readonly policy: Policy
+  /** What our register says of an exam; undefined when it knows none. */
+  readonly factsOf: (exam: ExamKey) => Promise<ExamFacts | undefined>
   /** Hears of every decision that was kept to. */
   readonly events?: AccessEvents
   readonly now?: () => EpochMs
 }
 
 export type AskedExam = AccessRequest['exam']
+export type { Person } from './policy/subject.ts'
 
-/** As much of a signed-in user as access depends on. */
-export type Person = Pick<User, 'id' | 'entitlements'>
+/** SQL on rows of the exam register, for exactly the exams that may be listed, read, … */
+export type ExamsCondition = (exam: string, bind: Bind) => string
 
 /**
  * Gathers what decideAccess needs and keeps to its answer. Who was shown which study, and who was refused, goes into the
@@ -39,19 +50,71 @@ export class AccessControl {
     return this.#parts.hospitalId
   }
 
-  /** @throws {Problem} access/… */
+  /** Whose exams staff see without an explicit rule. */
+  get relation(): RelationPolicy {
+    return this.#parts.policy.relation
+  }
+
+  /** @throws {Problem} access/…, exam/unknown for an exam of ours that the register does not know. */
   async admitUser(user: Person, doing: Doing, exam: AskedExam): Promise<void> {
-    const asker: Asker = { kind: 'user', userId: user.id, rights: rightsOf(user) }
-    const purpose: Purpose = exam.owner === this.#parts.hospitalId ? 'treatment' : 'consultation'
+    await this.#admitUser({ kind: 'user', subject: subjectOf(user) }, doing, exam)
+  }
+
+  /** An exam that a person is about to enter: refused where the own scope does not reach. @throws {Problem} access/… */
+  async admitNewExam(user: Person, doing: Doing, facts: ExamFacts): Promise<void> {
+    await this.#admitUser({ kind: 'user', subject: subjectOf(user) }, doing, { owner: facts.owner, examId: facts.examId, facts, kept: 'in-hospital' })
+  }
+
+  async #admitUser(asker: Asker & { kind: 'user' }, doing: Doing, asked: AskedExam): Promise<void> {
+    const purpose: Purpose = asked.owner === this.#parts.hospitalId ? 'treatment' : 'consultation'
+    const exam = await this.#known(asked)
     const decision = await this.#decide(asker, doing, purpose, exam)
     await this.#parts.events?.tell({ asker, doing, purpose, exam, decision })
-    this.#keepTo(decision, { userId: user.id, doing, exam })
+    this.#keepTo(decision, { userId: asker.subject.id, doing, exam })
   }
 
   async mayUser(user: Person, doing: Doing, exam: AskedExam): Promise<boolean> {
-    const asker: Asker = { kind: 'user', userId: user.id, rights: rightsOf(user) }
+    return this.maySubject(subjectOf(user), doing, await this.#known(exam))
+  }
+
+  /** The same question about somebody known only by rights, with what the register says already at hand. */
+  async maySubject(subject: Subject, doing: Doing, exam: AskedExam): Promise<boolean> {
     const purpose: Purpose = exam.owner === this.#parts.hospitalId ? 'treatment' : 'consultation'
-    return (await this.#decide(asker, doing, purpose, exam)).allowed
+    return (await this.#decide({ kind: 'user', subject }, doing, purpose, exam)).allowed
+  }
+
+  /** A patient, known by a token that staff have issued, and one exam. */
+  async mayPatient(patientId: string, doing: Doing, exam: AskedExam): Promise<boolean> {
+    return (await this.#decide({ kind: 'patient', patientId }, doing, 'treatment', await this.#known(exam))).allowed
+  }
+
+  /** A patient's own session: sees what is the patient's own. */
+  async mayPatient(patientId: string, doing: Doing, exam: AskedExam): Promise<boolean> {
+    return (await this.#decide({ kind: 'patient', patientId }, doing, 'treatment', await this.#known(exam))).allowed
+  }
+
+  /** How the decision comes about, step by step: for administrators, never told to whoever was refused. */
+  async explain(subject: Subject, doing: Doing, exam: AskedExam): Promise<{ decision: AccessDecision; steps: Step[] }> {
+    const steps: Step[] = []
+    const known = await this.#known(exam)
+    const purpose: Purpose = known.owner === this.#parts.hospitalId ? 'treatment' : 'consultation'
+    return { decision: await this.#decide({ kind: 'user', subject }, doing, purpose, known, undefined, steps), steps }
+  }
+
+  /** For lists of our own exams, their pages and counts. */
+  conditionFor(user: Person, doing: Doing): ExamsCondition {
+    return this.#condition(subjectOf(user), doing, this.#parts.policy.relation)
+  }
+
+  /** For C-FIND: a device needs no relation to the patient. */
+  conditionForDevice(aeTitle: string, device: DeviceRights, doing: Doing): ExamsCondition {
+    return this.#condition(deviceSubject(aeTitle, device), doing, 'hospital')
+  }
+
+  #condition(subject: Subject, doing: Doing, relation: RelationPolicy): ExamsCondition {
+    const { rules, breakGlass } = this.#parts.policy
+    const question = { subject, doing, right: rightFor[doing], relation, rules, breakGlass, moment: momentAt(this.#now()) }
+    return (exam, bind) => examCondition(question, exam, bind)
   }
 
   /**
@@ -59,25 +122,34 @@ export class AccessControl {
    * @param genuine whether the owner's signature under the grant was found good (see verify-grant.ts).
    * @throws {Problem} access/…
    */
-  async admitHospital(hospitalId: HospitalId, doing: Doing, exam: AskedExam, signed: SignedGrant, genuine: boolean): Promise<void> {
+  async admitHospital(hospitalId: HospitalId, doing: Doing, asked: AskedExam, signed: SignedGrant, genuine: boolean): Promise<void> {
     const asker: Asker = { kind: 'hospital', hospitalId, grant: { grant: signed.grant, genuine } }
+    const exam = await this.#known(asked)
     const decision = await this.#decide(asker, doing, signed.grant.purpose, exam, signed)
     await this.#parts.events?.tell({ asker, doing, purpose: signed.grant.purpose, exam, decision, authorisationId: signed.grant.grantId })
     if (!decision.allowed) this.#keepTo(decision, { hospitalId, doing, exam })
   }
 
-  /** @throws {Problem} dimse/unknown-ae, access/… */
-  async admitDicomNode(aeTitle: string, allowed: boolean, doing: Doing, exam: AskedExam): Promise<void> {
-    const asker: Asker = { kind: 'dicom-node', aeTitle, allowed }
+  /** @param device what the AE title is registered for; undefined: it is not. @throws {Problem} dimse/unknown-ae, access/… */
+  async admitDicomNode(aeTitle: string, device: DeviceRights | undefined, doing: Doing, asked: AskedExam): Promise<void> {
+    const asker: Asker = { kind: 'dicom-node', aeTitle, device }
+    const exam = await this.#known(asked)
     const decision = await this.#decide(asker, doing, 'treatment', exam)
     await this.#parts.events?.tell({ asker, doing, purpose: 'treatment', exam, decision })
     this.#keepTo(decision, { aeTitle, doing, exam })
   }
 
-  async #decide(asker: Asker, doing: Doing, purpose: Purpose, exam: AskedExam, signed?: SignedGrant): Promise<AccessDecision> {
-    const { db, hospitalId, kinds, tasksOfStudy } = this.#parts
+  /** With what the register says of it, if it is ours and named. */
+  async #known(exam: AskedExam): Promise<AskedExam> {
+    const { owner, study, examId, facts } = exam
+    if (facts !== undefined || owner !== this.#parts.hospitalId || (study === undefined && examId === undefined)) return exam
+    return { ...exam, facts: await this.#parts.factsOf({ study, examId }) }
+  }
+
+  async #decide(asker: Asker, doing: Doing, purpose: Purpose, exam: AskedExam, signed?: SignedGrant, trace?: Step[]): Promise<AccessDecision> {
+    const { db, hospitalId, kinds, tasksOfStudy, policy } = this.#parts
     const needsTasks = exam.study !== undefined && (asker.kind === 'hospital' || exam.owner !== hospitalId)
-    return decideAccess({
+    const request: AccessRequest = {
       asker,
       here: { hospitalId, kinds: kinds() },
       doing,
@@ -85,8 +157,10 @@ export class AccessControl {
       exam,
       tasks: needsTasks && exam.study !== undefined ? await tasksOfStudy(exam.study) : [],
       standing: signed && exam.owner === hospitalId ? await standingOf(db, signed.grant.grantId) : undefined,
+      policy,
       now: this.#now(),
-    })
+    }
+    return decideAccess(request, trace)
   }
 
   #keepTo(
@@ -94,11 +168,11 @@ export class AccessControl {
     what: { doing: Doing; exam: AskedExam; userId?: string; hospitalId?: HospitalId; aeTitle?: string },
   ): void {
     const { exam, ...who } = what
-    const about = { ...who, owner: exam.owner, studyInstanceUid: exam.study }
+    const about = { ...who, owner: exam.owner, studyInstanceUid: exam.study, examId: exam.examId }
     if (!decision.allowed) {
       this.#parts.log.warn({ ...about, code: decision.code }, 'access refused')
       throw new Problem(decision.code, decision.facts)
     }
-    if (exam.study !== undefined) this.#parts.log.debug({ ...about, because: decision.because }, 'access')
+    if (exam.study !== undefined || exam.examId !== undefined) this.#parts.log.debug({ ...about, because: decision.because }, 'access')
   }
 }

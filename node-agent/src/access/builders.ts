@@ -1,5 +1,9 @@
-import { nodeRoles, GrantId, HospitalId, StudyInstanceUid, TaskId, UserId, type Grant } from 'specs'
-import type { AccessRequest } from './decide-access.ts'
+import { nodeRoles, GrantId, HospitalId, StudyInstanceUid, TaskId, UserId, type Grant, type Scope } from 'specs'
+import type { AccessRequest, Policy } from './decide-access.ts'
+import type { ExamFacts } from './policy/exam-facts.ts'
+import type { AccessRule } from './policy/rule.ts'
+import { RuleBook } from './policy/rule-book.ts'
+import { subjectOf, type Person } from './policy/subject.ts'
 import type { TaskView } from './task-view.ts'
 
 /** Builders for tests: each says only what matters to the sentence. */
@@ -41,12 +45,43 @@ export const aGrant = (change: Partial<Grant> = {}): Grant => ({
   ...change,
 })
 
-/** Somebody with these of the roles that every node begins with. */
-export const aPerson = (userId: string, ...roles: string[]): AccessRequest['asker'] => ({
-  kind: 'user',
-  userId,
-  rights: nodeRoles.filter(({ id }) => roles.includes(id)).flatMap(({ rights }) => rights),
+/** No rules, no emergency, staff of the hospital see what their role allows: as a hospital begins. */
+export const noRules: Policy = { relation: 'hospital', rules: new RuleBook([]), breakGlass: [] }
+
+export const someFacts = (change: Partial<ExamFacts> = {}): ExamFacts => ({
+  examId: 'e1',
+  owner: A,
+  patientId: 'P1',
+  campus: '总院',
+  department: '放射科',
+  area: '总院放射',
+  modality: 'CT',
+  label: 'ordinary',
+  requestingDepartment: '呼吸科',
+  requestingPhysician: '',
+  ...change,
 })
+
+export const aRule = (change: Partial<AccessRule> = {}): AccessRule => ({
+  ruleId: 'r1',
+  effect: 'deny',
+  subject: { kind: 'user', id: 'u1' },
+  object: { kind: 'patient', id: 'P1' },
+  doings: null,
+  validFrom: 0,
+  validUntil: null,
+  hours: null,
+  reason: '本人要求',
+  ...change,
+})
+
+/** Somebody with these of the roles that every node begins with, everywhere in the hospital unless told. */
+export const somebody = (id: string, roles: readonly string[], { scope = {}, ...more }: { scope?: Scope; department?: string; group?: string } = {}): Person => ({
+  id,
+  entitlements: nodeRoles.filter((role) => roles.includes(role.id)).map(({ id: role, rights }) => ({ role, rights: [...rights], scope, ...(more.group !== undefined && { group: more.group }) })),
+  ...(more.department !== undefined && { department: more.department }),
+})
+export const aPerson = (id: string, ...roles: string[]): AccessRequest['asker'] => ({ kind: 'user', subject: subjectOf(somebody(id, roles)) })
 
 /** A doctor of A looking at A's chest CT. */
 export const aRequest = (change: Partial<AccessRequest> = {}): AccessRequest => ({
@@ -54,8 +89,9 @@ export const aRequest = (change: Partial<AccessRequest> = {}): AccessRequest => 
   here: { hospitalId: A, kinds: ['submitter'] },
   doing: 'view',
   purpose: 'treatment',
-  exam: { owner: A, study: CHEST, kept: 'in-hospital' },
+  exam: { owner: A, study: CHEST, facts: someFacts(), kept: 'in-hospital' },
   tasks: [],
+  policy: noRules,
   now: NOW,
   ...change,
 })

@@ -123,11 +123,11 @@ describe('the agent of another hospital', () => {
 })
 
 describe('DICOM nodes of the house', () => {
-  const ct = { kind: 'dicom-node', aeTitle: 'CT1', allowed: true } as const
+  const ct = { kind: 'dicom-node', aeTitle: 'CT1', device: [{ permissions: ['store', 'query'], scope: {}, labels: [] }] } as const
   it('store to and query the in-hospital archive when they are registered', () => {
-    expect(codeOf(decideAccess(aRequest({ asker: ct, doing: 'store' })))).toBe('allowed: dicom-node')
+    expect(codeOf(decideAccess(aRequest({ asker: ct, doing: 'store', exam: { owner: A, kept: 'in-hospital' } })))).toBe('allowed: dicom-node')
     expect(codeOf(decideAccess(aRequest({ asker: ct, doing: 'list' })))).toBe('allowed: dicom-node')
-    expect(codeOf(decideAccess(aRequest({ asker: { ...ct, allowed: false }, doing: 'store' })))).toBe('dimse/unknown-ae')
+    expect(codeOf(decideAccess(aRequest({ asker: { ...ct, device: undefined }, doing: 'store' })))).toBe('dimse/unknown-ae')
   })
   it('see nothing of the regional cache, except at a data centre', () => {
     // FED-21

@@ -1,12 +1,18 @@
 import type { EpochMs, Grant, HospitalId, HospitalKind, ProblemCode, ProblemFacts, Right, StudyInstanceUid, TaskId } from 'specs'
 import { decideGrant, type GrantStanding } from './grant.ts'
+import { decideExam, type Because, type BreakGlass, type ExamDecision, type RelationPolicy, type Step, type Subject } from './policy/decide-exam.ts'
+import type { ExamFacts } from './policy/exam-facts.ts'
+import { momentAt } from './policy/rule.ts'
+import type { RuleBook } from './policy/rule-book.ts'
+import { deviceSubject, type DeviceRights } from './policy/subject.ts'
 import type { TaskView } from './task-view.ts'
 
-/** Who asks: one of our users, another hospital's agent, or a DICOM node of the house (known by AE title). */
+/** Who asks: one of our people or interfaces, another hospital's agent, a DICOM node of the house (by AE title), a patient. */
 export type Asker =
-  | { readonly kind: 'user'; readonly userId: string; readonly rights: readonly Right[] }
+  | { readonly kind: 'user'; readonly subject: Subject }
   | { readonly kind: 'hospital'; readonly hospitalId: HospitalId; readonly grant?: PresentedGrant }
-  | { readonly kind: 'dicom-node'; readonly aeTitle: string; readonly allowed: boolean }
+  | { readonly kind: 'dicom-node'; readonly aeTitle: string; readonly device: DeviceRights | undefined }
+  | { readonly kind: 'patient'; readonly patientId: string }
 
 /** A grant as it came with a request; `genuine` is the result of checking the owner's signature. */
 export interface PresentedGrant {
@@ -14,11 +20,21 @@ export interface PresentedGrant {
   readonly genuine: boolean
 }
 
-/** `list`: a row in a list; `read`: texts of the exam; `view`: images; `register` (登记), `change`, `apply` (会诊申请) and `store` need the exam to be ours. */
+/**
+ * `list`: a row in a list; `read`: texts of the exam; `view`: images on a screen; `export`: images as files (docs/adr/0011);
+ * `register` (登记), `change`, `apply` (会诊申请), `store` and `delete` need the exam to be ours.
+ */
 export type Doing = 'list' | 'read' | 'view' | 'export' | 'register' | 'change' | 'apply' | 'store' | 'unmask' | 'delete'
 
 /** Why the asker wants it; a hospital's purpose must be the one its grant was given for. */
 export type Purpose = 'treatment' | 'referral' | 'consultation' | 'coread'
+
+/** What the hospital has laid down beyond roles, as it stands now. */
+export interface Policy {
+  readonly relation: RelationPolicy
+  readonly rules: RuleBook
+  readonly breakGlass: readonly BreakGlass[]
+}
 
 export interface AccessRequest {
   readonly asker: Asker
@@ -27,8 +43,11 @@ export interface AccessRequest {
   readonly purpose: Purpose
   readonly exam: {
     readonly owner: HospitalId
-    /** Undefined: the question is about the kind of thing in general (may this person list at all?). */
+    /** Neither study nor examId: the question is about the kind of thing in general (may this person list at all?). */
     readonly study?: StudyInstanceUid | undefined
+    readonly examId?: string | undefined
+    /** What the register says of an exam of ours; an exam that is named and not known there is nobody's. */
+    readonly facts?: ExamFacts | undefined
     /** The question is about what one task says of it: then no other task entitles. */
     readonly taskId?: TaskId | undefined
     /** The archive that keeps or would keep it. */
@@ -38,71 +57,110 @@ export interface AccessRequest {
   readonly tasks: readonly TaskView[]
   /** What our own table says of the presented grant; only the owner has one. */
   readonly standing?: GrantStanding | undefined
+  readonly policy: Policy
   readonly now: EpochMs
 }
 
 export type AccessDecision =
-  | { readonly allowed: true; readonly because: 'own-exam' | 'task' | 'grant' | 'dicom-node' }
+  | { readonly allowed: true; readonly because: Because | 'task' | 'grant' | 'dicom-node' | 'patient'; readonly ruleId?: string; readonly breakGlassId?: string }
   | { readonly allowed: false; readonly code: ProblemCode; readonly facts: ProblemFacts }
 
 /** The right that each needs with exams of the own hospital. */
-const withOwnExams: Readonly<Record<Doing, readonly Right[]>> = {
-  list: ['exam.list'],
-  read: ['exam.read'],
-  view: ['image.view'],
-  export: ['image.export'],
-  register: ['exam.register'],
-  change: ['exam.change'],
-  apply: ['consult.apply'],
-  store: ['image.store'],
-  unmask: ['patient.unmask'],
-  delete: ['exam.delete'],
+export const rightFor: Readonly<Record<Doing, Right>> = {
+  list: 'exam.list',
+  read: 'exam.read',
+  view: 'image.view',
+  export: 'image.export',
+  register: 'exam.register',
+  change: 'exam.change',
+  apply: 'consult.apply',
+  store: 'image.store',
+  unmask: 'patient.unmask',
+  delete: 'exam.delete',
 }
 
 /** What each needs with another hospital's exam while a task entitles the house to it. */
-const withEntrustedExams: Readonly<Record<Doing, readonly Right[]>> = {
-  list: ['consult.process'],
-  read: ['consult.process'],
-  view: ['consult.process'],
-  export: [],
-  register: [],
-  change: [],
-  apply: [],
-  store: [],
-  unmask: [],
-  delete: [],
-}
+const withEntrustedExams: Readonly<Partial<Record<Doing, Right>>> = { list: 'consult.process', read: 'consult.process', view: 'consult.process' }
 
 const refused = (code: ProblemCode, facts: ProblemFacts = {}): AccessDecision => ({ allowed: false, code, facts })
-const includesAny = <T>(held: readonly T[], wanted: readonly T[]): boolean => held.some((item) => wanted.includes(item))
 
 /**
  * The one place that decides access (rule 9): who, doing what, to which exam, for which purpose. Every list, route,
  * DICOMweb and WADO answer, DIMSE query and transfer piece asks here. Deny by default: what no rule allows is refused.
+ *
+ * @param trace collects the steps of a decision about an exam of ours, for "why was I refused".
  */
-export function decideAccess(request: AccessRequest): AccessDecision {
-  switch (request.asker.kind) {
+export function decideAccess(request: AccessRequest, trace?: Step[]): AccessDecision {
+  const { asker } = request
+  switch (asker.kind) {
     case 'user':
-      return decideForUser(request, request.asker.rights)
+      return decideForUser(request, asker.subject, trace)
     case 'hospital':
-      return decideForHospital(request, request.asker)
+      return decideForHospital(request, asker)
     case 'dicom-node':
-      return decideForDicomNode(request, request.asker.allowed)
+      return decideForDicomNode(request, asker)
+    case 'patient':
+      return decideForPatient(request, asker.patientId)
   }
 }
 
-function decideForUser(request: AccessRequest, rights: readonly Right[]): AccessDecision {
+function decideForUser(request: AccessRequest, subject: Subject, trace: Step[] | undefined): AccessDecision {
   const { exam, here, doing } = request
-  if (exam.owner === here.hospitalId) {
-    return includesAny(rights, withOwnExams[doing]) ? { allowed: true, because: 'own-exam' } : refused('access/forbidden', { doing })
-  }
-  if (!includesAny(rights, withEntrustedExams[doing])) return refused('access/forbidden', { doing })
+  if (exam.owner === here.hospitalId) return decideOwn(request, subject, request.policy.relation, trace)
+  return decideEntrusted(request, subject, withEntrustedExams[doing])
+}
+
+/** An exam of ours, or, where none is named, whether such a thing may be done at all. */
+function decideOwn(request: AccessRequest, subject: Subject, relation: RelationPolicy, trace?: Step[]): AccessDecision {
+  const { exam, doing, now } = request
+  const { rules, breakGlass } = request.policy
+  const right = rightFor[doing]
+  const moment = momentAt(now)
+  if (exam.facts) return answerOf(decideExam({ subject, doing, right, exam: exam.facts, relation, rules, breakGlass, moment }, trace), request, subject)
+  if (exam.study !== undefined || exam.examId !== undefined) return refused('exam/unknown')
+  if (!subject.scopes.has(right)) return refused('access/forbidden', { doing })
+  return deniedAltogether(request, subject.keys) ?? { allowed: true, because: 'own-exam' }
+}
+
+const codes = {
+  right: 'access/forbidden',
+  scope: 'access/out-of-scope',
+  deny: 'access/rule-denied',
+  only: 'access/rule-denied',
+  relation: 'access/no-relation',
+  clearance: 'access/not-cleared',
+} as const satisfies Record<Step['step'], ProblemCode>
+
+function answerOf(decision: ExamDecision, { doing }: AccessRequest, subject: Subject): AccessDecision {
+  if (decision.allowed) return decision
+  const { failed, ruleId } = decision
+  const mayBreakGlass = (failed === 'relation' || failed === 'clearance') && subject.scopes.has('exam.break-glass')
+  return refused(codes[failed], { doing, ...(ruleId !== undefined && { ruleId }), ...(mayBreakGlass && { breakGlass: true }) })
+}
+
+/** Without an exam of ours to look at, only rules about everything, or about a modality, can refuse. */
+function deniedAltogether({ doing, policy, now }: AccessRequest, keys: ReadonlySet<string>, modality?: string): AccessDecision | undefined {
+  const { deniedBy, reservedBy } = policy.rules.askInGeneral(keys, doing, momentAt(now), modality)
+  const rule = deniedBy ?? reservedBy
+  return rule && refused('access/rule-denied', { doing, ruleId: rule.ruleId })
+}
+
+function decideEntrusted(request: AccessRequest, subject: Subject, right: Right | undefined): AccessDecision {
+  const { exam, here, doing } = request
+  const scopes = right && subject.scopes.get(right)
+  if (!scopes) return refused('access/forbidden', { doing })
   const study = exam.study
   // A list of entrusted exams holds only rows that were each asked for by study.
-  if (study === undefined) return doing === 'list' ? { allowed: true, because: 'task' } : refused('access/forbidden', { doing })
+  if (study === undefined) return doing === 'list' ? (deniedAltogether(request, subject.keys) ?? { allowed: true, because: 'task' }) : refused('access/forbidden', { doing })
   const isMeant = (task: TaskView) => exam.taskId === undefined || task.taskId === exam.taskId
   const named = request.tasks.filter((task) => task.studyInstanceUids.includes(study) && task.submitter === exam.owner && isMeant(task))
-  if (named.some((task) => isEntrustedTo(task, here.hospitalId))) return { allowed: true, because: 'task' }
+  const entrusted = named.find((task) => isEntrustedTo(task, here.hospitalId))
+  if (entrusted) {
+    // Campus, department and area are places of this house; of another hospital's exam a scope can only mean the modality.
+    const isWithin = scopes.some(({ modalities }) => modalities === undefined || (entrusted.modality !== undefined && modalities.includes(entrusted.modality)))
+    if (!isWithin) return refused('access/out-of-scope', { doing })
+    return deniedAltogether(request, subject.keys, entrusted.modality) ?? { allowed: true, because: 'task' }
+  }
   const elsewhere = named.find((task) => task.holder !== null && task.holder.hospitalId !== here.hospitalId)
   if (elsewhere?.holder)
     return refused('access/no-grant', { taskId: elsewhere.taskId, heldBy: elsewhere.holder.hospitalId, since: elsewhere.holder.since })
@@ -117,7 +175,7 @@ export function isEntrustedTo(task: TaskView, hospitalId: HospitalId): boolean {
 }
 
 function decideForHospital(request: AccessRequest, asker: { hospitalId: HospitalId; grant?: PresentedGrant }): AccessDecision {
-  const { exam, here, doing, now } = request
+  const { exam, here, doing, now, policy } = request
   // Agents read and fetch; nothing lets another hospital list, change or store here.
   if (doing !== 'read' && doing !== 'view') return refused('access/forbidden', { doing })
   const study = exam.study
@@ -134,16 +192,38 @@ function decideForHospital(request: AccessRequest, asker: { hospitalId: Hospital
     tasks: request.tasks,
     now,
   })
-  return refusal ?? { allowed: true, because: 'grant' }
+  if (refusal) return refusal
+  // A grant names its hospital, so that it is an exception to whatever is reserved for others; a denial holds all the same.
+  const keys = new Set(['everybody', `hospital:${asker.hospitalId}`])
+  const deniedBy = exam.facts && policy.rules.ask(keys, doing, exam.facts, momentAt(now)).deniedBy
+  return deniedBy ? refused('access/rule-denied', { doing, ruleId: deniedBy.ruleId }) : { allowed: true, because: 'grant' }
 }
 
-function decideForDicomNode(request: AccessRequest, allowed: boolean): AccessDecision {
+function decideForDicomNode(request: AccessRequest, { aeTitle, device }: { aeTitle: string; device: DeviceRights | undefined }): AccessDecision {
   const { exam, here, doing } = request
-  if (!allowed) return refused('dimse/unknown-ae')
+  if (!device) return refused('dimse/unknown-ae')
   if (doing !== 'list' && doing !== 'view' && doing !== 'store') return refused('access/forbidden', { doing })
-  if (exam.kept === 'in-hospital') return { allowed: true, because: 'dicom-node' }
+  const subject = deviceSubject(aeTitle, device)
+  if (exam.kept === 'in-hospital') {
+    // A device treats nobody: its scope is what limits it, whatever relation people need.
+    const decision = decideOwn(request, subject, 'hospital')
+    return decision.allowed ? { ...decision, because: 'dicom-node' } : decision
+  }
+  const scopes = subject.scopes.get(rightFor[doing])
+  if (!scopes) return refused('access/forbidden', { doing })
   // The regional archive of a hospital is a cache of other people's exams: no equipment of the house reads it. A data
   // centre's regional archive is its stock, and the nodes registered there are the region's own (FED-21).
   const isReading = doing === 'list' || doing === 'view'
-  return isReading && here.kinds.includes('data-centre') ? { allowed: true, because: 'dicom-node' } : refused('access/no-grant')
+  const isUnlimited = scopes.some((scope) => Object.values(scope).every((values) => values === undefined))
+  if (!isReading || !here.kinds.includes('data-centre') || !isUnlimited) return refused('access/no-grant')
+  return deniedAltogether(request, subject.keys) ?? { allowed: true, because: 'dicom-node' }
+}
+
+/** A patient sees what is the patient's own, unless a rule closes it to everybody. */
+function decideForPatient({ exam, here, doing, policy, now }: AccessRequest, patientId: string): AccessDecision {
+  const isSeeing = doing === 'list' || doing === 'read' || doing === 'view'
+  if (!isSeeing || patientId === '' || exam.owner !== here.hospitalId || exam.facts?.patientId !== patientId) return refused('access/forbidden', { doing })
+  const { deniedBy, reservedBy } = policy.rules.ask(new Set(['everybody']), doing, exam.facts, momentAt(now))
+  const rule = deniedBy ?? reservedBy
+  return rule ? refused('access/rule-denied', { doing, ruleId: rule.ruleId }) : { allowed: true, because: 'patient' }
 }

@@ -11,6 +11,8 @@ import type { TransferEngine } from '../transfer/engine.ts'
 import { RemoteStudyAccess } from '../transfer/remote-study.ts'
 import { noteOpened } from '../transfer/store.ts'
 import type { AccessControl } from './access-control.ts'
+import { requireSearchKey, type ListingPolicy } from './policy/search-key.ts'
+import type { ExamRegister } from './register-facts.ts'
 
 export interface NodeStudySourceParts {
   readonly db: Database
@@ -19,6 +21,9 @@ export interface NodeStudySourceParts {
   readonly regional: Archive
   readonly transfers: TransferEngine
   readonly consults: Consults
+  readonly register: ExamRegister
+  /** Whether studies may be listed without a search key (SEC-05). */
+  readonly listing?: ListingPolicy
   readonly now?: () => number
 }
 
@@ -34,10 +39,21 @@ export class NodeStudySource implements StudySource {
   }
 
   /** Only our own studies are listed: an entrusted one is found through its task. */
-  async qido(user: Viewer): Promise<readonly Archive[]> {
-    const { access, inHospital } = this.#parts
+  async qido(user: Viewer, keys: readonly (string | undefined)[]): Promise<readonly Archive[]> {
+    const { access, inHospital, listing = 'open' } = this.#parts
+    requireSearchKey(listing, keys)
     await access.admitUser(user, 'list', { owner: access.hospitalId, kept: 'in-hospital' })
     return [inHospital]
+  }
+
+  async permitted(user: Viewer, _archive: Archive, studies: readonly string[]): Promise<ReadonlySet<string>> {
+    const { register, access } = this.#parts
+    return register.permitted(studies, access.conditionFor(user, 'list'))
+  }
+
+  async allPermitted(user: Viewer, _archive: Archive, most: number): Promise<readonly string[] | undefined> {
+    const { register, access } = this.#parts
+    return register.allPermitted(access.conditionFor(user, 'list'), most)
   }
 
   async storing(user: Viewer): Promise<Archive> {
@@ -46,14 +62,14 @@ export class NodeStudySource implements StudySource {
     return inHospital
   }
 
-  async forStudy(user: Viewer, studyInstanceUid: string): Promise<StudyAccess> {
+  async forStudy(user: Viewer, studyInstanceUid: string, doing: 'view' | 'export' = 'view'): Promise<StudyAccess> {
     const { db, access, inHospital, regional, now = Date.now } = this.#parts
     const own = await inHospital.study(studyInstanceUid)
     if (own) {
-      await access.admitUser(user, 'view', { owner: access.hospitalId, study: own.studyInstanceUid, kept: 'in-hospital' })
+      await access.admitUser(user, doing, { owner: access.hospitalId, study: own.studyInstanceUid, kept: 'in-hospital' })
       return archiveStudyAccess(inHospital, studyInstanceUid)
     }
-    const consult = await this.#entrusting(user, studyInstanceUid)
+    const consult = await this.#entrusting(user, studyInstanceUid, doing)
     await noteOpened(db, studyInstanceUid, now())
     const job = await this.#job(consult, studyInstanceUid)
     if (job.state === 'complete' && (await regional.study(studyInstanceUid))) return archiveStudyAccess(regional, studyInstanceUid)
@@ -61,13 +77,13 @@ export class NodeStudySource implements StudySource {
   }
 
   /** The consultation that entitles this person, the newest first. @throws {Problem} access/…, archive/unknown-study */
-  async #entrusting(user: Viewer, studyInstanceUid: string): Promise<Consult> {
+  async #entrusting(user: Viewer, studyInstanceUid: string, doing: 'view' | 'export'): Promise<Consult> {
     const consults = (await consultsOfStudy(this.#parts.db, studyInstanceUid)).filter((consult) => consult.side !== 'submitter')
     let refusal: Problem | undefined
     for (const consult of consults) {
       const study = consult.facts.studyInstanceUids.find((uid) => uid === studyInstanceUid)
       try {
-        await this.#parts.access.admitUser(user, 'view', { owner: consult.submitter, study, kept: 'regional' })
+        await this.#parts.access.admitUser(user, doing, { owner: consult.submitter, study, kept: 'regional' })
         return consult
       } catch (error) {
         if (!isProblem(error)) throw error

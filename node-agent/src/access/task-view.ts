@@ -9,4 +9,6 @@ export interface TaskView {
   /** Hospitals that could take it when it was submitted. */
   readonly offeredTo: readonly HospitalId[]
   readonly studyInstanceUids: readonly StudyInstanceUid[]
+  /** As the submitter named it. */
+  readonly modality?: string
 }

@@ -42,8 +42,10 @@ export class AccessEvents {
   async tell(asked: AccessAsked): Promise<void> {
     const { decision, doing, exam } = asked
     if (decision.allowed && toldByTheAct.has(doing)) return
-    const study = exam.study
-    const patientKey = study !== undefined && exam.owner === this.#here ? await this.#patientKeyOf(study) : undefined
+    const { study, facts } = exam
+    const isOurs = exam.owner === this.#here
+    const ofRegister = facts && facts.patientId !== '' ? this.#trail.patientKey(this.#here, facts.patientId) : undefined
+    const patientKey = ofRegister ?? (study !== undefined && isOurs ? await this.#patientKeyOf(study) : undefined)
     this.#trail.note(eventOf(asked, patientKey))
   }
 }
@@ -51,12 +53,20 @@ export class AccessEvents {
 function eventOf({ asker, doing, purpose, exam, decision, authorisationId }: AccessAsked, patientKey: string | undefined): AuditEvent {
   const { study, owner, taskId } = exam
   const actor = actorOf(asker)
-  const facts = { ...(taskId !== undefined && { taskId }), ...(authorisationId !== undefined && { authorisationId }) }
+  const { ruleId, breakGlassId } = decision.allowed ? decision : { ruleId: decision.facts['ruleId'], breakGlassId: undefined }
+  const facts = {
+    ...(taskId !== undefined && { taskId }),
+    ...(authorisationId !== undefined && { authorisationId }),
+    ...(ruleId !== undefined && { ruleId }),
+    ...(breakGlassId !== undefined && { breakGlassId }),
+  }
+  const label = exam.facts?.label
+  const what = study === undefined ? ({ type: 'exam', id: exam.examId ?? '*' } as const) : ({ type: 'study', id: study } as const)
   return {
     action: asker.kind === 'dicom-node' && doing === 'list' ? 'study.search' : actions[doing],
     outcome: decision.allowed ? 'success' : 'refused',
     ...(actor && { actor }),
-    object: study === undefined ? { type: 'exam', id: '*', owner } : { type: 'study', id: study, owner, ...(patientKey !== undefined && { patientKey }) },
+    object: { ...what, owner, ...(patientKey !== undefined && { patientKey }), ...(label !== undefined && label !== 'ordinary' && { label }) },
     purpose,
     ...(decision.allowed ? { basis: decision.because } : { code: decision.code }),
     ...(Object.keys(facts).length > 0 && { facts }),
@@ -67,5 +77,7 @@ function eventOf({ asker, doing, purpose, exam, decision, authorisationId }: Acc
 function actorOf(asker: Asker): AuditActor | undefined {
   if (asker.kind === 'hospital') return { kind: 'hospital', id: asker.hospitalId, hospitalId: asker.hospitalId }
   if (asker.kind === 'dicom-node') return { kind: 'dicom-node', id: asker.aeTitle }
-  return { kind: 'user', id: asker.userId }
+  // Sessions of patients are no accounts: the trail names them by the patient's key alone.
+  if (asker.kind === 'patient') return { kind: 'stranger', id: 'patient' }
+  return { kind: 'user', id: asker.subject.id }
 }

@@ -34,7 +34,8 @@ describe('DICOM nodes over HTTP', () => {
     expect(created.status).toBe(201)
     const { id } = (await created.json()) as { id: string }
     expect(await (await fetch(`${url}/api/dicom-nodes`, { headers: admin })).json()).toEqual([
-      { ...node, allowed: true, regionId: null, id },
+      // a node begins with every permission, everywhere in the hospital, and with no label beyond the ordinary
+      { ...node, allowed: true, regionId: null, id, permissions: ['store', 'query', 'retrieve'], scope: {}, labels: [], place: { campus: '', department: '', area: '' } },
     ])
     const echoed = await postJson(`${url}/api/dicom-nodes/${id}/echo`, undefined, admin)
     expect(await echoed.json()).toMatchObject({ ok: false, code: 'dimse/unreachable', title: '无法连接 DICOM 节点' })

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { type Database, openDatabase } from 'service-kit'
 import { DicomNode, RegionId } from 'specs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { addNode, changeNode, dicomNodeMigrations, isAllowedCaller, listNodes, readNode, regionOfCaller, removeNode } from './store.ts'
+import { addNode, changeNode, dicomNodeMigrations, listNodes, readNode, regionOfCaller, removeNode, rightsOfCaller } from './store.ts'
 
 let folder: string
 let db: Database
@@ -38,10 +38,10 @@ describe('registered DICOM nodes', () => {
   it('may send to us as long as they are allowed, from the next association on', async () => {
     // ARC-05
     const { id } = await db.write((tx) => addNode(tx, node(), 1))
-    expect(await isAllowedCaller(db, 'WS01')).toBe(true)
-    expect(await isAllowedCaller(db, 'STRANGER')).toBe(false)
+    expect(await rightsOfCaller(db, 'WS01')).toEqual([{ permissions: ['store', 'query', 'retrieve'], scope: {}, labels: [], place: { campus: '', department: '', area: '' } }])
+    expect(await rightsOfCaller(db, 'STRANGER')).toBeUndefined()
     await db.write((tx) => changeNode(tx, id, node({ allowed: false }), 2))
-    expect(await isAllowedCaller(db, 'WS01')).toBe(false)
+    expect(await rightsOfCaller(db, 'WS01')).toBeUndefined()
   })
 
   it('are registered once per AE title and address', async () => {

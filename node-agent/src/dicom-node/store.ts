@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { isUniqueViolation, type Migration, type Queries, type Transaction } from 'service-kit'
-import { type AeTitle, type DicomNode, type EpochMs, Problem, type RegionId } from 'specs'
+import { type AeTitle, DicomNode, type EpochMs, Problem, type RegionId } from 'specs'
+import type { DeviceRights } from '../access/policy/subject.ts'
 
 /** A registered DICOM node; its id is given by us. */
 export type RegisteredNode = DicomNode & { readonly id: string }
@@ -21,6 +22,15 @@ export const dicomNodeMigrations: readonly Migration[] = [
     ],
   },
   { name: '0002-region', up: ['ALTER TABLE dicom_node ADD COLUMN region_id TEXT'] },
+  {
+    name: '0003-rights',
+    up: [
+      `ALTER TABLE dicom_node ADD COLUMN permissions TEXT NOT NULL DEFAULT '["store","query","retrieve"]'`,
+      `ALTER TABLE dicom_node ADD COLUMN scope TEXT NOT NULL DEFAULT '{}'`,
+      `ALTER TABLE dicom_node ADD COLUMN labels TEXT NOT NULL DEFAULT '[]'`,
+      `ALTER TABLE dicom_node ADD COLUMN place TEXT NOT NULL DEFAULT '{"campus":"","department":"","area":""}'`,
+    ],
+  },
 ]
 
 interface NodeRow {
@@ -32,10 +42,20 @@ interface NodeRow {
   readonly allowed: number
   readonly forwardPushed: number
   readonly regionId: RegionId | null
+  /** JSON, each. */
+  readonly permissions: string
+  readonly scope: string
+  readonly labels: string
+  readonly place: string
 }
 
-const columns = `node_id AS "id", ae_title AS "aeTitle", host, port, description, allowed, forward_pushed AS "forwardPushed", region_id AS "regionId"`
-const nodeOf = (row: NodeRow): RegisteredNode => ({ ...row, allowed: row.allowed === 1, forwardPushed: row.forwardPushed === 1 })
+const columns = `node_id AS "id", ae_title AS "aeTitle", host, port, description, allowed, forward_pushed AS "forwardPushed", region_id AS "regionId",
+  permissions, scope, labels, place`
+const Rights = DicomNode.pick({ permissions: true, scope: true, labels: true, place: true })
+const rightsOf = (row: Pick<NodeRow, keyof typeof Rights.shape>) =>
+  Rights.parse({ permissions: JSON.parse(row.permissions), scope: JSON.parse(row.scope), labels: JSON.parse(row.labels), place: JSON.parse(row.place) })
+const nodeOf = (row: NodeRow): RegisteredNode => ({ ...row, ...rightsOf(row), allowed: row.allowed === 1, forwardPushed: row.forwardPushed === 1 })
+const storedRights = ({ permissions, scope, labels, place }: DicomNode): string[] => [permissions, scope, labels, place].map((value) => JSON.stringify(value))
 
 export async function listNodes(db: Queries): Promise<RegisteredNode[]> {
   return (await db.all<NodeRow>(`SELECT ${columns} FROM dicom_node ORDER BY ae_title, host, port`)).map(nodeOf)
@@ -48,9 +68,20 @@ export async function readNode(db: Queries, id: string): Promise<RegisteredNode>
   return nodeOf(row)
 }
 
-/** Whether somebody of this AE title may send to and query us. Asked anew for every association, so a change works at once (ARC-05). */
-export async function isAllowedCaller(db: Queries, aeTitle: string): Promise<boolean> {
-  return (await db.get('SELECT 1 AS "one" FROM dicom_node WHERE ae_title = $1 AND allowed = 1', [aeTitle])) !== undefined
+/** What somebody of this AE title may do here; undefined: not registered. Asked anew for every association and request, so a change works at once (ARC-05). */
+export async function rightsOfCaller(db: Queries, aeTitle: string): Promise<DeviceRights | undefined> {
+  const rows = await db.all<NodeRow>(`SELECT ${columns} FROM dicom_node WHERE ae_title = $1 AND allowed = 1`, [aeTitle])
+  return rows.length === 0 ? undefined : rows.map(rightsOf)
+}
+
+/** Where the check of AE titles is switched off. */
+export const anyDevice: DeviceRights = [{ permissions: ['store', 'query', 'retrieve'], scope: {}, labels: [] }]
+
+/** Where a device stands, if its registrations agree on it. */
+export async function placeOfCaller(db: Queries, aeTitle: string): Promise<DicomNode['place'] | undefined> {
+  const rows = await db.all<NodeRow>(`SELECT ${columns} FROM dicom_node WHERE ae_title = $1 AND allowed = 1 ORDER BY node_id`, [aeTitle])
+  const [first, ...others] = rows.map(({ place }) => place)
+  return first !== undefined && others.every((place) => place === first) ? rightsOf(rows[0]!).place : undefined
 }
 
 /** The region whose images an AE title sends, if it has been given one (FED-20). */
@@ -72,9 +103,10 @@ export async function addNode(tx: Transaction, node: DicomNode, now: EpochMs): P
   await refuseTwoRegions(tx, id, node)
   await unlessTaken(node, () =>
     tx.run(
-      `INSERT INTO dicom_node (node_id, ae_title, host, port, description, allowed, forward_pushed, region_id, created_at, updated_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)`,
-      [id, node.aeTitle, node.host, node.port, node.description, Number(node.allowed), Number(node.forwardPushed), node.regionId, now],
+      `INSERT INTO dicom_node (node_id, ae_title, host, port, description, allowed, forward_pushed, region_id, created_at, updated_at,
+        permissions, scope, labels, place)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, $13)`,
+      [id, node.aeTitle, node.host, node.port, node.description, Number(node.allowed), Number(node.forwardPushed), node.regionId, now, ...storedRights(node)],
     ),
   )
   return { ...node, id }
@@ -85,8 +117,9 @@ export async function changeNode(tx: Transaction, id: string, node: DicomNode, n
   await refuseTwoRegions(tx, id, node)
   const changed = await unlessTaken(node, () =>
     tx.run(
-      `UPDATE dicom_node SET ae_title = $2, host = $3, port = $4, description = $5, allowed = $6, forward_pushed = $7, region_id = $8, updated_at = $9 WHERE node_id = $1`,
-      [id, node.aeTitle, node.host, node.port, node.description, Number(node.allowed), Number(node.forwardPushed), node.regionId, now],
+      `UPDATE dicom_node SET ae_title = $2, host = $3, port = $4, description = $5, allowed = $6, forward_pushed = $7, region_id = $8, updated_at = $9,
+        permissions = $10, scope = $11, labels = $12, place = $13 WHERE node_id = $1`,
+      [id, node.aeTitle, node.host, node.port, node.description, Number(node.allowed), Number(node.forwardPushed), node.regionId, now, ...storedRights(node)],
     ),
   )
   if (changed === 0) throw new Problem('dimse/unknown-node', { id })

@@ -5,6 +5,7 @@ import type { InstanceMatch, SeriesMatch, StudyRow } from '../archive/archive.ts
 import { parsePredicate, predicateHolds, unmatchedKeywords } from '../archive/matching.ts'
 import type { JsonDataset } from '../dicom/dicom-json.ts'
 import { acceptedBy, covers } from './accept.ts'
+import { permittedRows } from './permitted-rows.ts'
 import { instanceJson, seriesJson, studyJson } from './qido-answer.ts'
 import { parseQidoQuery, type QidoQuery } from './qido-query.ts'
 import type { StudySource, Viewer } from './study-source.ts'
@@ -97,23 +98,26 @@ export async function searchStudyInstances(
   })
 }
 
+/** Keys by which a search names somebody instead of asking who there is (SEC-05). */
+const naming = ['PatientID', 'PatientName', 'AccessionNumber', 'StudyInstanceUID', 'StudyID']
+
 /** Newest first over all archives; each is asked for as much as the page could need from it alone. */
-async function gather<R>(
+async function gather<R extends { readonly studyInstanceUid: string }>(
   source: StudySource,
   user: Viewer,
   query: QidoQuery,
   ask: (
     archive: Awaited<ReturnType<StudySource['qido']>>[number],
-    page: Pick<QidoQuery, 'match' | 'regionId'> & { limit: number },
+    page: Pick<QidoQuery, 'match' | 'regionId'> & { limit: number; offset: number },
   ) => Promise<R[]>,
   keyOf: (row: R) => string,
   studyOf: (row: R) => StudyRow,
 ): Promise<R[]> {
   const limit = Math.min(query.limit ?? maxResults, maxResults)
-  const archives = await source.qido(user)
-  const found = await Promise.all(
-    archives.map((archive) => ask(archive, { match: query.match, regionId: query.regionId, limit: query.offset + limit })),
-  )
+  const { match, regionId } = query
+  const archives = await source.qido(user, naming.map((keyword) => match[keyword]))
+  const needed = query.offset + limit
+  const found = await Promise.all(archives.map((archive) => permittedRows({ source, user, archive, query: { match, regionId }, ask: (page) => ask(archive, page) }, needed)))
   const distinct = new Map<string, R>()
   for (const row of found.flat()) if (!distinct.has(keyOf(row))) distinct.set(keyOf(row), row)
   const rows = [...distinct.values()]

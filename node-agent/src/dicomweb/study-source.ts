@@ -3,7 +3,7 @@ import { Problem } from 'specs'
 import type { Archive, InstanceFile, InstanceRow, SeriesRow, StudyRow } from '../archive/archive.ts'
 
 /** Whoever asks: the signed-in user as the HTTP face hands it to handlers. */
-export type Viewer = Pick<User, 'id' | 'username' | 'entitlements'>
+export type Viewer = Pick<User, 'id' | 'username' | 'entitlements' | 'department' | 'campus'>
 
 /**
  * One study as DICOMweb and WADO-URI read it, wherever it lies: in one of our archives, or at another hospital from which
@@ -22,10 +22,14 @@ export interface StudyAccess {
 
 /** Finds what a user may see; the one place where access is decided for DICOMweb and WADO-URI. */
 export interface StudySource {
-  /** Archives whose studies the user may list. */
-  qido(user: Viewer): Promise<readonly Archive[]> | readonly Archive[]
-  /** @throws {Problem} access/… or archive/unknown-study */
-  forStudy(user: Viewer, studyInstanceUid: string): Promise<StudyAccess>
+  /** Archives whose studies the user may list. @param keys what the search names somebody by. @throws {Problem} access/… */
+  qido(user: Viewer, keys: readonly (string | undefined)[]): Promise<readonly Archive[]> | readonly Archive[]
+  /** Of these studies, those that the user may have on a list. */
+  permitted(user: Viewer, archive: Archive, studies: readonly string[]): Promise<ReadonlySet<string>>
+  /** All that the user may have on a list, where they are no more than `most`; otherwise undefined. */
+  allPermitted(user: Viewer, archive: Archive, most: number): Promise<readonly string[] | undefined>
+  /** @param doing `export` for whole objects as files. @throws {Problem} access/… or archive/unknown-study */
+  forStudy(user: Viewer, studyInstanceUid: string, doing?: 'view' | 'export'): Promise<StudyAccess>
   /** Where STOW-RS puts what the user sends. @throws {Problem} access/forbidden */
   storing(user: Viewer): Promise<Archive> | Archive
 }

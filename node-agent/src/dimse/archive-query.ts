@@ -21,8 +21,15 @@ const matchedKeywords = new Set([
   ...computedKeys,
 ])
 
-/** C-FIND over the index of an archive (FED-21). Matching itself is the archive's: the same as for QIDO-RS. */
-export function archiveQuery(archive: Pick<Archive, 'patients' | 'studies' | 'series' | 'instances'>): QuerySource {
+type Index = Pick<Archive, 'patients' | 'studies' | 'series' | 'instances'>
+/** Of these studies, those that the asking node may be told of. */
+type Permitted = (studies: readonly string[]) => Promise<ReadonlySet<string>>
+
+/**
+ * C-FIND over the index of an archive (FED-21). Matching itself is the archive's: the same as for QIDO-RS.
+ * @param permitted all studies unless told; what is not permitted appears at no level and in no count.
+ */
+export function archiveQuery(archive: Index, permitted?: Permitted): QuerySource {
   return {
     isMatched: (keyword) => matchedKeywords.has(keyword),
     async *find(query, signal) {
@@ -32,9 +39,9 @@ export function archiveQuery(archive: Pick<Archive, 'patients' | 'studies' | 'se
         Object.entries(query.keys).filter(([keyword, text]) => text !== '' && (usable.has(keyword) || computedKeys.has(keyword))),
       )
       for (let offset = 0; !signal.aborted; offset += PAGE_ROWS) {
-        const rows = await page(archive, query, { match, limit: PAGE_ROWS, offset })
+        const { rows, isLast } = await page(archive, query, { match, limit: PAGE_ROWS, offset }, permitted)
         yield* rows
-        if (rows.length < PAGE_ROWS) return
+        if (isLast) return
       }
     },
   }
@@ -42,21 +49,39 @@ export function archiveQuery(archive: Pick<Archive, 'patients' | 'studies' | 'se
 
 type Paged = { readonly match: Match; readonly limit: number; readonly offset: number }
 
-async function page(
-  archive: Pick<Archive, 'patients' | 'studies' | 'series' | 'instances'>,
-  { level, keys }: Query,
-  paged: Paged,
-): Promise<Match[]> {
-  switch (level) {
-    case 'PATIENT':
-      return (await archive.patients(paged)).map(patientMatch)
-    case 'STUDY':
-      return (await archive.studies(paged)).map(studyMatch)
-    case 'SERIES':
-      return (await archive.series(keys['StudyInstanceUID'], paged)).map(seriesMatch)
-    case 'IMAGE':
-      return (await archive.instances(keys['StudyInstanceUID'], keys['SeriesInstanceUID'], paged)).map(instanceMatch)
+async function page(archive: Index, { level, keys }: Query, paged: Paged, permitted: Permitted | undefined): Promise<{ rows: Match[]; isLast: boolean }> {
+  const answered = async <R extends { readonly studyInstanceUid: string }>(found: readonly R[], matchOf: (row: R) => Match) => {
+    const told = permitted && (await permitted([...new Set(found.map(({ studyInstanceUid }) => studyInstanceUid))]))
+    const rows = told ? found.filter(({ studyInstanceUid }) => told.has(studyInstanceUid)) : found
+    return { rows: rows.map(matchOf), isLast: found.length < paged.limit }
   }
+  switch (level) {
+    case 'PATIENT': {
+      const found = await archive.patients(paged)
+      const rows = permitted ? await patientsOf(archive, found, permitted) : found
+      return { rows: rows.map(patientMatch), isLast: found.length < paged.limit }
+    }
+    case 'STUDY':
+      return answered(await archive.studies(paged), studyMatch)
+    case 'SERIES':
+      return answered(await archive.series(keys['StudyInstanceUID'], paged), seriesMatch)
+    case 'IMAGE':
+      return answered(await archive.instances(keys['StudyInstanceUID'], keys['SeriesInstanceUID'], paged), instanceMatch)
+  }
+}
+
+/** Patients with at least one study that may be told of; only those are counted. */
+async function patientsOf(archive: Index, patients: readonly PatientRow[], permitted: Permitted): Promise<PatientRow[]> {
+  const rows: PatientRow[] = []
+  for (const patient of patients) {
+    const { patientId, issuerOfPatientId } = patient
+    // A backslash would make it two numbers, a wildcard many: then the studies of all are looked through.
+    const match: Match = /[\\*?]/.test(patientId) ? {} : { PatientID: patientId, IssuerOfPatientID: issuerOfPatientId }
+    const studies = (await archive.studies({ match })).filter((study) => study.patientId === patientId && study.issuerOfPatientId === issuerOfPatientId)
+    const told = studies.length === 0 ? new Set() : await permitted(studies.map(({ studyInstanceUid }) => studyInstanceUid))
+    if (told.size > 0) rows.push({ ...patient, studyCount: told.size })
+  }
+  return rows
 }
 
 function patientMatch(row: PatientRow): Match {

@@ -1,4 +1,5 @@
 import type { EpochMs, ExamPlacement, ExamSnapshot, HospitalId, RegionId, StudyInstanceUid } from 'specs'
+import type { ExamFacts } from '../access/policy/exam-facts.ts'
 import type { StudyRow } from '../archive/archive.ts'
 import { displayName } from './patient-name.ts'
 
@@ -63,6 +64,12 @@ export function factsOfStudy(study: StudyRow) {
     studyDate: isoDate(study.studyDate),
     studyTime: isoTime(study.studyTime),
   }
+}
+
+/** As much of an exam as rights depend on. */
+export function factsOfExam(exam: Omit<ExamFacts, 'owner'>, owner: HospitalId): ExamFacts {
+  const { examId, patientId, campus, department, area, modality, label, requestingDepartment, requestingPhysician } = exam
+  return { examId, owner, patientId, campus, department, area, modality, label, requestingDepartment, requestingPhysician }
 }
 
 export function snapshotOf(exam: Exam, hospitalId: HospitalId): ExamSnapshot {

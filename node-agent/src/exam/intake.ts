@@ -1,7 +1,10 @@
 import type { Database, Log } from 'service-kit'
-import type { EpochMs, StudyInstanceUid } from 'specs'
+import type { EpochMs, ExamPlacement, StudyInstanceUid } from 'specs'
 import type { Archive, StudyRow } from '../archive/archive.ts'
 import { findExamOfStudy, recordStudy } from './store.ts'
+
+/** Where the device of an AE title stands, if that is known. */
+type PlaceOf = (aeTitle: string) => Promise<Partial<ExamPlacement> | undefined>
 
 /** Instances of one study arrive by the hundred; the exam follows this often. */
 const SETTLE_MS = 150
@@ -16,16 +19,18 @@ export class ExamIntake {
   readonly #log: Log
   readonly #now: () => EpochMs
   readonly #onChange: (examId: string) => void
+  readonly #placeOf: PlaceOf
   readonly #waiting = new Map<StudyInstanceUid, StudyRow>()
   #timer: ReturnType<typeof setTimeout> | undefined
   #running: Promise<void> = Promise.resolve()
   #stopListening: () => void = () => undefined
 
-  constructor(options: { db: Database; archive: Archive; log: Log; onChange: (examId: string) => void; now?: () => EpochMs }) {
+  constructor(options: { db: Database; archive: Archive; log: Log; onChange: (examId: string) => void; placeOf?: PlaceOf; now?: () => EpochMs }) {
     this.#db = options.db
     this.#archive = options.archive
     this.#log = options.log
     this.#onChange = options.onChange
+    this.#placeOf = options.placeOf ?? (() => Promise.resolve(undefined))
     this.#now = options.now ?? Date.now
   }
 
@@ -58,6 +63,13 @@ export class ExamIntake {
     return this.#running
   }
 
+  /** Only asked for images that nobody registered: what the register says counts. */
+  async #placeOfSender(study: StudyRow): Promise<Partial<ExamPlacement> | undefined> {
+    if (await findExamOfStudy(this.#db, study.studyInstanceUid)) return undefined
+    const [first] = await this.#archive.instances(study.studyInstanceUid, undefined, { limit: 1 })
+    return first?.sourceKind === 'dimse' ? this.#placeOf(first.sourcePeer) : undefined
+  }
+
   #noteStored(study: StudyRow): void {
     this.#waiting.set(study.studyInstanceUid, study)
     this.#timer ??= setTimeout(() => void this.flush(), SETTLE_MS)
@@ -68,7 +80,8 @@ export class ExamIntake {
     this.#waiting.clear()
     for (const study of studies) {
       try {
-        const examId = await this.#db.write((tx) => recordStudy(tx, study, this.#now()))
+        const place = await this.#placeOfSender(study)
+        const examId = await this.#db.write((tx) => recordStudy(tx, study, this.#now(), place))
         this.#onChange(examId)
       } catch (error) {
         // The images are safe in the archive; the exam is made at the next instance or the next start.

@@ -5,6 +5,7 @@ import {
   ExamRegistration,
   ExamRow,
   Page,
+  PlacementChange,
   Problem,
   RegionId,
   StudyInstanceUid,
@@ -15,7 +16,9 @@ import {
 } from 'specs'
 import { z } from 'zod'
 import type { AccessControl } from '../access/access-control.ts'
-import type { Exam } from './exam.ts'
+import { requireSearchKey, type ListingPolicy } from '../access/policy/search-key.ts'
+import { withDefaultPlace } from './default-place.ts'
+import { factsOfExam, type Exam } from './exam.ts'
 import { contactSearch, keepContact } from '../patient/contact.ts'
 import { restoreChange } from '../patient/masked.ts'
 import { examDetail, examRows } from './view.ts'
@@ -31,6 +34,8 @@ export interface ExamRoutes {
   readonly newestConsults: (examIds: readonly string[]) => Promise<ReadonlyMap<string, { taskId: TaskId; state: string }>>
   readonly announce: (event: LiveEvent) => void
   readonly audit?: AuditTrail
+  /** Whether a list may be asked for without a search key (SEC-05). */
+  readonly listing?: ListingPolicy
   readonly now?: () => EpochMs
 }
 
@@ -38,6 +43,9 @@ const ListQuery = z.object({
   regionId: RegionId.optional(),
   text: z.string().trim().max(100).optional(),
   modality: z.string().trim().max(16).optional(),
+  ...PlacementChange.pick({ campus: true, department: true, area: true, requestingDepartment: true, patientClass: true, ward: true, bed: true, inpatientNumber: true }).shape,
+  patientId: z.string().trim().max(64).optional(),
+  accessionNumber: z.string().trim().max(16).optional(),
   dateFrom: z.iso.date().optional(),
   dateTo: z.iso.date().optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
@@ -49,14 +57,14 @@ const ListQuery = z.object({
 
 /** The hospital's own exams. */
 export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
-  const { db, access, hospitalId, regionId, announce, audit, now = Date.now } = parts
+  const { db, access, hospitalId, regionId, announce, audit, listing = 'open', now = Date.now } = parts
   const objectOf = ({ examId, patientId }: Pick<Exam, 'examId' | 'patientId'>) =>
     ({ type: 'exam', id: examId, owner: hospitalId, ...(audit && patientId !== '' && { patientKey: audit.patientKey(hospitalId, patientId) }) }) as const
   const detailOf = async (exam: Exam | undefined, about: object): Promise<ExamDetail> => {
     if (!exam) throw new Problem('exam/unknown', { ...about })
     return examDetail(parts, exam, 'L1')
   }
-  const own = (study?: StudyInstanceUid) => ({ owner: hospitalId, study, kept: 'in-hospital' }) as const
+  const own = (named: { study?: StudyInstanceUid; examId?: string } = {}) => ({ owner: hospitalId, ...named, kept: 'in-hospital' }) as const
 
   face.route(
     {
@@ -65,20 +73,22 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
       summary: 'Exams of this hospital, newest first',
       allow: ['exam.list'],
       query: ListQuery,
-      answer: Page(ExamRow),
+      answer: Page(ExamRow).extend({ atLeast: z.boolean() }),
     },
     async ({ user, query }) => {
       await access.admitUser(user, 'list', own())
-      const { text, modality, dateFrom, dateTo } = query
+      const { text, modality, dateFrom, dateTo, patientId, accessionNumber, inpatientNumber } = query
+      requireSearchKey(listing, [text, patientId, accessionNumber, inpatientNumber])
       if (text !== undefined) audit?.note({ action: 'exam.search', outcome: 'success', object: { type: 'exam', id: '*', owner: hospitalId }, facts: { terms: maskedTerm(text), modality, dateFrom, dateTo } })
       const [receivedAt, examId] = query.after?.split('_') ?? []
-      const { rows, total } = await listExams(db, {
+      const { rows, total, atLeast } = await listExams(db, {
         ...query,
         contact: contactSearch(parts.vault, text),
+        permitted: access.conditionFor(user, 'list'),
         after: receivedAt && examId ? { receivedAt: Number(receivedAt), examId } : undefined,
       })
       const last = rows.length === query.limit ? rows.at(-1) : undefined
-      return { rows: await examRows(parts, rows, 'L1'), total, next: last ? `${last.receivedAt}_${last.examId}` : null }
+      return { rows: await examRows(parts, rows, 'L1'), total, atLeast, next: last ? `${last.receivedAt}_${last.examId}` : null }
     },
   )
   face.route(
@@ -91,7 +101,7 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
       answer: ExamDetail,
     },
     async ({ user, params: { studyUid } }) => {
-      await access.admitUser(user, 'read', own(studyUid))
+      await access.admitUser(user, 'read', own({ study: studyUid }))
       return detailOf(await findExamOfStudy(db, studyUid), { studyInstanceUid: studyUid })
     },
   )
@@ -105,11 +115,12 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
       answer: ExamDetail,
     },
     async ({ user, body }) => {
-      await access.admitUser(user, 'register', own())
+      const registration = withDefaultPlace(user, 'exam.register', body)
+      await access.admitNewExam(user, 'register', factsOfExam({ ...registration, examId: 'new' }, hospitalId))
       const examId = await db.write(async (tx) => {
-        const id = await registerExam(tx, body, regionId(), now())
+        const id = await registerExam(tx, registration, regionId(), now())
         await keepContact(tx, parts.vault, id, body)
-        await audit?.within(tx, { action: 'exam.register', outcome: 'success', object: objectOf({ examId: id, patientId: body.patientId }), after: body })
+        await audit?.within(tx, { action: 'exam.register', outcome: 'success', object: objectOf({ examId: id, patientId: body.patientId }), after: registration })
         return id
       })
       announce({ type: 'exam', examId })
@@ -120,10 +131,8 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
   face.route(
     { method: 'GET', path: '/api/exams/:examId', summary: 'One exam', allow: ['exam.read'], params, answer: ExamDetail },
     async ({ user, params: { examId } }) => {
-      await access.admitUser(user, 'read', own())
-      const exam = await findExam(db, examId)
-      if (exam) audit?.note({ action: 'exam.read', outcome: 'success', object: objectOf(exam), basis: 'own-exam' })
-      return detailOf(exam, { examId })
+      await access.admitUser(user, 'read', own({ examId }))
+      return detailOf(await findExam(db, examId), { examId })
     },
   )
   face.route(
@@ -137,9 +146,11 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
       answer: ExamDetail,
     },
     async ({ user, params: { examId }, body }) => {
-      await access.admitUser(user, 'change', own())
+      await access.admitUser(user, 'change', own({ examId }))
       const isChanged = await db.write(async (tx) => {
         const before = await findExam(tx, examId)
+        // Nobody moves an exam to where the own rights do not reach.
+        if (before) await access.admitNewExam(user, 'change', factsOfExam({ ...before, ...definedIn(body) }, hospitalId))
         if (!before || !(await changeExam(tx, examId, restoreChange(body, before), now()))) return false
         await keepContact(tx, parts.vault, examId, body)
         await audit?.within(tx, { action: 'exam.change', outcome: 'success', object: objectOf(before), ...changeOf(before, body) })
@@ -157,6 +168,8 @@ function changeOf(before: Exam, change: z.output<typeof ExamChange>): { before: 
   const changed = Object.entries(change).filter(([field, value]) => value !== undefined && value !== held[field])
   return { before: Object.fromEntries(changed.map(([field]) => [field, held[field]])), after: Object.fromEntries(changed) }
 }
+
+const definedIn = <T extends object>(change: T): Partial<T> => Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined)) as Partial<T>
 
 /** What was looked for is kept so that it can be recognised, not read off: a name is shown by its first character. */
 const maskedTerm = (text: string): string => text.slice(0, 1) + '*'.repeat(Math.min(8, Math.max(1, text.length - 1)))

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import type { Migration, Queries, Transaction } from 'service-kit'
+import type { Migration, Queries, SqlValue, Transaction } from 'service-kit'
 import { ExamRegistration, noPlacement, Problem, type EpochMs, type ExamChange, type ExamPlacement, type RegionId, type StudyInstanceUid } from 'specs'
+import type { ExamsCondition } from '../access/access-control.ts'
 import type { StudyRow } from '../archive/archive.ts'
 import { contactCondition, type ContactSearch } from '../patient/contact.ts'
 import { ageAt, decideExam, factsOfStudy, type Exam } from './exam.ts'
@@ -61,14 +62,45 @@ export interface ExamFilter {
   readonly modality?: string | undefined
   readonly dateFrom?: string | undefined
   readonly dateTo?: string | undefined
+  readonly campus?: string | undefined
+  readonly department?: string | undefined
+  readonly area?: string | undefined
+  readonly requestingDepartment?: string | undefined
+  readonly patientClass?: string | undefined
+  readonly ward?: string | undefined
+  readonly bed?: string | undefined
+  readonly inpatientNumber?: string | undefined
+  readonly patientId?: string | undefined
+  readonly accessionNumber?: string | undefined
+  /** Which exams the asker may have on a list (AccessControl.conditionFor); rows and counts know of no others. */
+  readonly permitted?: ExamsCondition
   readonly limit: number
   readonly after?: { readonly receivedAt: EpochMs; readonly examId: string } | undefined
 }
 
-/** Newest first. */
-export async function listExams(db: Queries, filter: ExamFilter): Promise<{ rows: Exam[]; total: number }> {
-  const params: (string | number)[] = []
-  const bind = (value: string | number) => `$${params.push(value)}`
+/** Columns that a list is narrowed by as they are (CLN-02). */
+const exact = [
+  ['regionId', 'region_id'],
+  ['modality', 'modality'],
+  ['campus', 'campus'],
+  ['department', 'department'],
+  ['area', 'area'],
+  ['requestingDepartment', 'requesting_department'],
+  ['patientClass', 'patient_class'],
+  ['ward', 'ward'],
+  ['bed', 'bed'],
+  ['inpatientNumber', 'inpatient_number'],
+  ['patientId', 'patient_id'],
+  ['accessionNumber', 'accession_number'],
+] as const satisfies readonly (readonly [keyof ExamFilter, string])[]
+
+/** Counting goes on to here; of a longer list nobody needs the number, and everybody would wait for it. */
+const COUNTED_AT_MOST = 1_000
+
+/** Newest first. `atLeast`: there are more than `total`. */
+export async function listExams(db: Queries, filter: ExamFilter): Promise<{ rows: Exam[]; total: number; atLeast: boolean }> {
+  const params: SqlValue[] = []
+  const bind = (value: SqlValue) => `$${params.push(value)}`
   const wanted: string[] = []
   if (filter.text) {
     const like = bind(`%${filter.text.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`)
@@ -76,21 +108,26 @@ export async function listExams(db: Queries, filter: ExamFilter): Promise<{ rows
     const byNumber = contactCondition(filter.contact ?? {}, bind)
     wanted.push(`(${[...searched.map((column) => `LOWER(${column}) LIKE ${like} ESCAPE '\\'`), ...(byNumber ? [byNumber] : [])].join(' OR ')})`)
   }
-  if (filter.regionId) wanted.push(`region_id = ${bind(filter.regionId)}`)
-  if (filter.modality) wanted.push(`modality = ${bind(filter.modality)}`)
+  for (const [field, column] of exact) {
+    const value = filter[field]
+    if (value) wanted.push(`${column} = ${bind(value)}`)
+  }
   if (filter.dateFrom) wanted.push(`study_date >= ${bind(filter.dateFrom)}`)
   if (filter.dateTo) wanted.push(`study_date <> '' AND study_date <= ${bind(filter.dateTo)}`)
+  if (filter.permitted) wanted.push(filter.permitted('e', bind))
   const where = (conditions: readonly string[]) => (conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`)
-  const counted = await db.get<{ total: number }>(`SELECT COUNT(*) AS "total" FROM exam ${where(wanted)}`, [...params])
+  const counting = [...params, COUNTED_AT_MOST + 1]
+  const counted = await db.get<{ total: number }>(`SELECT COUNT(*) AS "total" FROM (SELECT 1 AS one FROM exam e ${where(wanted)} LIMIT $${counting.length}) counted`, counting)
   if (filter.after) {
     const at = bind(filter.after.receivedAt)
     wanted.push(`(received_at < ${at} OR (received_at = ${at} AND exam_id > ${bind(filter.after.examId)}))`)
   }
   const rows = await db.all<Exam>(
-    `SELECT ${columns} FROM exam ${where(wanted)} ORDER BY received_at DESC, exam_id LIMIT ${bind(filter.limit)}`,
+    `SELECT ${columns} FROM exam e ${where(wanted)} ORDER BY received_at DESC, exam_id LIMIT ${bind(filter.limit)}`,
     params,
   )
-  return { rows, total: counted?.total ?? 0 }
+  const total = counted?.total ?? 0
+  return { rows, total: Math.min(total, COUNTED_AT_MOST), atLeast: total > COUNTED_AT_MOST }
 }
 
 export function findExam(db: Queries, examId: string): Promise<Exam | undefined> {

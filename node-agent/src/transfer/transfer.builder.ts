@@ -14,7 +14,7 @@ import {
 import { createLog, createMetrics, openDatabase, type Database } from 'service-kit'
 import { Problem, RegionId, StudyInstanceUid, type HospitalId, type PartyId, type SignedGrant } from 'specs'
 import { AccessControl } from '../access/access-control.ts'
-import { A, aGrant, C, TASK } from '../access/builders.ts'
+import { A, aGrant, C, noRules, TASK } from '../access/builders.ts'
 import { grantMigrations, rememberGrant } from '../access/grant-store.ts'
 import type { Archive } from '../archive/archive.ts'
 import { sendSlice, testArchive } from '../archive/archive.builder.ts'
@@ -180,6 +180,8 @@ export class TransferBench {
       hospitalId: A,
       kinds: () => ['submitter'],
       tasksOfStudy: () => Promise.resolve([]),
+      policy: noRules,
+      factsOf: () => Promise.resolve(undefined),
     })
     const trust = new TrustStore({ rootPem: ca.certificatePem, regionId: region })
     return new TransferOwner({

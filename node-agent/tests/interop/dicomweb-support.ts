@@ -50,6 +50,8 @@ export async function startWebService(): Promise<WebService> {
   const renderer = createRenderer({ log })
   const source: StudySource = {
     qido: () => [archive],
+    permitted: (_user, _archive, studies) => Promise.resolve(new Set(studies)),
+    allPermitted: () => Promise.resolve(undefined),
     async forStudy(_user, studyInstanceUid) {
       if (studyInstanceUid === forbiddenStudy) throw new Problem('access/no-grant')
       return archiveStudyAccess(archive, studyInstanceUid)

@@ -53,6 +53,15 @@ export class RuleBook {
 
   /** @param subjects every key of the asker: `everybody`, `user:…`, `role:…`, `group:…`. */
   ask(subjects: ReadonlySet<string>, doing: Doing, exam: ExamFacts, moment: Moment): RuleFindings {
+    return this.#find(subjects, doing, oneKeysOf(exam), classKeysOf(exam), moment)
+  }
+
+  /** Where there is no exam of ours to ask about: rules about everything, and about a modality if it is known. */
+  askInGeneral(subjects: ReadonlySet<string>, doing: Doing, moment: Moment, modality = ''): RuleFindings {
+    return this.#find(subjects, doing, [], modality === '' ? ['any'] : ['any', `modality:${modality}`], moment)
+  }
+
+  #find(subjects: ReadonlySet<string>, doing: Doing, ones: readonly string[], classes: readonly string[], moment: Moment): RuleFindings {
     const bit = bitOf(doing)
     let deniedBy: AccessRule | undefined
     let reservedBy: AccessRule | undefined
@@ -72,8 +81,8 @@ export class RuleBook {
       }
       if (foreign && !own) reservedBy ??= foreign
     }
-    for (const key of oneKeysOf(exam)) look(key, 'one')
-    for (const key of classKeysOf(exam)) look(key, 'class')
+    for (const key of ones) look(key, 'one')
+    for (const key of classes) look(key, 'class')
     return { deniedBy, reservedBy, allowedBy: allowed.one, classAllowedBy: allowed.class }
   }
 
