@@ -88,10 +88,6 @@ export class AccessControl {
     return (await this.#decide({ kind: 'patient', patientId }, doing, 'treatment', await this.#known(exam))).allowed
   }
 
-  /** A patient's own session: sees what is the patient's own. */
-  async mayPatient(patientId: string, doing: Doing, exam: AskedExam): Promise<boolean> {
-    return (await this.#decide({ kind: 'patient', patientId }, doing, 'treatment', await this.#known(exam))).allowed
-  }
 
   /** How the decision comes about, step by step: for administrators, never told to whoever was refused. */
   async explain(subject: Subject, doing: Doing, exam: AskedExam): Promise<{ decision: AccessDecision; steps: Step[] }> {
