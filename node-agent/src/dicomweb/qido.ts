@@ -6,6 +6,7 @@ import { parsePredicate, predicateHolds, unmatchedKeywords } from '../archive/ma
 import type { JsonDataset } from '../dicom/dicom-json.ts'
 import { acceptedBy, covers } from './accept.ts'
 import { permittedRows } from './permitted-rows.ts'
+import { maskDataset, seesIdentities } from './identity-mask.ts'
 import { instanceJson, seriesJson, studyJson } from './qido-answer.ts'
 import { parseQidoQuery, type QidoQuery } from './qido-query.ts'
 import type { StudySource, Viewer } from './study-source.ts'
@@ -31,7 +32,7 @@ export async function searchStudies(source: StudySource, user: Viewer, request: 
     (row: StudyRow) => row.studyInstanceUid,
     (row) => row,
   )
-  answer(request, response, query, rows, studyJson)
+  answer(request, response, query, rows, studyFor(user))
 }
 
 export async function searchSeries(source: StudySource, user: Viewer, request: Request, response: Response): Promise<void> {
@@ -44,7 +45,7 @@ export async function searchSeries(source: StudySource, user: Viewer, request: R
     (row: SeriesMatch) => `${row.studyInstanceUid}/${row.seriesInstanceUid}`,
     (row) => row.study,
   )
-  answer(request, response, query, rows, (row) => ({ ...studyJson(row.study), ...seriesJson(row) }))
+  answer(request, response, query, rows, (row) => ({ ...studyFor(user)(row.study), ...seriesJson(row) }))
 }
 
 export async function searchInstances(source: StudySource, user: Viewer, request: Request, response: Response): Promise<void> {
@@ -57,7 +58,7 @@ export async function searchInstances(source: StudySource, user: Viewer, request
     (row: InstanceMatch) => row.sopInstanceUid,
     (row) => row.study,
   )
-  answer(request, response, query, rows, (row) => ({ ...studyJson(row.study), ...seriesJson(row.series), ...instanceJson(row) }))
+  answer(request, response, query, rows, (row) => ({ ...studyFor(user)(row.study), ...seriesJson(row.series), ...instanceJson(row) }))
 }
 
 /** `GET /studies/{study}/series`: the study may lie elsewhere, so its list is filtered here. */
@@ -124,6 +125,9 @@ async function gather<R extends { readonly studyInstanceUid: string }>(
   if (archives.length > 1) rows.sort((a, b) => dateOf(studyOf(b)).localeCompare(dateOf(studyOf(a))))
   return rows.slice(query.offset, query.offset + limit)
 }
+
+/** Searches take a full name and answer a masked one. */
+const studyFor = (user: Viewer) => (study: StudyRow) => (seesIdentities(user) ? studyJson(study) : maskDataset(studyJson(study)))
 
 const dateOf = ({ studyDate, studyTime }: StudyRow): string => studyDate + studyTime
 

@@ -4,6 +4,7 @@ import { parseSeriesInstanceUid, parseSopInstanceUid, parseStudyInstanceUid, Pro
 import type { Renderer } from '../dicom/render/renderer.ts'
 import { sendBulkData } from './bulkdata.ts'
 import { parseFrameList, sendFrames } from './frames.ts'
+import { maskedStudyAccess, seesIdentities } from './identity-mask.ts'
 import { sendMetadata } from './metadata.ts'
 import { searchInstances, searchSeries, searchStudies, searchStudyInstances, searchStudySeries } from './qido.ts'
 import { sendRendered, sendRepresentative, sendThumbnail } from './rendered.ts'
@@ -32,6 +33,7 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
       handler(request, response, user),
     )
   const access = (request: Request, user: Viewer) => source.forStudy(user, studyOf(request))
+  const told = async (request: Request, user: Viewer) => (seesIdentities(user) ? access(request, user) : maskedStudyAccess(await access(request, user)))
   const fileOf = async (request: Request, response: Response, user: Viewer) =>
     instanceAt(await access(request, user), seriesOf(request), instanceOf(request), goneSignal(response))
   const study = '/studies/:study'
@@ -70,13 +72,13 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
   })
 
   get(`${study}/metadata`, 'WADO-RS: metadata of a study', json, async (request, response, user) =>
-    sendMetadata(await access(request, user), request, response),
+    sendMetadata(await told(request, user), request, response),
   )
   get(`${series}/metadata`, 'WADO-RS: metadata of a series', json, async (request, response, user) =>
-    sendMetadata(await access(request, user), request, response, seriesOf(request)),
+    sendMetadata(await told(request, user), request, response, seriesOf(request)),
   )
   get(`${instance}/metadata`, 'WADO-RS: metadata of an instance', json, async (request, response, user) =>
-    sendMetadata(await access(request, user), request, response, seriesOf(request), instanceOf(request)),
+    sendMetadata(await told(request, user), request, response, seriesOf(request), instanceOf(request)),
   )
 
   get(`${instance}/frames/:frames`, 'WADO-RS: frames, as stored or decoded', multipart, async (request, response, user) =>
