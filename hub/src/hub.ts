@@ -22,6 +22,7 @@ import { takeReport } from './refusal/report.ts'
 import { messageRoutes } from './message/routes.ts'
 import { refusalRoutes } from './refusal/routes.ts'
 import { regionRoutes } from './region-routes.ts'
+import { statisticsRoutes } from './statistics/routes.ts'
 import { every } from './rounds.ts'
 
 export interface RunningHub {
@@ -145,6 +146,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   })
   hospitalRoutes(face, { membership, list: () => allHospitals(db), heartbeatMs: settings.heartbeatMs, now })
   consultRoutes(face, db)
+  statisticsRoutes(face, { db, now })
   messageRoutes(face, { link, hospitals: () => allHospitals(db), heartbeatMs: settings.heartbeatMs, now })
   refusalRoutes(face, db)
   face.pages('/console', settings.consoleDist)

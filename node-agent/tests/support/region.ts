@@ -43,6 +43,8 @@ export class TestHospital {
         account('colleague', ['expert']),
         account('admin', ['admin']),
         account('auditor', ['audit-admin']),
+        account('registrar', ['registrar']),
+        account('records', ['records']),
       ],
       ...more,
     })
@@ -89,6 +91,7 @@ export class TestRegion {
     const accounts = [
       { username: 'admin', password, name: '区域管理员', roles: ['region-admin'] },
       { username: 'auditor', password, name: '区域审计员', roles: ['audit-admin'] },
+      { username: 'authority', password, name: '卫生主管部门', roles: ['authority'] },
     ]
     const config = HubConfig.parse({
       dir: join(folder, 'hub'),
