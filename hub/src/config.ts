@@ -30,6 +30,20 @@ export const HubConfig = z.strictObject({
   audit: AuditConfig.prefault({}),
   identity: IdentityConfig.prefault({}),
   vault: VaultConfig.prefault({}),
+  /** How long certificates last; nodes renew theirs well before. */
+  certificates: z
+    .strictObject({
+      nodeDays: z.number().positive().max(3_650).default(730),
+      personDays: z.number().positive().max(3_650).default(365),
+      serviceDays: z.number().positive().max(3_650).default(365),
+    })
+    .prefault({}),
+  ca: z
+    .strictObject({
+      /** A listener of its own for the certificate authority; without it the hub's own serves it. */
+      http: z.strictObject({ host: z.string().default('127.0.0.1'), port: z.number().int().min(0).max(65_535).default(8401) }).optional(),
+    })
+    .prefault({}),
   consoleDist: z.string().min(1).optional(),
   heartbeatMs: z.number().int().min(100).max(600_000).default(5_000),
   joinCodeValidHours: z

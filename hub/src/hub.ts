@@ -1,12 +1,15 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyDocument } from 'pki'
-import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Trail, type Database, type Log, HealthWatch, retire, kekSourceOf, Vault, SyslogFeeder, type Queries } from 'service-kit'
+import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Trail, type Log, HealthWatch, retire, kekSourceOf, Vault, SyslogFeeder, type Queries } from 'service-kit'
 import { HospitalId, HUB, hubRoles, kinds, Problem, type AuditEvent, type EpochMs, type LiveEvent, type SignedGrant } from 'specs'
 import { openRegionAudit } from './audit/region-audit.ts'
 import { regionAuditRoutes } from './audit/routes.ts'
 import { openAuthority } from './authority/authority.ts'
 import { isRevocationListDue } from './authority/revocation-list.ts'
+import { serveCertificates } from './certificate/calls.ts'
+import { Certificates } from './certificate/certificates.ts'
+import { certificateRoutes } from './certificate/routes.ts'
 import type { HubSettings } from './config.ts'
 import { consultRoutes } from './consult/routes.ts'
 import { ConsultService } from './consult/service.ts'
@@ -28,6 +31,8 @@ import { every } from './rounds.ts'
 export interface RunningHub {
   /** As it listens, also when the configuration said port 0. */
   readonly port: number
+  /** Where the certificate authority listens: the same, unless `ca.http` names another. */
+  readonly caPort: number
   readonly stop: () => Promise<void>
 }
 
@@ -44,10 +49,12 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   const region = { regionId, regionName: settings.region.name }
   const now = Date.now
   const metrics = createMetrics()
-  const authority = await openAuthority({ dir: settings.dir, ...region })
   const db = await openDatabase(settings.database)
   await migrateHub(db)
   const vault = await Vault.open({ db, kek: kekSourceOf(settings.vault) })
+  const { nodeDays, personDays, serviceDays } = settings.certificates
+  const days = { node: nodeDays, person: personDays, service: serviceDays }
+  const authority = await openAuthority({ dir: settings.dir, ...region, safe: vault, days })
   const audit = await Trail.open({
     database: settings.audit.database,
     settings: settings.audit,
@@ -103,6 +110,9 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     log,
     now,
   })
+  const certificates = new Certificates({ db, authority, membership, audit, log, now })
+  await certificates.start()
+  serveCertificates(link, { membership, certificates })
   const consults = new ConsultService({
     regionId,
     registry: new RegistryCache(),
@@ -144,6 +154,12 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     natsUrl: settings.nats.publicUrl,
     version: VERSION,
   })
+  // Bound to an inner address where there is one: then nobody reaches the authority from outside.
+  const caFace = settings.ca.http
+    ? createHttpFace({ name: 'ca', version: VERSION, log, metrics: createMetrics(), accounts, audit, trustProxy: settings.http.trustProxy })
+    : face
+  certificateRoutes(caFace, { db, certificates, authorityChain: () => [authority.certificate.pem, authority.root.pem], now })
+  if (caFace !== face) caFace.pages('/console', settings.consoleDist)
   hospitalRoutes(face, { membership, list: () => allHospitals(db), heartbeatMs: settings.heartbeatMs, now })
   consultRoutes(face, db)
   statisticsRoutes(face, { db, now })
@@ -182,6 +198,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     await face.drain(settings.drainMs)
     await Promise.all([watch.stop(), renewal.stop()])
     await face.close()
+    if (caFace !== face) await caFace.close()
     await link.stop()
     await natsAdministration.close()
     await Promise.all([upkeep.stop(), health.stop(), verifications.close(), syslog?.stop()])
@@ -191,7 +208,8 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   }
   try {
     const { port } = await face.listen({ ...settings.http, setting: 'http.port' })
-    return { port, stop }
+    const caPort = settings.ca.http ? (await caFace.listen({ ...settings.ca.http, setting: 'ca.http.port' })).port : port
+    return { port, caPort, stop }
   } catch (error) {
     await stop()
     throw error

@@ -1,17 +1,25 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { isSealed, readSecretFile, writeSecretFile, type Vault } from 'service-kit'
 
 /**
  * Where the hub keeps certificates and keys, below its data folder. `root/` is needed only when the region or a new
  * region authority is made: move it to a safe in between. Everything else the running hub reads.
  */
 export function authorityFiles(dir: string) {
+  const identity = join(dir, 'identity')
   return {
     root: { certificate: join(dir, 'root', 'root.cert.pem'), privateKey: join(dir, 'root', 'root.key.pem') },
     /** Public copy, so that the root's folder can leave the machine. */
     rootCertificate: join(dir, 'authority', 'root.cert.pem'),
+    /** The root's revocation list, carried here by file. */
+    rootCrl: join(dir, 'authority', 'root.crl.pem'),
     region: { certificate: join(dir, 'authority', 'region-ca.cert.pem'), privateKey: join(dir, 'authority', 'region-ca.key.pem') },
-    hub: { certificate: join(dir, 'identity', 'hub.cert.pem'), privateKey: join(dir, 'identity', 'hub.key.pem') },
+    hub: { certificate: join(identity, 'hub.cert.pem'), privateKey: join(identity, 'hub.key.pem') },
+    timeStamp: { certificate: join(identity, 'time-stamp.cert.pem'), privateKey: join(identity, 'time-stamp.key.pem') },
+    /** Of before a renewal: what was sealed for them stays readable. */
+    formerHubs: join(identity, 'former'),
+    formerHub: (serial: string) => ({ certificate: join(identity, 'former', `${serial}.cert.pem`), privateKey: join(identity, 'former', `${serial}.key.pem`) }),
   } as const
 }
 
@@ -25,18 +33,45 @@ export interface KeyMaterial {
   readonly privateKeyPem: string
 }
 
-/** undefined when neither file exists; half a pair is an error, because making a new one would hide a loss. */
-export async function readKeyFiles(files: KeyFiles): Promise<KeyMaterial | undefined> {
-  const [certificatePem, privateKeyPem] = await Promise.all([readIfPresent(files.certificate), readIfPresent(files.privateKey)])
-  if (certificatePem !== undefined && privateKeyPem !== undefined) return { certificatePem, privateKeyPem }
-  if (certificatePem === undefined && privateKeyPem === undefined) return undefined
-  throw new Error(`${certificatePem === undefined ? files.certificate : files.privateKey} is missing while its counterpart is there`)
-}
+/** Service-kit's vault, as far as key files need it. */
+export type KeySafe = Pick<Vault, 'seal' | 'open'>
 
-/** The key first: a crash in between is noticed at the next start instead of leaving a certificate without its key. */
-export async function writeKeyFiles(files: KeyFiles, { certificatePem, privateKeyPem }: KeyMaterial): Promise<void> {
-  await writeWhole(files.privateKey, privateKeyPem, 0o600)
-  await writeWhole(files.certificate, certificatePem, 0o644)
+/** Binds a sealed key to the file it belongs in. */
+const contextOf = (file: string) => `key-file/${basename(dirname(file))}/${basename(file)}`
+
+/** Reads and writes pairs of certificate and key; the key sealed by the safe where there is one. */
+export function keyFilesOf(safe: KeySafe | undefined) {
+  const readKey = async (file: string): Promise<string | undefined> => {
+    if (safe) return readSecretFile(safe, file, contextOf(file))
+    const text = await readIfPresent(file)
+    if (text !== undefined && isSealed(text)) throw new Error(`${file} is sealed by the vault of the running hub: nothing outside it can read this key`)
+    return text
+  }
+  return {
+    /** undefined when neither file exists; half a pair is an error, because making a new one would hide a loss. */
+    async read(files: KeyFiles): Promise<KeyMaterial | undefined> {
+      const [certificatePem, privateKeyPem] = await Promise.all([readIfPresent(files.certificate), readKey(files.privateKey)])
+      if (certificatePem !== undefined && privateKeyPem !== undefined) return { certificatePem, privateKeyPem }
+      if (certificatePem === undefined && privateKeyPem === undefined) return undefined
+      throw new Error(`${certificatePem === undefined ? files.certificate : files.privateKey} is missing while its counterpart is there`)
+    },
+    /** The key first: a crash in between is noticed at the next start instead of leaving a certificate without its key. */
+    async write(files: KeyFiles, { certificatePem, privateKeyPem }: KeyMaterial): Promise<void> {
+      await mkdir(dirname(files.privateKey), { recursive: true, mode: 0o700 })
+      if (safe) await writeSecretFile(safe, files.privateKey, privateKeyPem, contextOf(files.privateKey))
+      else await writeWhole(files.privateKey, privateKeyPem, 0o600)
+      await writeWhole(files.certificate, certificatePem, 0o644)
+    },
+    /** PEM of every key in a folder; none when there is no folder. */
+    async readFormer(folder: string): Promise<string[]> {
+      const names = await readdir(folder).catch((error: unknown) => {
+        if (isMissing(error)) return []
+        throw error
+      })
+      const keys = await Promise.all(names.filter((name) => name.endsWith('.key.pem')).map((name) => readKey(join(folder, name))))
+      return keys.filter((key) => key !== undefined)
+    },
+  }
 }
 
 /** Never half a file: a crash leaves the old content or the new. */
@@ -51,7 +86,9 @@ export async function readIfPresent(file: string): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (isMissing(error)) return undefined
     throw error
   }
 }
+
+const isMissing = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT'

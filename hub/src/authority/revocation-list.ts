@@ -1,6 +1,6 @@
 import type { Queries, Transaction } from 'service-kit'
 import type { EpochMs } from 'specs'
-import { revokedCertificates } from '../hospital/store.ts'
+import { revokedCertificates } from '../certificate/register.ts'
 import type { Authority } from './authority.ts'
 
 const DAY_MS = 86_400_000

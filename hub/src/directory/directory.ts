@@ -14,9 +14,22 @@ export interface RegionName {
 }
 
 /** The region as its members shall know it, at the version that the database holds. */
-export async function readDirectory(queries: Queries, region: RegionName): Promise<Directory> {
+export async function readDirectory(queries: Queries, region: RegionName, authority: CertifyingAuthority): Promise<Directory> {
   const hospitals = await allHospitals(queries)
-  return { version: await directoryVersion(queries), ...region, hospitals: hospitals.map(entryOf), crl: await currentCrl(queries) }
+  return {
+    version: await directoryVersion(queries),
+    ...region,
+    hospitals: hospitals.map(entryOf),
+    crl: await currentCrl(queries),
+    ...(authority.rootCrl !== undefined && { rootCrl: authority.rootCrl }),
+    hubCertificateChain: [...authority.hub.certificateChain],
+  }
+}
+
+/** What the directory tells of the authority itself: both are renewed while nodes are members. */
+export interface CertifyingAuthority {
+  readonly rootCrl: string | undefined
+  readonly hub: { readonly certificateChain: readonly string[] }
 }
 
 /** 0 before the first hospital. Changes whenever anything in the directory does, so caches compare it. */
@@ -32,9 +45,9 @@ export async function currentCrl(queries: Queries): Promise<string> {
 }
 
 /** Makes the next version and posts it, whole, to every joined hospital, in the transaction of the change. */
-export async function publishDirectory(tx: Transaction, region: RegionName, outbox: Outbox): Promise<Directory> {
+export async function publishDirectory(tx: Transaction, region: RegionName, outbox: Outbox, authority: CertifyingAuthority): Promise<Directory> {
   await tx.run("UPDATE region_counter SET value = value + 1 WHERE name = 'directory'")
-  const directory = await readDirectory(tx, region)
+  const directory = await readDirectory(tx, region, authority)
   for (const { id, certificate } of directory.hospitals) {
     if (certificate !== '') await outbox.post(tx, id, kinds.directory, directory)
   }
@@ -42,5 +55,10 @@ export async function publishDirectory(tx: Transaction, region: RegionName, outb
 }
 
 function entryOf({ config, certificate, revokedAt }: Hospital): DirectoryEntry {
-  return { ...config, certificate: certificate?.pem ?? '', revoked: revokedAt !== undefined }
+  return {
+    ...config,
+    certificate: certificate?.pem ?? '',
+    ...(certificate?.encryptionPem !== undefined && { encryptionCertificate: certificate.encryptionPem }),
+    revoked: revokedAt !== undefined,
+  }
 }

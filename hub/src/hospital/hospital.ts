@@ -5,7 +5,7 @@ import type { Member } from './registry.ts'
 export interface Hospital {
   readonly config: HospitalConfig
   /** The certificate that counts now; undefined before joining and after revocation. */
-  readonly certificate?: { readonly pem: string; readonly serial: string; readonly expires: EpochMs }
+  readonly certificate?: { readonly pem: string; readonly serial: string; readonly expires: EpochMs; readonly encryptionPem?: string }
   readonly revokedAt?: EpochMs
   readonly agentVersion?: string
   readonly lastSeenAt?: EpochMs

@@ -1,4 +1,4 @@
-import { parseCertificate, TrustStore, type Certificate } from 'pki'
+import { parseCertificate, TrustStore, type Certificate, type Identity } from 'pki'
 import type { Queries } from 'service-kit'
 import { HUB, type HospitalId, type PartyId, type RegionId } from 'specs'
 import type { Authority } from '../authority/authority.ts'
@@ -11,7 +11,7 @@ import { allHospitals } from './store.ts'
  */
 export class KnownParties {
   readonly trust: TrustStore
-  readonly #hub: Certificate
+  readonly #hub: Identity
   #certificates = new Map<PartyId, Certificate>()
   #version = -1
   #crl = ''
@@ -20,13 +20,14 @@ export class KnownParties {
 
   constructor(authority: Authority, regionId: RegionId) {
     this.trust = new TrustStore({ rootPem: authority.root.pem, regionId })
-    this.#hub = authority.hub.certificate
+    this.#hub = authority.hub
     // The trust store believes a revocation list once it has seen the chain of the authority that signed it.
-    this.trust.verifyChain(authority.hub.certificateChain, Math.max(Date.now(), this.#hub.notBefore))
+    this.trust.verifyChain(authority.hub.certificateChain, Math.max(Date.now(), this.#hub.certificate.notBefore))
+    if (authority.rootCrl !== undefined) this.trust.setCrl(authority.rootCrl)
   }
 
   /** undefined for whoever has not joined or was revoked: messages to it wait. */
-  certificateOf = (party: PartyId): Certificate | undefined => (party === HUB ? this.#hub : this.#certificates.get(party))
+  certificateOf = (party: PartyId): Certificate | undefined => (party === HUB ? this.#hub.certificate : this.#certificates.get(party))
 
   set(hospitalId: HospitalId, certificatePem: string | undefined): void {
     this.#changes += 1
@@ -51,7 +52,7 @@ export class KnownParties {
     if (changes !== this.#changes) return this.refresh(queries)
     this.setCrl(crl)
     this.#certificates = new Map(
-      hospitals.flatMap(({ config, certificate }) => (certificate ? [[config.id, this.#parsed(config.id, certificate.pem)] as const] : [])),
+      hospitals.flatMap(({ config, certificate }) => (certificate ? [[config.id, this.#parsed(config.id, certificate.encryptionPem ?? certificate.pem)] as const] : [])),
     )
     this.#version = version
     return true

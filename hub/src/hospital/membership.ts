@@ -10,6 +10,8 @@ import {
   type JoinRequest,
   type JoinResponse,
   type LiveEvent,
+  type RenewalAnswer,
+  type RenewalRequest,
 } from 'specs'
 import type { Authority } from '../authority/authority.ts'
 import { renewRevocationList } from '../authority/revocation-list.ts'
@@ -17,7 +19,7 @@ import { publishDirectory, type Outbox, type RegionName } from '../directory/dir
 import { checkConfig, type Hospital } from './hospital.ts'
 import { hospitalOfCode, makeCode, saveCode, useCode, withdrawCodes } from './join-code.ts'
 import type { KnownParties } from './known-parties.ts'
-import { admit, expel, insertHospital, readHospital, updateHospital } from './store.ts'
+import { admit, expel, insertHospital, readHospital, replaceCertificates, updateHospital } from './store.ts'
 
 /** Who may use the region's NATS server, and where messages wait for them. */
 export interface Transport {
@@ -91,29 +93,31 @@ export class Membership {
    * @throws {Problem} region/wrong-join-code; certificate/invalid (request not genuine); service/unavailable (NATS is away;
    *   the code stays good).
    */
-  async join({ code, csr, agentVersion }: JoinRequest): Promise<JoinResponse> {
+  async join({ code, csr, encryptionCsr, agentVersion }: JoinRequest): Promise<JoinResponse> {
     const { db, region, authority, transport, natsUrl, now, log } = this.#parts
     const hospitalId = await hospitalOfCode(db, code, now())
     const { config } = await readHospital(db, hospitalId)
-    const { certificate, chain } = authority.certify(csr, { id: config.id, name: config.name })
+    const issued = this.#certify(config, csr, encryptionCsr)
+    const { signing, chain } = issued
     // Before the code is used up: the one step that may fail for a while and that is harmless to repeat.
     await transport.ensureConsumer(hospitalId)
     const directory = await db.write(async (tx) => {
       await useCode(tx, code, now())
       const rejoins = (await readHospital(tx, hospitalId)).certificate !== undefined
-      await admit(tx, { hospitalId, pem: certificate.pem, serial: certificate.serial, expires: certificate.notAfter }, agentVersion, now())
+      await admit(tx, hospitalId, issued, agentVersion, now())
       if (rejoins) await this.#renewCrl(tx)
-      await this.#tell(tx, 'hospital.join', hospitalId, { actor: { kind: 'hospital', id: hospitalId, hospitalId }, facts: { serial: certificate.serial, rejoins, agentVersion } })
-      return this.#publish(tx, hospitalId, certificate)
+      await this.#tell(tx, 'hospital.join', hospitalId, { actor: { kind: 'hospital', id: hospitalId, hospitalId }, facts: { serial: signing.serial, rejoins, agentVersion } })
+      return this.#publish(tx, hospitalId, issued.encryption ?? signing)
     })
     // Once more: the link asks for the joined hospitals at each connection, and one may have been made just before the commit.
     await transport.ensureConsumer(hospitalId).catch((error: unknown) => log.warn({ err: error, hospitalId }, 'consumer not confirmed'))
     const natsCredentials = await transport.issueNode(hospitalId)
-    log.info({ hospitalId, serial: certificate.serial, agentVersion }, 'hospital joined')
+    log.info({ hospitalId, serial: signing.serial, agentVersion }, 'hospital joined')
     return {
       ...region,
       hospital: config,
       certificateChain: chain,
+      ...(issued.encryption && { encryptionCertificate: issued.encryption.pem }),
       rootCertificate: authority.root.pem,
       hubCertificateChain: [...authority.hub.certificateChain],
       crl: directory.crl,
@@ -121,6 +125,35 @@ export class Membership {
       natsCredentials,
       directory,
     }
+  }
+
+  /**
+   * A member's new key over its own line, before the certificate runs out. The former one stays good until its end: what was
+   * signed with it and waits somewhere is still accepted.
+   *
+   * @throws {Problem} region/not-joined, certificate/invalid (request not genuine).
+   */
+  async renew(hospitalId: HospitalId, { csr, encryptionCsr }: RenewalRequest): Promise<RenewalAnswer> {
+    const { db, now, log } = this.#parts
+    const { config, certificate } = await readHospital(db, hospitalId)
+    if (!certificate) throw new Problem('region/not-joined', { hospitalId })
+    const issued = this.#certify(config, csr, encryptionCsr)
+    await db.write(async (tx) => {
+      await replaceCertificates(tx, hospitalId, issued, now())
+      const actor = { kind: 'hospital', id: hospitalId, hospitalId } as const
+      const facts = { replaces: certificate.serial, serial: issued.signing.serial }
+      await this.#tell(tx, 'certificate.renew', hospitalId, { actor, object: { type: 'certificate', id: issued.signing.serial }, facts })
+      await this.#publish(tx, hospitalId, issued.encryption ?? issued.signing)
+    })
+    log.info({ hospitalId, serial: issued.signing.serial, replaces: certificate.serial }, 'certificate renewed')
+    return { certificateChain: issued.chain, ...(issued.encryption && { encryptionCertificate: issued.encryption.pem }) }
+  }
+
+  #certify(config: HospitalConfig, csr: string, encryptionCsr: string | undefined) {
+    const { authority } = this.#parts
+    const { certificate: signing, chain } = authority.certify(csr, config, encryptionCsr === undefined ? 'party' : 'party-signature')
+    const encryption = encryptionCsr === undefined ? undefined : authority.certify(encryptionCsr, config, 'party-encryption').certificate
+    return { signing, chain, encryption }
   }
 
   /**
@@ -152,8 +185,23 @@ export class Membership {
   async renewRevocationList(): Promise<void> {
     await this.#parts.db.write(async (tx) => {
       await this.#renewCrl(tx)
-      await publishDirectory(tx, this.#parts.region, this.#parts.outbox)
+      await this.#publishAll(tx)
     })
+  }
+
+  /** Revokes single certificates, in the transaction that notes it; everybody hears of it within seconds. */
+  async revokeCertificates(work: (tx: Transaction) => Promise<boolean>): Promise<boolean> {
+    return this.#parts.db.write(async (tx) => {
+      if (!(await work(tx))) return false
+      await this.#renewCrl(tx)
+      await this.#publishAll(tx)
+      return true
+    })
+  }
+
+  #publishAll(tx: Transaction) {
+    const { region, outbox, authority } = this.#parts
+    return publishDirectory(tx, region, outbox, authority)
   }
 
   async #change(hospitalId: HospitalId, work: (tx: Transaction, now: EpochMs) => Promise<void>): Promise<Hospital> {
@@ -175,10 +223,11 @@ export class Membership {
 
   /** First what this process knows, then the messages: the link seals them for the certificate that counts from now on. */
   async #publish(tx: Transaction, hospitalId: HospitalId, certificate?: Certificate) {
-    const { parties, region, outbox, announce } = this.#parts
-    const held = certificate?.pem ?? (await readHospital(tx, hospitalId)).certificate?.pem
+    const { parties, announce } = this.#parts
+    const current = (await readHospital(tx, hospitalId)).certificate
+    const held = certificate?.pem ?? current?.encryptionPem ?? current?.pem
     tx.afterCommit(() => parties.set(hospitalId, held))
-    const directory = await publishDirectory(tx, region, outbox)
+    const directory = await this.#publishAll(tx)
     tx.afterCommit(() => announce({ type: 'hospital', hospitalId }))
     return directory
   }

@@ -22,4 +22,26 @@ export const hospitalMigrations: readonly Migration[] = [
       "INSERT INTO region_counter (name, value) VALUES ('directory', 0)",
     ],
   },
+  {
+    name: '0002-certificates-of-every-kind',
+    // Not only hospitals hold certificates: doctors do, and services. SQLite takes no NOT NULL away, so the table is made anew.
+    up: [
+      'DROP INDEX certificate_revoked',
+      'ALTER TABLE certificate RENAME TO hospital_certificate',
+      `CREATE TABLE certificate (
+        serial TEXT PRIMARY KEY, kind TEXT NOT NULL, hospital_id TEXT REFERENCES hospital (id), user_id TEXT, subject TEXT NOT NULL, title TEXT NOT NULL,
+        organisation TEXT NOT NULL, pem TEXT NOT NULL, issued_at BIGINT NOT NULL, expires BIGINT NOT NULL, replaced_at BIGINT,
+        revoked_at BIGINT, reason_code TEXT, reason TEXT)`,
+      `INSERT INTO certificate (serial, kind, hospital_id, user_id, subject, title, organisation, pem, issued_at, expires, revoked_at, reason_code, reason)
+        SELECT c.serial, 'party', c.hospital_id, NULL, c.hospital_id, '', h.name, c.pem, c.issued_at, c.expires, c.revoked_at,
+          CASE WHEN c.revoked_at IS NULL THEN NULL WHEN c.reason = 'superseded' THEN 'superseded' ELSE 'cessation-of-operation' END, c.reason
+        FROM hospital_certificate c JOIN hospital h ON h.id = c.hospital_id`,
+      'DROP TABLE hospital_certificate',
+      'CREATE INDEX certificate_is_revoked ON certificate (revoked_at)',
+      'CREATE INDEX certificate_of_holder ON certificate (hospital_id, user_id)',
+      'CREATE INDEX certificate_by_issue ON certificate (issued_at, serial)',
+      'CREATE INDEX certificate_by_end ON certificate (expires)',
+      'ALTER TABLE hospital ADD COLUMN encryption_serial TEXT',
+    ],
+  },
 ]

@@ -1,5 +1,7 @@
+import type { Certificate } from 'pki'
 import type { Queries, Transaction } from 'service-kit'
 import { HospitalConfig, Problem, SyncRequest, type EpochMs, type HospitalId } from 'specs'
+import { recordCertificate, revokeAll } from '../certificate/register.ts'
 import { memberOf, type Hospital } from './hospital.ts'
 import { Registry } from './registry.ts'
 
@@ -18,12 +20,13 @@ interface HospitalSqlRow {
   readonly serial: string | null
   readonly pem: string | null
   readonly expires: number | null
+  readonly encryptionPem: string | null
 }
 
 const SELECT = `SELECT h.id, h.code, h.name, h.agent_address AS "agentAddress", h.kinds, h.task_types AS "taskTypes", h.flow_modes AS "flowModes",
   h.revoked_at AS "revokedAt", h.agent_version AS "agentVersion", h.last_seen_at AS "lastSeenAt", h.operating,
-  c.serial, c.pem, c.expires
-  FROM hospital h LEFT JOIN certificate c ON c.serial = h.current_serial`
+  c.serial, c.pem, c.expires, e.pem AS "encryptionPem"
+  FROM hospital h LEFT JOIN certificate c ON c.serial = h.current_serial LEFT JOIN certificate e ON e.serial = h.encryption_serial`
 
 export async function allHospitals(queries: Queries): Promise<Hospital[]> {
   const rows = await queries.all<HospitalSqlRow>(`${SELECT} ORDER BY h.created_at, h.id`)
@@ -69,53 +72,44 @@ async function refuseTakenCode(tx: Transaction, { id, code }: HospitalConfig): P
   if (other) throw new Problem('region/hospital-exists', { field: 'code', id: other.id })
 }
 
-export interface IssuedCertificate {
-  readonly hospitalId: HospitalId
-  readonly pem: string
-  readonly serial: string
-  readonly expires: EpochMs
+/** What a node holds from now on: one certificate, or one to sign and one to receive. */
+export interface NodeCertificates {
+  readonly signing: Certificate
+  readonly encryption?: Certificate | undefined
 }
 
-/** The new certificate is the one that counts; the one before is revoked as superseded. */
-export async function admit(tx: Transaction, certificate: IssuedCertificate, agentVersion: string, now: EpochMs): Promise<void> {
-  await revokeCurrent(tx, certificate.hospitalId, 'superseded', now)
-  await tx.run('INSERT INTO certificate (serial, hospital_id, pem, issued_at, expires) VALUES ($1, $2, $3, $4, $5)', [
-    certificate.serial,
-    certificate.hospitalId,
-    certificate.pem,
-    now,
-    certificate.expires,
-  ])
-  await tx.run('UPDATE hospital SET current_serial = $2, revoked_at = NULL, agent_version = $3, updated_at = $4 WHERE id = $1', [
-    certificate.hospitalId,
-    certificate.serial,
-    agentVersion,
+/** A node joins, perhaps again: what it held before is revoked as superseded. */
+export async function admit(tx: Transaction, hospitalId: HospitalId, held: NodeCertificates, agentVersion: string, now: EpochMs): Promise<void> {
+  await revokeAll(tx, { hospitalId, kinds: ['party', 'party-encryption'], code: 'superseded', reason: 'superseded', now })
+  await take(tx, hospitalId, held, now)
+  await tx.run('UPDATE hospital SET revoked_at = NULL, agent_version = $2 WHERE id = $1', [hospitalId, agentVersion])
+}
+
+/** A member's new key: what it signed with the former one stays good until that one's end, so nothing is revoked. */
+export async function replaceCertificates(tx: Transaction, hospitalId: HospitalId, held: NodeCertificates, now: EpochMs): Promise<void> {
+  await tx.run(`UPDATE certificate SET replaced_at = $2 WHERE hospital_id = $1 AND kind IN ('party', 'party-encryption') AND replaced_at IS NULL`, [hospitalId, now])
+  await take(tx, hospitalId, held, now)
+}
+
+async function take(tx: Transaction, hospitalId: HospitalId, { signing, encryption }: NodeCertificates, now: EpochMs): Promise<void> {
+  await recordCertificate(tx, signing, { kind: 'party', hospitalId }, now)
+  if (encryption) await recordCertificate(tx, encryption, { kind: 'party-encryption', hospitalId }, now)
+  await tx.run('UPDATE hospital SET current_serial = $2, encryption_serial = $3, updated_at = $4 WHERE id = $1', [
+    hospitalId,
+    signing.serial,
+    encryption?.serial ?? null,
     now,
   ])
 }
 
-/** @returns Whether there was a certificate to revoke. */
+/** With everything certified in its name, its doctors' certificates too. @returns Whether there was a certificate to revoke. */
 export async function expel(tx: Transaction, hospitalId: HospitalId, reason: string, now: EpochMs): Promise<boolean> {
-  const revoked = await revokeCurrent(tx, hospitalId, reason, now)
-  if (revoked) await tx.run('UPDATE hospital SET current_serial = NULL, revoked_at = $2, updated_at = $2 WHERE id = $1', [hospitalId, now])
-  return revoked
-}
-
-async function revokeCurrent(tx: Transaction, hospitalId: HospitalId, reason: string, now: EpochMs): Promise<boolean> {
-  const changed = await tx.run(
-    `UPDATE certificate SET revoked_at = $2, reason = $3
-     WHERE revoked_at IS NULL AND serial = (SELECT current_serial FROM hospital WHERE id = $1)`,
-    [hospitalId, now, reason],
-  )
+  const changed = await tx.run('UPDATE hospital SET current_serial = NULL, encryption_serial = NULL, revoked_at = $2, updated_at = $2 WHERE id = $1 AND current_serial IS NOT NULL', [
+    hospitalId,
+    now,
+  ])
+  if (changed > 0) await revokeAll(tx, { hospitalId, code: 'cessation-of-operation', reason, now })
   return changed > 0
-}
-
-/** Every revoked certificate that would still be valid otherwise. */
-export function revokedCertificates(queries: Queries, now: EpochMs): Promise<{ serial: string; at: EpochMs }[]> {
-  return queries.all(
-    'SELECT serial, revoked_at AS "at" FROM certificate WHERE revoked_at IS NOT NULL AND expires > $1 ORDER BY revoked_at, serial',
-    [now],
-  )
 }
 
 /** @returns Whether the node was known as joined; a heartbeat of anybody else changes nothing. */
@@ -137,7 +131,7 @@ function hospitalOf(row: HospitalSqlRow): Hospital {
   return {
     config: HospitalConfig.parse({ id, code, name, agentAddress, ...lists }),
     ...(row.serial !== null && row.pem !== null && row.expires !== null
-      ? { certificate: { serial: row.serial, pem: row.pem, expires: row.expires } }
+      ? { certificate: { serial: row.serial, pem: row.pem, expires: row.expires, ...(row.encryptionPem !== null && { encryptionPem: row.encryptionPem }) } }
       : {}),
     ...(row.revokedAt !== null ? { revokedAt: row.revokedAt } : {}),
     ...(row.agentVersion !== null ? { agentVersion: row.agentVersion } : {}),

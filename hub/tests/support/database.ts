@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openDatabase, type Database } from 'service-kit'
 import { kinds, type ConsultAnswer, type ConsultEvent, type Directory } from 'specs'
+import { aRegion } from '../../../pki/tests/a-region.ts'
 import { publishDirectory, type Outbox } from '../../src/directory/directory.ts'
 import { admit, insertHospital } from '../../src/hospital/store.ts'
 import { migrateHub } from '../../src/migrations.ts'
@@ -65,6 +66,7 @@ export class OutboxTable implements Outbox {
 
 /** Registers the hospitals of `aRegistry()` as joined, with certificates that nobody looks at. */
 export async function registerDemoRegion(db: Database, outbox: Outbox): Promise<void> {
+  const authority = aRegion()
   await db.write(async (tx) => {
     await tx.run("INSERT INTO revocation_list (number, pem, issued_at) VALUES (1, 'crl', 0)")
     for (const { id, name, kinds, taskTypes, flowModes } of aRegistry().members) {
@@ -78,8 +80,8 @@ export async function registerDemoRegion(db: Database, outbox: Outbox): Promise<
         flowModes: [...flowModes],
       }
       await insertHospital(tx, config, 1)
-      await admit(tx, { hospitalId: id, pem: `pem ${id}`, serial: `serial-${id}`, expires: 1e15 }, '0.1.0', 1)
+      await admit(tx, id, { signing: authority.party(id).certificate }, '0.1.0', 1)
     }
-    await publishDirectory(tx, { regionId, regionName: '云岭区域影像网' }, outbox)
+    await publishDirectory(tx, { regionId, regionName: '云岭区域影像网' }, outbox, { rootCrl: undefined, hub: authority.party('hub') })
   })
 }
