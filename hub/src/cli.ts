@@ -25,6 +25,8 @@ async function init(settings: HubSettings, values: Values): Promise<void> {
     host: nats.listenHost,
     port: Number(new URL(nats.url).port || '4222'),
     storeDir: nats.storeDir,
+    tls: nats.tls,
+    names: [nats.url, nats.publicUrl].map((url) => new URL(url).hostname.replace(/^\[|\]$/g, '')),
     ...(serverVersion === undefined ? {} : { serverVersion }),
   })
   process.stdout.write(`${configFile}\n`)

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { AuditConfig, auditSettingsOf, checkProxy, DatabaseConfig, httpSettings, IdentityConfig, loadConfig, tlsFilesAt, VaultConfig, vaultSettingsOf } from 'service-kit'
 import { HubRole, RegionId } from 'specs'
 import { z } from 'zod'
+import { isNatsTlsOn } from './nats/tls.ts'
 
 /** config.example.jsonc explains every setting; keep the two together. */
 export const HubConfig = z.strictObject({
@@ -23,6 +24,7 @@ export const HubConfig = z.strictObject({
       publicUrl: z.string().optional(),
       adminDir: z.string().min(1).optional(),
       listenHost: z.string().default('127.0.0.1'),
+      tls: z.enum(['auto', 'on', 'off']).default('auto'),
       storeDir: z.string().min(1).optional(),
     })
     .prefault({}),
@@ -88,7 +90,7 @@ export function settingsOf(config: z.output<typeof HubConfig>, baseFolder: strin
     http: { ...config.http, tls: tlsFilesAt(config.http.tls, at) },
     nats: {
       ...config.nats,
-      publicUrl: config.nats.publicUrl ?? config.nats.url,
+      ...natsAddresses(config.nats),
       adminDir: config.nats.adminDir === undefined ? join(dir, 'nats') : at(config.nats.adminDir),
       storeDir: config.nats.storeDir === undefined ? join(dir, 'nats-store') : at(config.nats.storeDir),
     },
@@ -97,6 +99,13 @@ export function settingsOf(config: z.output<typeof HubConfig>, baseFolder: strin
     vault: vaultSettingsOf(config.vault, at, dir),
     consoleDist: config.consoleDist === undefined ? builtConsole() : at(config.consoleDist),
   }
+}
+
+/** Nodes are told `tls://`, and insist on it from then on. */
+function natsAddresses({ url, publicUrl = url, tls, listenHost }: z.output<typeof HubConfig>['nats']) {
+  const isTls = isNatsTlsOn(tls, listenHost)
+  const at = (address: string) => (isTls ? address.replace(/^nats:/, 'tls:') : address)
+  return { url: at(url), publicUrl: at(publicUrl), isTls }
 }
 
 function databaseOf(config: DatabaseConfig | undefined, dir: string, at: (path: string) => string): DatabaseConfig {

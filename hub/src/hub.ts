@@ -20,7 +20,7 @@ import { RegistryCache } from './hospital/registry-cache.ts'
 import { hospitalRoutes } from './hospital/routes.ts'
 import { allHospitals } from './hospital/store.ts'
 import { migrateHub } from './migrations.ts'
-import { NatsAdministration } from './nats/index.ts'
+import { NatsAdministration, readNatsCa, signNatsTrust } from './nats/index.ts'
 import { takeReport } from './refusal/report.ts'
 import { messageRoutes } from './message/routes.ts'
 import { refusalRoutes } from './refusal/routes.ts'
@@ -73,13 +73,15 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   const announce = (event: LiveEvent) => face.events.publish(event)
   const parties = new KnownParties(authority, regionId)
   const presence = new Presence({ db, heartbeatMs: settings.heartbeatMs, announce, now, onPresence: (id, online) => audit.note(presenceEvent(id, online)) })
-  const natsAdministration = await NatsAdministration.open({ dir: settings.nats.adminDir, natsUrl: settings.nats.url, log })
+  const natsCa = settings.nats.isTls ? await readNatsCa(settings.nats.adminDir) : undefined
+  const natsAdministration = await NatsAdministration.open({ dir: settings.nats.adminDir, natsUrl: settings.nats.url, natsCa, log })
   const link = await createHubLink({
     db,
     log,
     metrics,
     regionId,
     natsUrl: settings.nats.url,
+    natsTrust: { natsUrl: settings.nats.url, natsCa },
     natsCredentials: await hubCredentials(settings.nats.adminDir),
     identity: authority.hub,
     trust: parties.trust,
@@ -91,7 +93,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   })
   const membership = new Membership({
     db,
-    region,
+    region: { ...region, natsTrust: signNatsTrust(authority.hub, regionId, { natsUrl: settings.nats.publicUrl, natsCa }) },
     authority,
     parties,
     outbox: link,

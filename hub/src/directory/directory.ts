@@ -1,5 +1,5 @@
 import type { Queries, Transaction } from 'service-kit'
-import { kinds, type Directory, type DirectoryEntry, type HospitalId, type RegionId } from 'specs'
+import { kinds, type Directory, type DirectoryEntry, type HospitalId, type NatsTrust, type RegionId } from 'specs'
 import type { Hospital } from '../hospital/hospital.ts'
 import { allHospitals } from '../hospital/store.ts'
 
@@ -11,6 +11,8 @@ export interface Outbox {
 export interface RegionName {
   readonly regionId: RegionId
   readonly regionName: string
+  /** Where and by what members recognise the region's nats-server. */
+  readonly natsTrust?: NatsTrust
 }
 
 /** The region as its members shall know it, at the version that the database holds. */

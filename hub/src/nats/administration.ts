@@ -1,6 +1,6 @@
 import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node'
 import { type HospitalId, Problem, type RegionId } from 'specs'
-import type { Log } from 'service-kit'
+import { natsTlsOptions, type Log } from 'service-kit'
 import { z } from 'zod'
 import { issueNodeUser } from './claims.ts'
 import { loadOrCreateKeys, type NatsKeys } from './keys.ts'
@@ -11,6 +11,8 @@ export interface AdministrationOptions {
   /** The folder that `prepareNats` made. */
   readonly dir: string
   readonly natsUrl: string
+  /** PEM of the TLS root, when the address is `tls://`. */
+  readonly natsCa?: string | undefined
   readonly log: Log
   /** Epoch ms. */
   readonly now?: () => number
@@ -98,6 +100,7 @@ export class NatsAdministration {
         const authenticator = credsAuthenticator(new TextEncoder().encode(credentials))
         const connection = await connect({
           servers: this.#options.natsUrl,
+          ...natsTlsOptions(this.#options),
           authenticator,
           name: 'hub-administration',
           reconnect: false,

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { issueHubUser, issueSystemUser, operatorClaims, regionClaims, type Revocations, systemClaims } from './claims.ts'
 import { loadOrCreateKeys, type NatsKeys, readOrUndefined, writePrivate } from './keys.ts'
 import { NatsRegister } from './register.ts'
+import { ensureNatsTls, isNatsTlsOn, type NatsTlsMode, natsTlsFiles } from './tls.ts'
 import { preloadText, serverConfigText } from './server-config.ts'
 
 export interface PrepareOptions {
@@ -15,6 +16,10 @@ export interface PrepareOptions {
   readonly storeDir: string
   /** As `nats-server --version` says, e.g. `2.9.10`; unknown → only settings that every version ≥ 2.9 has. */
   readonly serverVersion?: string
+  /** `auto` unless told: TLS wherever `host` is not loopback. */
+  readonly tls?: NatsTlsMode
+  /** Names and addresses by which others reach the server, for its certificate. */
+  readonly names?: readonly string[]
 }
 
 export interface PreparedNats {
@@ -36,6 +41,9 @@ export async function prepareNats(options: PrepareOptions): Promise<PreparedNats
   await mkdir(storeDir, { recursive: true, mode: 0o700 })
   const register = await NatsRegister.open(dir)
   await writePreload(dir, keys, register.revocations)
+  const tls = isNatsTlsOn(options.tls ?? 'auto', options.host)
+  if (tls) await ensureNatsTls(dir, [...(options.names ?? []), ...(isWildcard(options.host) ? [] : [options.host])])
+  const { certificate, privateKey } = natsTlsFiles(dir).server
   const configFile = join(dir, files.config)
   await writePrivate(
     configFile,
@@ -47,6 +55,7 @@ export async function prepareNats(options: PrepareOptions): Promise<PreparedNats
       systemAccount: keys.system.getPublicKey(),
       preloadFile: files.preload,
       serverVersion: options.serverVersion,
+      ...(tls && { tls: { certFile: certificate, keyFile: privateKey } }),
     }),
   )
   const hubCredentialsFile = join(dir, files.hub)
@@ -54,6 +63,8 @@ export async function prepareNats(options: PrepareOptions): Promise<PreparedNats
   await keepOrWrite(join(dir, files.system), async () => (await issueSystemUser(keys)).credentials)
   return { configFile, hubCredentialsFile, hubCredentials }
 }
+
+const isWildcard = (host: string): boolean => ['0.0.0.0', '::', ''].includes(host)
 
 /** The claims a starting server reads first; with them a revocation outlives even a server whose store was lost. */
 export async function writePreload(dir: string, keys: NatsKeys, revocations: Revocations): Promise<string> {

@@ -10,6 +10,7 @@ export interface ServerConfig {
   readonly preloadFile: string
   /** `2.9.10`; settings a version does not know would keep it from starting. */
   readonly serverVersion?: string | undefined
+  readonly tls?: { readonly certFile: string; readonly keyFile: string }
 }
 
 /** Pieces of images are 1 MiB, envelopes at most 4 MiB; the rest is room. Above 8 MB the server itself warns. */
@@ -20,7 +21,7 @@ export function serverConfigText(config: ServerConfig): string {
   return `# Written by the hub; changes are overwritten at its next start.
 listen: ${quoted(`${config.host}:${config.port}`)}
 max_payload: ${maxPayload}
-operator: ${config.operatorJwt}
+${config.tls ? tlsText(config.tls) : ''}operator: ${config.operatorJwt}
 system_account: ${config.systemAccount}
 resolver {
   type: full
@@ -33,6 +34,21 @@ resolver_preload {
 jetstream {
   store_dir: ${quoted(`${config.storeDir}/jetstream`)}
 ${sync}}
+`
+}
+
+/** Go's own minimum is TLS 1.2; the suites are those of modernTls as Go names them. */
+function tlsText({ certFile, keyFile }: { certFile: string; keyFile: string }): string {
+  return `tls {
+  cert_file: ${quoted(certFile)}
+  key_file: ${quoted(keyFile)}
+  timeout: 5
+  cipher_suites: [
+    "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
+  ]
+  curve_preferences: ["X25519", "CurveP256", "CurveP384"]
+}
 `
 }
 

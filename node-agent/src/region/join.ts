@@ -3,6 +3,7 @@ import { createCsr, generateSm2KeyPair, loadIdentity, parseCertificate, TrustSto
 import { HUB, isProblemCode, JoinResponse, parseWith, Problem, RegionInfo, type EpochMs, type HospitalId } from 'specs'
 import { z } from 'zod'
 import type { Membership } from './membership.ts'
+import { checkNatsTrust } from './nats-trust.ts'
 import type { RegionSecrets } from './secrets.ts'
 
 export interface JoinWish {
@@ -60,6 +61,7 @@ function checkJoined(joined: JoinResponse, info: RegionInfo, hospitalId: Hospita
   const trust = new TrustStore({ rootPem: info.rootCertificate, crlPem: joined.crl, regionId: joined.regionId })
   const own = trust.verifyChain(joined.certificateChain, now)
   const hub = trust.verifyChain(joined.hubCertificateChain, now)
+  checkNatsTrust(joined.directory, trust, now)
   if (own.party !== hospitalId || hub.party !== HUB) throw new Problem('certificate/invalid', { reason: 'party' })
   loadIdentity({ certificateChain: joined.certificateChain, privateKeyPem })
 }

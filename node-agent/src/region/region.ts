@@ -29,6 +29,7 @@ import {
   saveMembership,
   type Membership,
 } from './membership.ts'
+import { checkNatsTrust, natsTrustOf } from './nats-trust.ts'
 import { readSecrets, saveSecrets } from './secrets.ts'
 
 export interface RegionParts {
@@ -93,6 +94,7 @@ export class Region {
       // Revocation works even when the list of hospitals is an old one that arrived late.
       connected.trust.setCrl(directory.crl)
       if (directory.version < connected.membership.directory.version) return
+      checkNatsTrust(directory, connected.trust, this.#now())
       const membership = withDirectory(connected.membership, directory, parts.hospitalId)
       await saveDirectory(tx, membership)
       tx.afterCommit(() => {
@@ -225,7 +227,8 @@ export class Region {
     const link = await createNodeLink({
       db, log, metrics, version, hospitalId, heartbeatMs, identity, trust, hubCertificate,
       regionId: membership.regionId,
-      natsUrl: this.#parts.natsUrl ?? membership.natsUrl,
+      natsUrl: this.#parts.natsUrl ?? natsTrustOf(membership).natsUrl,
+      natsTrust: natsTrustOf(membership),
       natsCredentials: secrets.natsCredentials,
       certificateOf: (party) => this.#certificateOf(party),
       statusOf: async () => ({ ...(await this.#parts.statusOf()), ...(await link.counts()), address: this.hospital?.agentAddress ?? '' }),
@@ -311,7 +314,7 @@ export class Region {
     }
     const { membership, link, identity } = connected
     const { regionId, regionName, hubUrl, hospital } = membership
-    const natsUrl = this.#parts.natsUrl ?? membership.natsUrl
+    const natsUrl = this.#parts.natsUrl ?? natsTrustOf(membership).natsUrl
     const { state, since, lastSyncAt, problem, failures, lastTriedAt } = link.status()
     const certificateExpires = parseCertificate(identity.certificateChain[0] ?? '').notAfter
     const told = problem && { code: problem, title: answers[problem].zh }

@@ -3,6 +3,7 @@ import type { EpochMs, ProblemCode } from 'specs'
 import type { Log } from '../log/index.ts'
 import { backoffMs } from './backoff.ts'
 import { type Clock, pause } from './clock.ts'
+import { natsTlsOptions, type NatsTrust } from './nats-tls.ts'
 import type { Timing } from './timing.ts'
 
 /** One NATS connection from its making to its end. Whatever is begun on it ends with `signal`. */
@@ -24,6 +25,7 @@ export interface LineStatus {
 export interface LineOptions {
   readonly name: string
   readonly natsUrl: string
+  readonly natsTrust?: NatsTrust | undefined
   /** Content of a `.creds` file. */
   readonly credentials: string
   readonly inboxPrefix: string
@@ -119,10 +121,11 @@ export class Line {
   }
 
   #connect(): Promise<NatsConnection> {
-    const { natsUrl, credentials, inboxPrefix, name, timing } = this.#options
+    const { natsUrl, natsTrust = { natsUrl }, credentials, inboxPrefix, name, timing } = this.#options
     const authenticator = credsAuthenticator(new TextEncoder().encode(credentials))
     return connect({
       servers: natsUrl,
+      ...natsTlsOptions(natsTrust),
       authenticator,
       inboxPrefix,
       name,

@@ -99,6 +99,7 @@ export class LinkCore implements Link {
     this.line = new Line({
       name: role.own,
       natsUrl: options.natsUrl,
+      natsTrust: options.natsTrust,
       credentials: options.natsCredentials,
       inboxPrefix: role.inboxPrefix,
       clock,

@@ -7,6 +7,7 @@ import type { ByteService, CallOptions, Service } from './calls.ts'
 import type { Clock } from './clock.ts'
 import type { MessageHandler } from './inbox.ts'
 import type { MessageFilter } from './message-list.ts'
+import type { NatsTrust } from './nats-tls.ts'
 import type { Refusal } from './refusal.ts'
 import type { Timing } from './timing.ts'
 
@@ -16,6 +17,8 @@ export interface LinkOptions {
   readonly metrics: Metrics
   readonly regionId: RegionId
   readonly natsUrl: string
+  /** Whether and how TLS is spoken there; what `natsUrl` itself says unless told. */
+  readonly natsTrust?: NatsTrust
   /** Content of a `.creds` file. */
   readonly natsCredentials: string
   readonly identity: Identity

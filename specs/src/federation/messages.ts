@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { EpochMs, HospitalId, MessageId, RegionId } from '../identifiers.ts'
+import { NatsTrust } from './nats-trust.ts'
 
 /**
  * What is inside an envelope between a node and the hub. `seq` counts per pair of parties and direction, from 1,
@@ -81,6 +82,7 @@ export const Directory = z.object({
   version: z.number().int().positive(),
   regionId: RegionId,
   regionName: z.string(),
+  natsTrust: NatsTrust.optional(),
   hospitals: z.array(DirectoryEntry),
   /** PEM certificate revocation list of the region CA. */
   crl: z.string(),
