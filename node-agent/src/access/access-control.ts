@@ -1,5 +1,5 @@
 import type { Database, Log } from 'service-kit'
-import { Problem, type EpochMs, type HospitalId, type HospitalKind, type SignedGrant, type StudyInstanceUid } from 'specs'
+import { Problem, type AssertedPerson, type Authorisation, type CarePurpose, type EpochMs, type GrantId, type HospitalId, type HospitalKind, type SignedGrant, type StudyInstanceUid } from 'specs'
 import type { AccessEvents } from '../audit/access-events.ts'
 import { decideAccess, rightFor, type AccessDecision, type AccessRequest, type Asker, type Doing, type Policy, type Purpose } from './decide-access.ts'
 import { standingOf } from './grant-store.ts'
@@ -9,6 +9,7 @@ import { momentAt } from './policy/rule.ts'
 import { examCondition, type Bind } from './policy/sql-condition.ts'
 import { deviceSubject, subjectOf, type DeviceRights, type Person } from './policy/subject.ts'
 import type { ExamKey } from './register-facts.ts'
+import type { HeldGrant } from './shared.ts'
 import type { TaskView } from './task-view.ts'
 
 export interface AccessParts {
@@ -22,6 +23,10 @@ export interface AccessParts {
   readonly policy: Policy
   /** What our register says of an exam; undefined when it knows none. */
   readonly factsOf: (exam: ExamKey) => Promise<ExamFacts | undefined>
+  /** Grants of other hospitals that people of ours hold for a study. */
+  readonly heldGrants?: (study: StudyInstanceUid) => Promise<readonly HeldGrant[]>
+  /** When another hospital told us that it has taken a grant back. */
+  readonly withdrawalOf?: (owner: HospitalId, grantId: GrantId) => Promise<EpochMs | undefined>
   /** Hears of every decision that was kept to. */
   readonly events?: AccessEvents
   readonly now?: () => EpochMs
@@ -116,14 +121,33 @@ export class AccessControl {
   /**
    * A request of another hospital's agent. Asked at every piece, so that a grant withdrawn in the middle ends the transfer.
    * @param genuine whether the owner's signature under the grant was found good (see verify-grant.ts).
+   * @param person for whom it asks, if its assertion was found good (see assertion/admit.ts).
    * @throws {Problem} access/…
    */
-  async admitHospital(hospitalId: HospitalId, doing: Doing, asked: AskedExam, signed: SignedGrant, genuine: boolean): Promise<void> {
-    const asker: Asker = { kind: 'hospital', hospitalId, grant: { grant: signed.grant, genuine } }
+  async admitHospital(hospitalId: HospitalId, doing: Doing, asked: AskedExam, signed: SignedGrant, genuine: boolean, person?: AssertedPerson): Promise<void> {
+    const asker: Asker = { kind: 'hospital', hospitalId, person, grant: { grant: signed.grant, genuine } }
     const exam = await this.#known(asked)
     const decision = await this.#decide(asker, doing, signed.grant.purpose, exam, signed)
     await this.#parts.events?.tell({ asker, doing, purpose: signed.grant.purpose, exam, decision, authorisationId: signed.grant.grantId })
     if (!decision.allowed) this.#keepTo(decision, { hospitalId, doing, exam })
+  }
+
+  /**
+   * Whether a person of another hospital may see an exam of ours under one of these authorisations. What is refused in a list is not
+   * told by itself: whoever answers the search tells the trail how many were kept back.
+   */
+  async decideShared(
+    { hospitalId, person, purpose, authorisations }: { hospitalId: HospitalId; person: AssertedPerson; purpose: CarePurpose; authorisations: readonly Authorisation[] },
+    doing: 'list' | 'read' | 'view',
+    asked: AskedExam,
+  ): Promise<AccessDecision> {
+    const asker: Asker = { kind: 'hospital', hospitalId, person, authorisations }
+    const exam = await this.#known(asked)
+    const decision = await this.#decide(asker, doing, purpose, exam)
+    if (doing === 'list') return decision
+    const authorisationId = decision.allowed ? decision.authorisation?.authorisationId : undefined
+    await this.#parts.events?.tell({ asker, doing, purpose, exam, decision, authorisationId })
+    return decision
   }
 
   /** @param device what the AE title is registered for; undefined: it is not. @throws {Problem} dimse/unknown-ae, access/… */
@@ -143,7 +167,7 @@ export class AccessControl {
   }
 
   async #decide(asker: Asker, doing: Doing, purpose: Purpose, exam: AskedExam, signed?: SignedGrant, trace?: Step[]): Promise<AccessDecision> {
-    const { db, hospitalId, kinds, tasksOfStudy, policy } = this.#parts
+    const { db, hospitalId, kinds, tasksOfStudy, heldGrants, policy } = this.#parts
     const needsTasks = exam.study !== undefined && (asker.kind === 'hospital' || exam.owner !== hospitalId)
     const request: AccessRequest = {
       asker,
@@ -152,11 +176,17 @@ export class AccessControl {
       purpose,
       exam,
       tasks: needsTasks && exam.study !== undefined ? await tasksOfStudy(exam.study) : [],
-      standing: signed && exam.owner === hospitalId ? await standingOf(db, signed.grant.grantId) : undefined,
+      standing: signed && (exam.owner === hospitalId ? await standingOf(db, signed.grant.grantId) : await this.#toldOf(exam.owner, signed.grant.grantId)),
+      held: asker.kind === 'user' && exam.owner !== hospitalId && exam.study !== undefined ? ((await heldGrants?.(exam.study)) ?? []) : [],
       policy,
       now: this.#now(),
     }
     return decideAccess(request, trace)
+  }
+
+  async #toldOf(owner: HospitalId, grantId: GrantId): Promise<{ issued: true; withdrawnAt: EpochMs } | undefined> {
+    const withdrawnAt = await this.#parts.withdrawalOf?.(owner, grantId)
+    return withdrawnAt === undefined ? undefined : { issued: true, withdrawnAt }
   }
 
   #keepTo(

@@ -1,18 +1,29 @@
-import type { EpochMs, Grant, HospitalId, HospitalKind, ProblemCode, ProblemFacts, Right, StudyInstanceUid, TaskId } from 'specs'
+import type { AssertedPerson, Authorisation, CarePurpose, EpochMs, Grant, GrantId, HospitalId, HospitalKind, ProblemCode, ProblemFacts, Right, StudyInstanceUid, TaskId } from 'specs'
 import { decideGrant, type GrantStanding } from './grant.ts'
 import { decideExam, type Because, type BreakGlass, type ExamDecision, type RelationPolicy, type Step, type Subject } from './policy/decide-exam.ts'
 import type { ExamFacts } from './policy/exam-facts.ts'
 import { momentAt } from './policy/rule.ts'
 import type { RuleBook } from './policy/rule-book.ts'
 import { deviceSubject, type DeviceRights } from './policy/subject.ts'
+import { decideSharing, type HeldGrant } from './shared.ts'
 import type { TaskView } from './task-view.ts'
 
 /** Who asks: one of our people or interfaces, another hospital's agent, a DICOM node of the house (by AE title), a patient. */
 export type Asker =
   | { readonly kind: 'user'; readonly subject: Subject }
-  | { readonly kind: 'hospital'; readonly hospitalId: HospitalId; readonly grant?: PresentedGrant }
+  | HospitalAsker
   | { readonly kind: 'dicom-node'; readonly aeTitle: string; readonly device: DeviceRights | undefined }
   | { readonly kind: 'patient'; readonly patientId: string }
+
+/** Another hospital's agent: with a grant, or asking whether one of our authorisations lets it have one. */
+export interface HospitalAsker {
+  readonly kind: 'hospital'
+  readonly hospitalId: HospitalId
+  /** For whom it asks, on that hospital's word (docs/adr/0013). */
+  readonly person?: AssertedPerson | undefined
+  readonly grant?: PresentedGrant
+  readonly authorisations?: readonly Authorisation[]
+}
 
 /** A grant as it came with a request; `genuine` is the result of checking the owner's signature. */
 export interface PresentedGrant {
@@ -27,7 +38,7 @@ export interface PresentedGrant {
 export type Doing = 'list' | 'read' | 'view' | 'export' | 'register' | 'change' | 'apply' | 'store' | 'unmask' | 'delete'
 
 /** Why the asker wants it; a hospital's purpose must be the one its grant was given for. */
-export type Purpose = 'treatment' | 'referral' | 'consultation' | 'coread'
+export type Purpose = CarePurpose
 
 /** What the hospital has laid down beyond roles, as it stands now. */
 export interface Policy {
@@ -48,6 +59,8 @@ export interface AccessRequest {
     readonly examId?: string | undefined
     /** What the register says of an exam of ours; an exam that is named and not known there is nobody's. */
     readonly facts?: ExamFacts | undefined
+    /** Of an exam of ours that another hospital asks for: authorisations may be for a period. */
+    readonly studyDate?: string | undefined
     /** The question is about what one task says of it: then no other task entitles. */
     readonly taskId?: TaskId | undefined
     /** The archive that keeps or would keep it. */
@@ -55,14 +68,16 @@ export interface AccessRequest {
   }
   /** Consultations known here that name the study. */
   readonly tasks: readonly TaskView[]
-  /** What our own table says of the presented grant; only the owner has one. */
+  /** What our own table says of the presented grant; elsewhere: what its owner has told of it. */
   readonly standing?: GrantStanding | undefined
+  /** Grants of other hospitals that our people hold for the study. */
+  readonly held?: readonly HeldGrant[]
   readonly policy: Policy
   readonly now: EpochMs
 }
 
 export type AccessDecision =
-  | { readonly allowed: true; readonly because: Because | 'task' | 'grant' | 'dicom-node' | 'patient'; readonly ruleId?: string; readonly breakGlassId?: string }
+  | { readonly allowed: true; readonly because: Because | 'task' | 'grant' | 'policy' | 'consent' | 'dicom-node' | 'patient'; readonly ruleId?: string; readonly breakGlassId?: string; readonly grantId?: GrantId; readonly authorisation?: Authorisation }
   | { readonly allowed: false; readonly code: ProblemCode; readonly facts: ProblemFacts }
 
 /** The right that each needs with exams of the own hospital. */
@@ -107,7 +122,8 @@ export function decideAccess(request: AccessRequest, trace?: Step[]): AccessDeci
 function decideForUser(request: AccessRequest, subject: Subject, trace: Step[] | undefined): AccessDecision {
   const { exam, here, doing } = request
   if (exam.owner === here.hospitalId) return decideOwn(request, subject, request.policy.relation, trace)
-  return decideEntrusted(request, subject, withEntrustedExams[doing])
+  const byTask = decideEntrusted(request, subject, withEntrustedExams[doing])
+  return byTask.allowed ? byTask : (decideHeld(request, subject) ?? byTask)
 }
 
 /** An exam of ours, or, where none is named, whether such a thing may be done at all. */
@@ -156,6 +172,10 @@ function decideEntrusted(request: AccessRequest, subject: Subject, right: Right 
   const named = request.tasks.filter((task) => task.studyInstanceUids.includes(study) && task.submitter === exam.owner && isMeant(task))
   const entrusted = named.find((task) => isEntrustedTo(task, here.hospitalId))
   if (entrusted) {
+    // What the owner has taken back, or given until then only, is no longer read here either.
+    const { grantWithdrawnAt, grantExpires, taskId } = entrusted
+    if (grantWithdrawnAt !== undefined) return refused('access/grant-withdrawn', { taskId, withdrawnAt: grantWithdrawnAt })
+    if (grantExpires !== undefined && request.now >= grantExpires) return refused('access/grant-expired', { taskId, expires: grantExpires })
     // Campus, department and area are places of this house; of another hospital's exam a scope can only mean the modality.
     const isWithin = scopes.some(({ modalities }) => modalities === undefined || (entrusted.modality !== undefined && modalities.includes(entrusted.modality)))
     if (!isWithin) return refused('access/out-of-scope', { doing })
@@ -167,6 +187,21 @@ function decideEntrusted(request: AccessRequest, subject: Subject, right: Right 
   return refused('access/no-grant')
 }
 
+/** Another hospital's exam by a grant that was given to this very person; undefined when there never was one. */
+function decideHeld(request: AccessRequest, subject: Subject): AccessDecision | undefined {
+  const { exam, doing, now, held = [] } = request
+  const study = exam.study
+  if (study === undefined || exam.taskId !== undefined) return undefined
+  const given = held.filter(({ owner, person, studyInstanceUids }) => owner === exam.owner && person === subject.id && studyInstanceUids.includes(study))
+  const last = given.at(-1)
+  if (!last) return undefined
+  if (!(doing === 'list' || doing === 'read' || doing === 'view') || !subject.scopes.has('region.search')) return refused('access/forbidden', { doing })
+  const valid = given.find(({ expires, withdrawnAt }) => withdrawnAt === null && now < expires)
+  if (valid) return deniedAltogether(request, subject.keys) ?? { allowed: true, because: valid.kind === 'task' ? 'grant' : valid.kind, grantId: valid.grantId }
+  const { grantId, withdrawnAt, expires } = last
+  return withdrawnAt === null ? refused('access/grant-expired', { grantId, expires }) : refused('access/grant-withdrawn', { grantId, withdrawnAt })
+}
+
 /** Offered to us and still free, or held by one of us; a colleague of the holder may look on (COR-15: read only). */
 export function isEntrustedTo(task: TaskView, hospitalId: HospitalId): boolean {
   if (task.state === 'cancelled' || task.state === 'declined') return false
@@ -174,9 +209,10 @@ export function isEntrustedTo(task: TaskView, hospitalId: HospitalId): boolean {
   return task.offeredTo.includes(hospitalId)
 }
 
-function decideForHospital(request: AccessRequest, asker: { hospitalId: HospitalId; grant?: PresentedGrant }): AccessDecision {
+function decideForHospital(request: AccessRequest, asker: HospitalAsker): AccessDecision {
   const { exam, here, doing, now, policy } = request
-  // Agents read and fetch; nothing lets another hospital list, change or store here.
+  if (asker.grant === undefined && asker.authorisations !== undefined) return decideShared(request, asker, asker.authorisations)
+  // Agents read and fetch; nothing lets another hospital change or store here.
   if (doing !== 'read' && doing !== 'view') return refused('access/forbidden', { doing })
   const study = exam.study
   if (asker.grant === undefined || study === undefined) return refused('access/no-grant')
@@ -188,7 +224,8 @@ function decideForHospital(request: AccessRequest, asker: { hospitalId: Hospital
     asker: asker.hospitalId,
     study,
     purpose: request.purpose,
-    standing: isOwner ? (request.standing ?? { issued: false }) : undefined,
+    person: asker.person?.userId,
+    standing: isOwner ? (request.standing ?? { issued: false }) : request.standing,
     tasks: request.tasks,
     now,
   })
@@ -197,6 +234,20 @@ function decideForHospital(request: AccessRequest, asker: { hospitalId: Hospital
   const keys = new Set(['everybody', `hospital:${asker.hospitalId}`])
   const deniedBy = exam.facts && policy.rules.ask(keys, doing, exam.facts, momentAt(now)).deniedBy
   return deniedBy ? refused('access/rule-denied', { doing, ruleId: deniedBy.ruleId }) : { allowed: true, because: 'grant' }
+}
+
+/** Whether a person of another hospital finds an exam of ours, or is given a grant for it. */
+function decideShared({ exam, here, doing, purpose, policy, now }: AccessRequest, asker: HospitalAsker, authorisations: readonly Authorisation[]): AccessDecision {
+  const { study, facts, studyDate = '' } = exam
+  if (!asker.person) return refused('access/assertion-needed')
+  const isSeeing = doing === 'list' || doing === 'read' || doing === 'view'
+  // What is not known here is answered like what is not shared: who asks learns nothing from the difference.
+  if (!isSeeing || exam.owner !== here.hospitalId || study === undefined || facts === undefined) return refused('access/no-authorisation')
+  const { patientId, modality, label } = facts
+  const found = decideSharing({ authorisations, exam: { patientId, study, modality, studyDate, label }, hospital: asker.hospitalId, purpose, now })
+  if (!found) return refused('access/no-authorisation')
+  const { deniedBy } = policy.rules.ask(new Set(['everybody', `hospital:${asker.hospitalId}`]), doing, facts, momentAt(now))
+  return deniedBy ? refused('access/no-authorisation', { ruleId: deniedBy.ruleId }) : { allowed: true, because: found.kind, authorisation: found }
 }
 
 function decideForDicomNode(request: AccessRequest, { aeTitle, device }: { aeTitle: string; device: DeviceRights | undefined }): AccessDecision {

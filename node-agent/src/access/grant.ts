@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import {
   GrantId,
+  kindOfGrant,
   type EpochMs,
   type Grant,
   type HospitalId,
@@ -22,7 +23,9 @@ export interface GrantUse {
   readonly asker: HospitalId
   readonly study: StudyInstanceUid
   readonly purpose: Purpose
-  /** Undefined at a data centre: it has no table, only the owner's signature. */
+  /** For whom it is presented, as the grantee asserts. */
+  readonly person?: string | undefined
+  /** At a data centre: what the owner has told of it, else only its signature. */
   readonly standing: GrantStanding | undefined
   readonly tasks: readonly TaskView[]
   readonly now: EpochMs
@@ -44,6 +47,7 @@ export function decideGrant(use: GrantUse): Refusal | undefined {
   if (!grant.grantees.includes(asker) || !grant.studyInstanceUids.includes(study) || grant.purpose !== use.purpose)
     return refused('access/no-grant', facts)
   if (now < grant.notBefore || now >= grant.expires) return refused('access/grant-expired', { ...facts, expires: grant.expires })
+  if (kindOfGrant(grant) !== 'task' && (grant.person === undefined || grant.person !== use.person)) return refused('access/assertion-needed', facts)
   if (use.standing?.issued === false) return refused('access/grant-invalid', facts)
   if (use.standing?.issued && use.standing.withdrawnAt !== null)
     return refused('access/grant-withdrawn', { ...facts, withdrawnAt: use.standing.withdrawnAt })

@@ -11,4 +11,7 @@ export interface TaskView {
   readonly studyInstanceUids: readonly StudyInstanceUid[]
   /** As the submitter named it. */
   readonly modality?: string
+  /** When the submitter's grant ends, and whether the submitter has taken it back before. */
+  readonly grantExpires?: number
+  readonly grantWithdrawnAt?: number
 }

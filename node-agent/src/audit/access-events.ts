@@ -1,5 +1,6 @@
 import { type AuditAction, type AuditActor, type AuditEvent, type HospitalId, type StudyInstanceUid } from 'specs'
 import type { AuditTrail } from 'service-kit'
+import { actorElsewhere } from './actor-elsewhere.ts'
 import type { AccessDecision, AccessRequest, Asker, Doing } from '../access/decide-access.ts'
 
 const actions: Readonly<Record<Doing, AuditAction> & Record<string, AuditAction>> = {
@@ -53,10 +54,10 @@ export class AccessEvents {
 function eventOf({ asker, doing, purpose, exam, decision, authorisationId }: AccessAsked, patientKey: string | undefined): AuditEvent {
   const { study, owner, taskId } = exam
   const actor = actorOf(asker)
-  const { ruleId, breakGlassId } = decision.allowed ? decision : { ruleId: decision.facts['ruleId'], breakGlassId: undefined }
+  const { ruleId, breakGlassId, grantId = undefined } = decision.allowed ? decision : { ruleId: decision.facts['ruleId'], breakGlassId: undefined }
   const facts = {
     ...(taskId !== undefined && { taskId }),
-    ...(authorisationId !== undefined && { authorisationId }),
+    ...((authorisationId ?? grantId) !== undefined && { authorisationId: authorisationId ?? grantId }),
     ...(ruleId !== undefined && { ruleId }),
     ...(breakGlassId !== undefined && { breakGlassId }),
   }
@@ -75,6 +76,7 @@ function eventOf({ asker, doing, purpose, exam, decision, authorisationId }: Acc
 
 /** A user's name, roles and session stand in the context of the request; the id alone is what the policy knows. */
 function actorOf(asker: Asker): AuditActor | undefined {
+  if (asker.kind === 'hospital' && asker.person) return actorElsewhere(asker.hospitalId, asker.person)
   if (asker.kind === 'hospital') return { kind: 'hospital', id: asker.hospitalId, hospitalId: asker.hospitalId }
   if (asker.kind === 'dicom-node') return { kind: 'dicom-node', id: asker.aeTitle }
   // Sessions of patients are no accounts: the trail names them by the patient's key alone.

@@ -2,6 +2,7 @@ import { searchTrail, type HttpFace, type Trail } from 'service-kit'
 import { actionsOf, auditActions, StudyInstanceUid, StudyLogRow, type AuditRow, type HospitalId } from 'specs'
 import { z } from 'zod'
 import type { AccessControl } from '../access/access-control.ts'
+import { isFromElsewhere } from './actor-elsewhere.ts'
 
 const archive = new Set<string>(actionsOf('archive'))
 const transfer = new Set<string>(actionsOf('transfer'))
@@ -42,13 +43,14 @@ function entryOf({ at, action, actor, object, outcome, code, count, facts = {} }
   const kind = archive.has(action) ? 'archive' : transfer.has(action) ? 'transfer' : 'view'
   const text = (value: unknown) => (typeof value === 'string' && value !== '' ? nameOf(value) : null)
   // Who looks is where images go to; they come from the owner.
-  const viewer = actor.kind === 'hospital' ? nameOf(actor.id) : (actor.sourceIp ?? nameOf(here))
+  const home = isFromElsewhere(actor, here) ? nameOf(actor.hospitalId ?? '') : undefined
+  const viewer = home ?? (actor.kind === 'hospital' ? nameOf(actor.id) : (actor.sourceIp ?? nameOf(here)))
   return {
     at,
     kind,
     action,
     title: auditActions[action].zh,
-    actor: actor.name ?? (actor.kind === 'hospital' ? nameOf(actor.id) : actor.id),
+    actor: home !== undefined ? `${actor.name ?? actor.id} · ${home}` : (actor.name ?? (actor.kind === 'hospital' ? nameOf(actor.id) : actor.id)),
     source: text(facts['source']) ?? nameOf(object?.owner ?? here),
     destination: text(facts['destination']) ?? (kind === 'view' ? viewer : null),
     result: outcome,

@@ -118,7 +118,7 @@ export function offeredHospitals(facts: ConsultFacts, directory: Directory | und
 
 export function taskViewOf(consult: Consult): TaskView {
   const { taskId, submitter, state, holder, offeredTo, facts } = consult
-  return { taskId, submitter, state, holder, offeredTo, studyInstanceUids: facts.studyInstanceUids, modality: facts.modality }
+  return { taskId, submitter, state, holder, offeredTo, studyInstanceUids: facts.studyInstanceUids, modality: facts.modality, grantExpires: facts.grant.grant.expires }
 }
 
 /** Whether the row belongs on this hospital's lists: a case taken elsewhere, cancelled or declined leaves the processor's. */

@@ -18,6 +18,8 @@ export interface User {
   /** What decides: each role's rights with the scope in which they hold. */
   readonly entitlements: readonly Entitlement[]
   readonly authMethod: AuthMethod
+  /** When the session began; absent for whoever signs each request. Epoch ms. */
+  readonly signedInAt?: number
 }
 
 type Entitled = Pick<User, 'entitlements'>

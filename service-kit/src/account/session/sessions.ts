@@ -62,7 +62,7 @@ export class Sessions {
       authMethod: how.authMethod,
       strong: how.strong,
     }
-    const user = await this.#userOf(account, how.authMethod)
+    const user = { ...(await this.#userOf(account, how.authMethod)), signedInAt: at }
     const ended = await db.write(async (tx) => {
       const former = how.instead !== undefined && (await deleteSession(tx, how.instead)) ? [how.instead] : []
       const others = settings.session.onePerAccount ? await deleteSessionsOf(tx, account.id) : []
@@ -117,7 +117,7 @@ export class Sessions {
     const idleMinutes = account.idleMinutes ?? this.#ground.settings.session.idleMinutes
     const known: KnownSession = {
       sessionId,
-      user: await this.#userOf(account, session.authMethod),
+      user: { ...(await this.#userOf(account, session.authMethod)), signedInAt: session.createdAt },
       strong: session.strong,
       endsAt: Math.min(session.expiresAt, account.validUntil ?? Infinity),
       ...(must && { must }),
@@ -185,7 +185,7 @@ export class Sessions {
     const { db, now } = this.#ground
     const found = await findSession(db, sessionId, now())
     if (found === undefined || !isUsable(found.account, now())) return undefined
-    return { sessionId, user: await this.#userOf(found.account, found.session.authMethod), by: 'cookie', strong: found.session.strong }
+    return { sessionId, user: { ...(await this.#userOf(found.account, found.session.authMethod)), signedInAt: found.session.createdAt }, by: 'cookie', strong: found.session.strong }
   }
 
   /** For ends that another part has saved. */
