@@ -3,7 +3,7 @@ import { Problem } from 'specs'
 import type { Archive, InstanceFile, InstanceRow, SeriesRow, StudyRow } from '../archive/archive.ts'
 
 /** Whoever asks: the signed-in user as the HTTP face hands it to handlers. */
-export type Viewer = Pick<User, 'id' | 'username' | 'entitlements' | 'department' | 'campus'>
+export type Viewer = Pick<User, 'id' | 'username' | 'entitlements' | 'department' | 'campus' | 'groups'>
 
 /**
  * One study as DICOMweb and WADO-URI read it, wherever it lies: in one of our archives, or at another hospital from which

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { AuditTrail } from '../audit/index.ts'
 import type { Database } from '../database/index.ts'
 import type { HttpFace } from '../http/index.ts'
-import type { Authenticator, Headers, SignedIn } from '../http/user.ts'
+import type { Authenticator, Headers, SignedIn, User } from '../http/user.ts'
 import type { Log } from '../log/index.ts'
 import { IdentityConfig } from './config.ts'
 import { change, revisionOf, secretsOf, type Ground, type Secrets } from './ground.ts'
@@ -23,11 +23,11 @@ import { addIdentityRoutes } from './routes.ts'
 import { SecondFactors } from './second-factor/second-factors.ts'
 import { ServiceAccounts } from './service-account/service-accounts.ts'
 import { sessionKeys } from './session/keys.ts'
-import { Sessions, type Origin, type Session } from './session/sessions.ts'
+import { readUser, Sessions, type Origin, type Session } from './session/sessions.ts'
 import { SessionTokens } from './session/token.ts'
 import { SignInGuard } from './sign-in/guard.ts'
 import { SignIn, type SecondFactorNeeded } from './sign-in/sign-in.ts'
-import { accountByUsername, insertAccount } from './store.ts'
+import { accountByUsername, insertAccount, readAccount } from './store.ts'
 
 export interface AccountsOptions {
   readonly db: Database
@@ -117,6 +117,12 @@ export class Accounts implements Authenticator {
     return { sessionId, user, by: shown.by, strong, ...(must && { must }) }
   }
 
+  /** An account as its own session would show it, for "what may they do"; disabled ones too. @throws {Problem} request/not-found */
+  async userOf(accountId: string): Promise<User> {
+    const account = await readAccount(this.#ground.db, accountId)
+    return readUser(this.#ground.db, account, account.kind === 'service' ? 'service' : 'password')
+  }
+
   current(sessionId: string): Promise<SignedIn | undefined> {
     return this.sessions.current(sessionId)
   }
@@ -187,6 +193,7 @@ export class Accounts implements Authenticator {
   /** Whoever serves also looks after what ends by itself. */
   addRoutes(face: HttpFace): void {
     addIdentityRoutes(face, this, this.#extra)
+    if (this.#sweeper) return // a second listener of the same service
     this.#sweeper = setInterval(() => {
       this.#sweeping = this.sweep().catch((error: unknown) => this.#ground.log.warn({ err: error }, 'looking after sessions failed, tried again soon'))
     }, SWEEP_MS)

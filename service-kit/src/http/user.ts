@@ -15,6 +15,8 @@ export interface User {
   readonly roles: readonly string[]
   readonly department?: string
   readonly campus?: string
+  /** Groups the account is in; rules may name them (SEC-01). */
+  readonly groups?: readonly string[]
   /** What decides: each role's rights with the scope in which they hold. */
   readonly entitlements: readonly Entitlement[]
   readonly authMethod: AuthMethod

@@ -3,7 +3,7 @@ import type { DicomPermission, ExamLabel, Right, Scope } from 'specs'
 import type { Subject } from './decide-exam.ts'
 
 /** As much of a signed-in user as access depends on. */
-export type Person = Pick<User, 'id' | 'entitlements' | 'department' | 'campus'>
+export type Person = Pick<User, 'id' | 'entitlements' | 'department' | 'campus' | 'groups'>
 
 const clearances = [
   ['label.vip', 'vip'],
@@ -14,7 +14,7 @@ const clearances = [
 
 /** A person or an interface of the hospital, with what each of its roles gives and where. */
 export function subjectOf(person: Person): Subject {
-  const keys = new Set(['everybody', `user:${person.id}`])
+  const keys = new Set(['everybody', `user:${person.id}`, ...(person.groups ?? []).map((group) => `group:${group}`)])
   const scopes = new Map<Right, Scope[]>()
   for (const { role, group, rights, scope } of person.entitlements) {
     keys.add(`role:${role}`)

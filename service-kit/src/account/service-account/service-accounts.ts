@@ -3,8 +3,8 @@ import { isRequestSignature, loadPublicKey, parseCertificate, type Sm2PublicKey 
 import { parseSignedRequest, Problem, SIGNED_REQUEST_VALID_MS } from 'specs'
 import type { Headers, SignedIn } from '../../http/user.ts'
 import { change, type Ground } from '../ground.ts'
-import { assignmentsOf, entitlementsOf, type RoleAssignment } from '../role/store.ts'
-import { userOf } from '../session/sessions.ts'
+import { assignmentsOf, type RoleAssignment } from '../role/store.ts'
+import { readUser } from '../session/sessions.ts'
 import { insertAccount, isUsable, listAccounts, readAccount } from '../store.ts'
 
 export interface ServiceKey {
@@ -122,7 +122,7 @@ export class ServiceAccounts {
       db.run('UPDATE service_key SET last_used_at = $1 WHERE id = $2', [at, key.id]).catch((error: unknown) => log.warn({ err: error }, 'the use of a key was not noted'))
       db.run('UPDATE account SET last_used_at = $1 WHERE id = $2', [at, account.id]).catch((error: unknown) => log.warn({ err: error }, 'the use of an account was not noted'))
     }
-    const user = userOf(account, 'service', (await entitlementsOf(db, account.id)).get(account.id))
+    const user = await readUser(db, account, 'service')
     return { user, sessionId: `${key.id}`, by: 'signature', strong: true }
   }
 

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { Problem, type AuditEvent, type Entitlement } from 'specs'
 import type { AuthMethod, SignedIn, User } from '../../http/user.ts'
 import { bump, revisionOf, type Ground } from '../ground.ts'
+import type { Queries } from '../../database/index.ts'
+import { groupsOf } from '../group/groups.ts'
 import { entitlementsOf } from '../role/store.ts'
 import { isUsable, type AccountRow } from '../store.ts'
 import { SessionCache, type KnownSession } from './cache.ts'
@@ -134,7 +136,7 @@ export class Sessions {
   }
 
   async #userOf(account: AccountRow, authMethod: AuthMethod): Promise<User> {
-    return userOf(account, authMethod, (await entitlementsOf(this.#ground.db, account.id)).get(account.id))
+    return readUser(this.#ground.db, account, authMethod)
   }
 
   /** Signed in with less, shown more since: what needs a second factor is open now. */
@@ -201,7 +203,12 @@ export class Sessions {
   }
 }
 
-export function userOf(account: AccountRow, authMethod: AuthMethod, entitlements: readonly Entitlement[] = []): User {
+/** An account with everything that decides what it may do. */
+export async function readUser(db: Queries, account: AccountRow, authMethod: AuthMethod): Promise<User> {
+  return userOf(account, authMethod, (await entitlementsOf(db, account.id)).get(account.id), await groupsOf(db, account.id))
+}
+
+export function userOf(account: AccountRow, authMethod: AuthMethod, entitlements: readonly Entitlement[] = [], groups: readonly string[] = []): User {
   const { id, username, name, title, department, campus } = account
   return {
     id,
@@ -211,6 +218,7 @@ export function userOf(account: AccountRow, authMethod: AuthMethod, entitlements
     roles: [...new Set(entitlements.map(({ role }) => role))],
     ...(department !== null && { department }),
     ...(campus !== null && { campus }),
+    ...(groups.length > 0 && { groups }),
     entitlements,
     authMethod,
   }
