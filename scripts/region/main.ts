@@ -100,7 +100,7 @@ function printGuide(milliseconds: number): void {
     `  所有演示账号的密码 password of all demo accounts: ${password}`,
     `  接口与账号 addresses and accounts for scripts: ${join(values.dir, 'region.json')}`,
     '',
-    '  五分钟体验：以 wang 登录云溪县人民医院 → 检查“张秀兰”点“会诊” → 以 chen 登录澄江省立医院接收、阅片、签署 → 回到云溪查看意见',
+    '  五分钟体验：以 wang 登录云溪县人民医院 → 检查“张*兰”点“会诊” → 以 chen 登录澄江省立医院接收、阅片、签署 → 回到云溪查看意见',
     '  按 Ctrl-C 停止全部进程；npm start -- --fresh 从头开始。  Ctrl-C ends every process.',
     '',
   ]

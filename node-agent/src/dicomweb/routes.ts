@@ -16,6 +16,8 @@ export interface DicomWebSetup {
   /** Finds the study for the user, wherever it lies; the one place where access is decided. */
   readonly source: StudySource
   readonly renderer: Renderer
+  /** Who is told identities in full with metadata; interfaces with the right unless told (identity-mask.ts). */
+  readonly identities?: (user: Viewer) => boolean
   /** Rights that may knock at all; the source decides about single studies. */
   readonly allow?: readonly Right[] | 'signed-in'
   /** Instances that STOW-RS did not take, for the list where people see refusals. */
@@ -26,14 +28,14 @@ const json = 'application/dicom+json'
 const multipart = 'multipart/related'
 
 /** QIDO-RS, WADO-RS and STOW-RS (PS3.18) below /dicom-web. */
-export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signed-in', onRefusal }: DicomWebSetup): void {
+export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signed-in', identities = seesIdentities, onRefusal }: DicomWebSetup): void {
   type Handler = (request: Request, response: Response, user: Viewer) => Promise<void>
   const get = (path: string, summary: string, produces: string, handler: Handler) =>
     face.raw({ method: 'GET', path: `/dicom-web${path}`, summary, allow, produces }, (request, response, user) =>
       handler(request, response, user),
     )
   const access = (request: Request, user: Viewer) => source.forStudy(user, studyOf(request))
-  const told = async (request: Request, user: Viewer) => (seesIdentities(user) ? access(request, user) : maskedStudyAccess(await access(request, user)))
+  const told = async (request: Request, user: Viewer) => (identities(user) ? access(request, user) : maskedStudyAccess(await access(request, user)))
   const fileOf = async (request: Request, response: Response, user: Viewer) =>
     instanceAt(await access(request, user), seriesOf(request), instanceOf(request), goneSignal(response))
   const study = '/studies/:study'

@@ -44,7 +44,7 @@ describe('what images tell about their exam', () => {
     expect([isoDate('2026'), isoTime('')]).toEqual(['', ''])
   })
   it('masks a name to its first character', () => {
-    expect([maskedLabel('王小东'), maskedLabel('张三'), maskedLabel('Wang XiaoDong'), maskedLabel('')]).toEqual(['王**', '张*', 'W**', '*'])
+    expect([maskedLabel('王小东'), maskedLabel('张三'), maskedLabel('Wang XiaoDong'), maskedLabel('')]).toEqual(['王**', '张*', 'W*** X***', '*'])
     expect([displayName('张^三'), displayName('Doe^John'), displayName('')]).toEqual(['张三', 'Doe John', ''])
   })
 })

@@ -1,3 +1,5 @@
+import { maskName } from 'specs'
+
 /**
  * Person Name (PS3.5 6.2.1): up to three groups divided by `=` (alphabetic, ideographic, phonetic), each with up to five
  * components divided by `^`.
@@ -10,10 +12,5 @@ export function displayName(personName: string): string {
   return parts.filter((part) => part !== '').join(isIdeographic ? '' : ' ')
 }
 
-/** 张三丰 → 张**, `Wang XiaoDong` → `W**`: what lists and the hub may show without the sealed request. */
-export function maskedLabel(name: string): string {
-  const characters = [...name.trim()]
-  if (characters.length === 0) return '*'
-  const isHan = /\p{Script=Han}/u.test(characters[0] ?? '')
-  return `${characters[0]}${'*'.repeat(isHan ? Math.min(2, Math.max(1, characters.length - 1)) : 2)}`
-}
+/** 张三丰 → 张**, `Wang XiaoDong` → `W*** X***`: what the hub and other hospitals may show without the sealed request (L2). */
+export const maskedLabel = (name: string): string => maskName(name, 'L2') || '*'

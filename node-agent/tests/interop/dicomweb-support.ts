@@ -33,6 +33,8 @@ export interface WebService {
   readonly archive: Archive
   readonly test: TestArchive
   get(path: string, headers?: Record<string, string>): Promise<Response>
+  /** The same as an interface of the hospital, which is told identities in full. */
+  getInFull(path: string): Promise<Response>
   store(file: string): Promise<Receipt>
   stop(): Promise<void>
 }
@@ -46,6 +48,7 @@ export async function startWebService(): Promise<WebService> {
   const metrics = createMetrics()
   const accounts = await createAccounts({ db, party: 'hospital-a', roles: nodeRoles, log })
   await accounts.ensure({ username: 'wang', password: 'correct horse battery', name: '王医生', title: '', roles: ['doctor'] })
+  await accounts.ensure({ username: 'interface', password: 'correct horse battery', name: 'RIS', title: '', roles: ['doctor'] })
   const face = createHttpFace({ name: 'test', version: '0', log, metrics, accounts })
   const renderer = createRenderer({ log })
   const source: StudySource = {
@@ -58,16 +61,19 @@ export async function startWebService(): Promise<WebService> {
     },
     storing: () => archive,
   }
-  mountDicomWeb(face, { source, renderer, allow: ['image.view'] })
+  mountDicomWeb(face, { source, renderer, allow: ['image.view'], identities: ({ username }) => username === 'interface' })
   mountWadoUri(face, { source, renderer, allow: ['image.view'] })
   const { port } = await face.listen({ host: '127.0.0.1', port: 0, setting: 'http.port' })
   const url = `http://127.0.0.1:${port}`
-  const session = await fetch(`${url}/api/sessions`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ username: 'wang', password: 'correct horse battery' }),
-  })
-  const { token } = (await session.json()) as { token: string }
+  const signIn = async (username: string) => {
+    const session = await fetch(`${url}/api/sessions`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ username, password: 'correct horse battery' }),
+    })
+    return ((await session.json()) as { token: string }).token
+  }
+  const [token, interfaceToken] = [await signIn('wang'), await signIn('interface')]
   const headers = { Authorization: `Bearer ${token}` }
   return {
     url,
@@ -75,6 +81,7 @@ export async function startWebService(): Promise<WebService> {
     headers,
     archive,
     test,
+    getInFull: (path) => fetch(`${url}${path}`, { headers: { Authorization: `Bearer ${interfaceToken}` } }),
     get: (path, more = {}) => fetch(`${url}${path}`, { headers: { ...headers, ...more } }),
     store: (file) => send(archive, readFileSync(file)),
     async stop() {
