@@ -93,13 +93,11 @@ export class AccessControl {
     return (await this.#decide({ kind: 'patient', patientId }, doing, 'treatment', await this.#known(exam))).allowed
   }
 
-
   /** How the decision comes about, step by step: for administrators, never told to whoever was refused. */
-  async explain(subject: Subject, doing: Doing, exam: AskedExam): Promise<{ decision: AccessDecision; steps: Step[] }> {
+  async explain(subject: Subject, doing: Doing, exam: AskedExam, { asDevice = false } = {}): Promise<{ decision: AccessDecision; steps: Step[] }> {
     const steps: Step[] = []
-    const known = await this.#known(exam)
-    const purpose: Purpose = known.owner === this.#parts.hospitalId ? 'treatment' : 'consultation'
-    return { decision: await this.#decide({ kind: 'user', subject }, doing, purpose, known, undefined, steps), steps }
+    const asker: Asker = asDevice ? { kind: 'dicom-node', aeTitle: subject.id, subject } : { kind: 'user', subject }
+    return { decision: await this.#decide(asker, doing, 'treatment', await this.#known(exam), undefined, steps), steps }
   }
 
   /** For lists of our own exams, their pages and counts. */
@@ -152,7 +150,7 @@ export class AccessControl {
 
   /** @param device what the AE title is registered for; undefined: it is not. @throws {Problem} dimse/unknown-ae, access/… */
   async admitDicomNode(aeTitle: string, device: DeviceRights | undefined, doing: Doing, asked: AskedExam): Promise<void> {
-    const asker: Asker = { kind: 'dicom-node', aeTitle, device }
+    const asker: Asker = { kind: 'dicom-node', aeTitle, subject: device && deviceSubject(aeTitle, device) }
     const exam = await this.#known(asked)
     const decision = await this.#decide(asker, doing, 'treatment', exam)
     await this.#parts.events?.tell({ asker, doing, purpose: 'treatment', exam, decision })

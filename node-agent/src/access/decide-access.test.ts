@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { TaskId } from 'specs'
 import { A, B, C, CENTRE, CHEST, HEAD, NOW, TASK, aGrant, aPerson, aRequest, aTask, anAgentRequest, anExpertRequest, heldAt } from './builders.ts'
 import { decideAccess } from './decide-access.ts'
+import { deviceSubject } from './policy/subject.ts'
 
 const codeOf = (decision: ReturnType<typeof decideAccess>) => (decision.allowed ? `allowed: ${decision.because}` : decision.code)
 
@@ -123,11 +124,11 @@ describe('the agent of another hospital', () => {
 })
 
 describe('DICOM nodes of the house', () => {
-  const ct = { kind: 'dicom-node', aeTitle: 'CT1', device: [{ permissions: ['store', 'query'], scope: {}, labels: [] }] } as const
+  const ct = { kind: 'dicom-node', aeTitle: 'CT1', subject: deviceSubject('CT1', [{ permissions: ['store', 'query'], scope: {}, labels: [] }]) } as const
   it('store to and query the in-hospital archive when they are registered', () => {
     expect(codeOf(decideAccess(aRequest({ asker: ct, doing: 'store', exam: { owner: A, kept: 'in-hospital' } })))).toBe('allowed: dicom-node')
     expect(codeOf(decideAccess(aRequest({ asker: ct, doing: 'list' })))).toBe('allowed: dicom-node')
-    expect(codeOf(decideAccess(aRequest({ asker: { ...ct, device: undefined }, doing: 'store' })))).toBe('dimse/unknown-ae')
+    expect(codeOf(decideAccess(aRequest({ asker: { ...ct, subject: undefined }, doing: 'store' })))).toBe('dimse/unknown-ae')
   })
   it('see nothing of the regional cache, except at a data centre', () => {
     // FED-21

@@ -4,7 +4,6 @@ import { decideExam, type Because, type BreakGlass, type ExamDecision, type Rela
 import type { ExamFacts } from './policy/exam-facts.ts'
 import { momentAt } from './policy/rule.ts'
 import type { RuleBook } from './policy/rule-book.ts'
-import { deviceSubject, type DeviceRights } from './policy/subject.ts'
 import { decideSharing, type HeldGrant } from './shared.ts'
 import type { TaskView } from './task-view.ts'
 
@@ -12,7 +11,8 @@ import type { TaskView } from './task-view.ts'
 export type Asker =
   | { readonly kind: 'user'; readonly subject: Subject }
   | HospitalAsker
-  | { readonly kind: 'dicom-node'; readonly aeTitle: string; readonly device: DeviceRights | undefined }
+  /** Without a subject: the AE title is not registered. */
+  | { readonly kind: 'dicom-node'; readonly aeTitle: string; readonly subject: Subject | undefined }
   | { readonly kind: 'patient'; readonly patientId: string }
 
 /** Another hospital's agent: with a grant, or asking whether one of our authorisations lets it have one. */
@@ -113,7 +113,7 @@ export function decideAccess(request: AccessRequest, trace?: Step[]): AccessDeci
     case 'hospital':
       return decideForHospital(request, asker)
     case 'dicom-node':
-      return decideForDicomNode(request, asker)
+      return decideForDicomNode(request, asker.subject, trace)
     case 'patient':
       return decideForPatient(request, asker.patientId)
   }
@@ -250,14 +250,13 @@ function decideShared({ exam, here, doing, purpose, policy, now }: AccessRequest
   return deniedBy ? refused('access/no-authorisation', { ruleId: deniedBy.ruleId }) : { allowed: true, because: found.kind, authorisation: found }
 }
 
-function decideForDicomNode(request: AccessRequest, { aeTitle, device }: { aeTitle: string; device: DeviceRights | undefined }): AccessDecision {
+function decideForDicomNode(request: AccessRequest, subject: Subject | undefined, trace: Step[] | undefined): AccessDecision {
   const { exam, here, doing } = request
-  if (!device) return refused('dimse/unknown-ae')
+  if (!subject) return refused('dimse/unknown-ae')
   if (doing !== 'list' && doing !== 'view' && doing !== 'store') return refused('access/forbidden', { doing })
-  const subject = deviceSubject(aeTitle, device)
   if (exam.kept === 'in-hospital') {
     // A device treats nobody: its scope is what limits it, whatever relation people need.
-    const decision = decideOwn(request, subject, 'hospital')
+    const decision = decideOwn(request, subject, 'hospital', trace)
     return decision.allowed ? { ...decision, because: 'dicom-node' } : decision
   }
   const scopes = subject.scopes.get(rightFor[doing])

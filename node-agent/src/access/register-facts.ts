@@ -51,6 +51,22 @@ export class ExamRegister {
   }
 }
 
+export type NamedExams = { readonly examId: string } | { readonly patientId: string } | { readonly accessionNumber: string } | { readonly studyInstanceUid: string }
+
+/** Every exam that is meant; a patient or an accession number may have several. */
+export async function factsWhere(db: Queries, owner: HospitalId, named: NamedExams): Promise<ExamFacts[]> {
+  const [column, id] =
+    'examId' in named
+      ? ['exam_id', named.examId]
+      : 'patientId' in named
+        ? ['patient_id', named.patientId]
+        : 'accessionNumber' in named
+          ? ['accession_number', named.accessionNumber]
+          : ['study_instance_uid', named.studyInstanceUid]
+  const rows = await db.all<Omit<ExamFacts, 'owner'>>(`SELECT ${columns} FROM exam WHERE ${column} = $1 ORDER BY received_at DESC LIMIT 200`, [id])
+  return rows.map((row) => ({ ...row, owner }))
+}
+
 export async function factsInRegister(db: Queries, owner: HospitalId, { examId, study }: ExamKey): Promise<ExamFacts | undefined> {
   const [column, id] = examId === undefined ? ['study_instance_uid', study] : ['exam_id', examId]
   if (id === undefined) return undefined

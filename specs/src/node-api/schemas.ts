@@ -250,6 +250,9 @@ export const LiveEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('grant'), grantId: z.string(), studyInstanceUids: z.array(z.string()), state: z.enum(['held', 'withdrawn', 'given', 'confirmed']) }),
   z.object({ type: z.literal('cross-search'), searchId: z.string() }),
   z.object({ type: z.literal('hospital'), hospitalId: z.string() }),
+  /** An emergency access was opened, ended or reviewed: for whoever reviews. */
+  z.object({ type: z.literal('break-glass'), breakGlassId: z.string(), state: z.enum(['open', 'ended', 'reviewed']) }),
+  z.object({ type: z.literal('rule'), ruleId: z.string() }),
 ])
 export type LiveEvent = z.infer<typeof LiveEvent>
 
