@@ -239,7 +239,7 @@ function grantVerifier(parties: KnownParties, now: () => EpochMs) {
     const invalid = (reason: string, cause?: unknown) => new Problem('access/grant-invalid', { grantId: grant.grantId, reason }, { cause })
     let signer
     try {
-      signer = verifyDocument(parties.trust, grant, { signature, certificateChain }, now())
+      signer = verifyDocument(parties.trust, grant, { signature, certificateChain }, now(), { acceptSuperseded: true })
     } catch (error) {
       throw error instanceof Problem ? invalid(error.code, error) : error
     }

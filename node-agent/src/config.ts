@@ -88,6 +88,8 @@ export const NodeConfig = z.strictObject({
         .regex(/^(?:nats|tls|wss?):\/\//, 'nats://host:port')
         .optional(),
       heartbeatMs: z.number().int().min(200).max(600_000).default(5_000),
+      /** Two certificates, one to sign and one to receive (GM/T 0015), from the next joining or renewal on. */
+      dualCertificates: z.boolean().default(false),
       /** How long joining waits for each answer of the platform. */
       requestTimeoutMs: z.number().int().min(500).max(120_000).default(10_000),
     })

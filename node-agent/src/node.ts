@@ -121,6 +121,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     db, log, metrics, hospitalId, announce, joined,
     hospitalName: hospital.name,
     keyFolder: join(dataFolder, 'keys'),
+    safe: vault,
+    dualCertificates: settings.region.dualCertificates,
     natsUrl: settings.region.natsUrl,
     heartbeatMs: settings.region.heartbeatMs,
     requestTimeoutMs: settings.region.requestTimeoutMs,

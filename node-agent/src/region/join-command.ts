@@ -1,4 +1,4 @@
-import { createMetrics, openDatabase, type Log } from 'service-kit'
+import { createMetrics, kekSourceOf, openDatabase, Vault, type Log } from 'service-kit'
 import { join } from 'node:path'
 import { databaseOf, type NodeSettings } from '../config.ts'
 import { VERSION } from '../version.ts'
@@ -14,8 +14,10 @@ import { Region } from './region.ts'
 export async function joinFromCommandLine(settings: NodeSettings, log: Log, hubUrl: string, code: string): Promise<string> {
   const db = await openDatabase(databaseOf(settings, 'node'))
   await db.migrate('region', regionMigrations)
+  const safe = await Vault.open({ db, kek: kekSourceOf(settings.vault) })
   const region = await Region.open({
-    db, log,
+    db, log, safe,
+    dualCertificates: settings.region.dualCertificates,
     metrics: createMetrics(),
     hospitalId: settings.hospital.id,
     hospitalName: settings.hospital.name,
@@ -31,6 +33,7 @@ export async function joinFromCommandLine(settings: NodeSettings, log: Log, hubU
     const { regionName, regionId } = await region.join(hubUrl, code)
     return `已加入 / joined: ${regionName} (${regionId})`
   } finally {
+    safe.close()
     await db.close()
   }
 }

@@ -1,7 +1,8 @@
 import type { Log } from 'service-kit'
-import { createCsr, generateSm2KeyPair, loadIdentity, parseCertificate, TrustStore } from 'pki'
+import { createCsr, generateSm2KeyPair, parseCertificate, TrustStore } from 'pki'
 import { HUB, isProblemCode, JoinResponse, parseWith, Problem, RegionInfo, type EpochMs, type HospitalId } from 'specs'
 import { z } from 'zod'
+import { ringFrom } from '../certificate/own-identity.ts'
 import type { Membership } from './membership.ts'
 import { checkNatsTrust } from './nats-trust.ts'
 import type { RegionSecrets } from './secrets.ts'
@@ -13,6 +14,8 @@ export interface JoinWish {
   readonly hospitalId: HospitalId
   readonly hospitalName: string
   readonly agentVersion: string
+  /** Ask for two certificates: one to sign, one to receive. */
+  readonly dual?: boolean
   readonly now: EpochMs
   readonly timeoutMs: number
   readonly log: Log
@@ -28,23 +31,27 @@ export async function joinRegion(wish: JoinWish): Promise<{ membership: Membersh
   const { hubUrl, code, hospitalId, hospitalName, agentVersion, now } = wish
   const info = parseWith(RegionInfo, await askHub(wish, '/api/region', undefined), 'region')
   if (!isPinnedRoot(info.rootCertificate, code)) throw new Problem('region/wrong-root', { hubUrl })
-  const { privateKeyPem } = generateSm2KeyPair()
-  const csr = createCsr({ party: hospitalId, organisation: hospitalName, regionId: info.regionId, privateKeyPem })
-  const joined = parseWith(JoinResponse, await askHub(wish, '/api/join', { code, csr, agentVersion }), 'join response')
-  checkJoined(joined, info, hospitalId, privateKeyPem, now)
-  const { regionId, regionName, hospital, certificateChain, hubCertificateChain, natsUrl, natsCredentials, directory } = joined
+  const privateKeyPems = (wish.dual ? ['signing', 'receiving'] : ['both']).map(() => generateSm2KeyPair().privateKeyPem)
+  const [csr, encryptionCsr] = privateKeyPems.map((privateKeyPem) =>
+    createCsr({ party: hospitalId, organisation: hospitalName, regionId: info.regionId, privateKeyPem }),
+  )
+  const asked = { code, csr, agentVersion, ...(encryptionCsr !== undefined && { encryptionCsr }) }
+  const joined = parseWith(JoinResponse, await askHub(wish, '/api/join', asked), 'join response')
+  checkJoined(joined, info, hospitalId, privateKeyPems, now)
+  const { regionId, regionName, hospital, certificateChain, encryptionCertificate, hubCertificateChain, natsUrl, natsCredentials, directory } = joined
   const membership = {
     regionId,
     regionName,
     hubUrl,
     hospital,
     certificateChain,
+    ...(encryptionCertificate !== undefined && { encryptionCertificate }),
     rootCertificate: info.rootCertificate,
     hubCertificateChain,
     natsUrl,
     directory,
   }
-  return { membership, secrets: { privateKeyPem, natsCredentials } }
+  return { membership, secrets: { privateKeyPems, natsCredentials } }
 }
 
 /** The code ends with the beginning of the root's fingerprint; a code without one pins nothing and is refused. */
@@ -54,7 +61,7 @@ export function isPinnedRoot(rootPem: string, code: string): boolean {
 }
 
 /** The answer must hold together: our key, our name, this root, and a hub certified by it. */
-function checkJoined(joined: JoinResponse, info: RegionInfo, hospitalId: HospitalId, privateKeyPem: string, now: EpochMs): void {
+function checkJoined(joined: JoinResponse, info: RegionInfo, hospitalId: HospitalId, privateKeyPems: readonly string[], now: EpochMs): void {
   const fingerprintOf = (pem: string) => parseCertificate(pem).fingerprintSm3
   if (joined.regionId !== info.regionId || fingerprintOf(joined.rootCertificate) !== fingerprintOf(info.rootCertificate))
     throw new Problem('region/wrong-root')
@@ -63,7 +70,7 @@ function checkJoined(joined: JoinResponse, info: RegionInfo, hospitalId: Hospita
   const hub = trust.verifyChain(joined.hubCertificateChain, now)
   checkNatsTrust(joined.directory, trust, now)
   if (own.party !== hospitalId || hub.party !== HUB) throw new Problem('certificate/invalid', { reason: 'party' })
-  loadIdentity({ certificateChain: joined.certificateChain, privateKeyPem })
+  ringFrom(joined, privateKeyPems)
 }
 
 const ProblemAnswer = z.object({ code: z.string(), facts: z.record(z.string(), z.unknown()).default({}) })

@@ -9,6 +9,8 @@ export const Membership = z.object({
   hubUrl: z.string(),
   hospital: HospitalConfig,
   certificateChain: z.array(z.string()).min(2),
+  /** What others seal for, with dual certificates. */
+  encryptionCertificate: z.string().optional(),
   rootCertificate: z.string(),
   hubCertificateChain: z.array(z.string()).min(1),
   natsUrl: z.string(),

@@ -1,9 +1,9 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createRootCa, parseCertificate } from 'pki'
-import { createNodeLink, openDatabase, type Database } from 'service-kit'
+import { createRootCa, generateSm2KeyPair, parseCertificate } from 'pki'
+import { createNodeLink, kekSourceOf, openDatabase, Vault, type Database } from 'service-kit'
 import { RegionId } from 'specs'
 import { aDirectory, aHospital } from '../consult/builders.ts'
 import { A } from '../access/builders.ts'
@@ -15,10 +15,12 @@ import { readSecrets, saveSecrets } from './secrets.ts'
 
 let db: Database
 let folder: string
+let vault: Vault
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lianpian-region-'))
   db = await openDatabase({ dialect: 'sqlite', file: join(folder, 'node.sqlite') })
   await db.migrate('region', regionMigrations)
+  vault = await Vault.open({ db, kek: kekSourceOf({ keyFile: join(folder, 'vault.kek') }) })
 })
 afterEach(async () => {
   await db.close()
@@ -52,10 +54,26 @@ describe('joining', () => {
     ])
   })
   it('keeps key and credentials where only the process reads them', async () => {
-    const secrets = { privateKeyPem: 'key', natsCredentials: 'creds' }
-    await saveSecrets(folder, RegionId.parse('yunling'), secrets)
-    expect(await readSecrets(folder, RegionId.parse('yunling'))).toEqual(secrets)
-    for (const name of ['node.key.pem', 'nats.creds']) expect((await stat(join(folder, 'yunling', name))).mode & 0o077).toBe(0)
+    const yunling = RegionId.parse('yunling')
+    const secrets = { privateKeyPems: [generateSm2KeyPair().privateKeyPem], natsCredentials: 'creds' }
+    await saveSecrets(vault, folder, yunling, secrets)
+    expect(await readSecrets(vault, folder, yunling)).toEqual(secrets)
+    const names = await readdir(join(folder, 'yunling'))
+    for (const name of names) {
+      expect((await stat(join(folder, 'yunling', name))).mode & 0o077).toBe(0)
+      expect(await readFile(join(folder, 'yunling', name), 'utf8')).not.toMatch(/PRIVATE KEY|creds/)
+    }
+    expect(names).toHaveLength(2)
+  })
+  it('keeps the former key beside the new one when a hospital joins again, and seals what lay open', async () => {
+    // SEC-11
+    const yunling = RegionId.parse('yunling')
+    const [former, next] = [generateSm2KeyPair().privateKeyPem, generateSm2KeyPair().privateKeyPem]
+    await mkdir(join(folder, 'yunling'))
+    await writeFile(join(folder, 'yunling', 'node.key.pem'), former) // as earlier versions wrote it
+    await saveSecrets(vault, folder, yunling, { privateKeyPems: [next], natsCredentials: 'creds' })
+    expect(new Set((await readSecrets(vault, folder, yunling)).privateKeyPems)).toEqual(new Set([former, next]))
+    expect(await readFile(join(folder, 'yunling', 'node.key.pem'), 'utf8')).not.toContain('PRIVATE KEY')
   })
 })
 

@@ -1,4 +1,4 @@
-import { loadIdentity, parseCertificate, TrustStore, type Certificate, type Identity } from 'pki'
+import { parseCertificate, TrustStore, type Certificate, type Identity, type KeyRing } from 'pki'
 import { createNodeLink, type Database, type Link, type Log, type Metrics, type Refusal } from 'service-kit'
 import {
   answers,
@@ -17,6 +17,8 @@ import {
   type RegionId,
   type SyncRequest,
 } from 'specs'
+import { ringFrom } from '../certificate/own-identity.ts'
+import { isRenewalDue, renewCertificates } from '../certificate/renewal.ts'
 import { SwitchableLine } from './line.ts'
 import { joinRegion } from './join.ts'
 import type { JoinedRegions } from './joined-regions.ts'
@@ -30,7 +32,7 @@ import {
   type Membership,
 } from './membership.ts'
 import { checkNatsTrust, natsTrustOf } from './nats-trust.ts'
-import { readSecrets, saveSecrets } from './secrets.ts'
+import { readSecrets, saveKey, saveSecrets, type KeySafe } from './secrets.ts'
 
 export interface RegionParts {
   readonly db: Database
@@ -42,8 +44,11 @@ export interface RegionParts {
   readonly joined: JoinedRegions
   /** Gives rows that were entered before the first region was joined to that region (FED-20). Doing it again changes nothing. */
   readonly adoptUnassigned?: (regionId: RegionId) => Promise<void>
-  /** Private keys and credentials. */
+  /** Private keys and credentials, sealed by `safe`. */
   readonly keyFolder: string
+  readonly safe: KeySafe
+  /** Ask for two certificates, one to sign and one to receive (GM/T 0015). */
+  readonly dualCertificates?: boolean
   /** Instead of the address that the hub tells, when this hospital reaches NATS another way. */
   readonly natsUrl?: string | undefined
   readonly heartbeatMs: number
@@ -56,15 +61,18 @@ export interface RegionParts {
 
 interface Connected {
   membership: Membership
-  readonly identity: Identity
+  readonly identity: KeyRing
   readonly trust: TrustStore
-  readonly hubCertificate: Certificate
+  hubCertificate: Certificate
   readonly link: Link
 }
 
 /** The same refusal again and again is told to the region this often at most. */
 const REPORT_EVERY_MS = 10_000
 const MOST_REPORTED = 1_000
+/** How often we look whether our certificate runs out, at most; and how long an answer may take. */
+const RENEWAL_CHECK_MS = 3_600_000
+const RENEWAL_TIMEOUT_MS = 15_000
 
 /**
  * This hospital's place in a region: membership, trust, the register of the others, and the one outbound connection.
@@ -82,6 +90,8 @@ export class Region {
   /** Joining and switching happen one after the other. */
   #turn: Promise<unknown> = Promise.resolve()
   #adopting: Promise<void> = Promise.resolve()
+  #renewal: ReturnType<typeof setInterval> | undefined
+  #renewing: Promise<void> = Promise.resolve()
 
   private constructor(parts: RegionParts) {
     this.#parts = parts
@@ -93,12 +103,16 @@ export class Region {
       if (directory.regionId !== connected.membership.regionId) throw new Problem('request/invalid', { what: 'regionId' })
       // Revocation works even when the list of hospitals is an old one that arrived late.
       connected.trust.setCrl(directory.crl)
+      if (directory.rootCrl !== undefined) connected.trust.setCrl(directory.rootCrl)
       if (directory.version < connected.membership.directory.version) return
       checkNatsTrust(directory, connected.trust, this.#now())
-      const membership = withDirectory(connected.membership, directory, parts.hospitalId)
+      const hub = this.#hubFrom(directory, connected)
+      const known = withDirectory(connected.membership, directory, parts.hospitalId)
+      const membership = hub ? { ...known, hubCertificateChain: hub.chain } : known
       await saveDirectory(tx, membership)
       tx.afterCommit(() => {
         connected.membership = membership
+        if (hub) connected.hubCertificate = hub.certificate
         parts.announce({ type: 'link', state: connected.link.status().state })
       })
     })
@@ -114,9 +128,13 @@ export class Region {
     this.#adopt()
     const membership = await activeMembership(this.#parts.db)
     if (membership) await this.#connect(membership)
+    this.#renewal = setInterval(() => this.#renewInTime(), RENEWAL_CHECK_MS)
+    this.#renewal.unref()
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.#renewal)
+    await this.#renewing
     await this.#turn.catch(() => undefined) // whoever asked for it has been told
     await this.#disconnect()
     await this.#adopting
@@ -196,8 +214,9 @@ export class Region {
       now: this.#now(),
       timeoutMs: requestTimeoutMs,
       log,
+      dual: this.#parts.dualCertificates ?? false,
     })
-    await saveSecrets(keyFolder, membership.regionId, secrets)
+    await saveSecrets(this.#parts.safe, keyFolder, membership.regionId, secrets)
     await db.write(async (tx) => {
       await saveMembership(tx, membership, this.#now())
       if (!(await activeMembership(tx))) await activate(tx, membership.regionId)
@@ -220,9 +239,10 @@ export class Region {
 
   async #connect(membership: Membership): Promise<void> {
     const { db, log, metrics, hospitalId, heartbeatMs, version, keyFolder, announce } = this.#parts
-    const secrets = await readSecrets(keyFolder, membership.regionId)
-    const identity = loadIdentity({ certificateChain: membership.certificateChain, privateKeyPem: secrets.privateKeyPem })
+    const secrets = await readSecrets(this.#parts.safe, keyFolder, membership.regionId)
+    const identity = ringFrom(membership, secrets.privateKeyPems)
     const trust = new TrustStore({ rootPem: membership.rootCertificate, crlPem: membership.directory.crl, regionId: membership.regionId })
+    if (membership.directory.rootCrl !== undefined) trust.setCrl(membership.directory.rootCrl)
     const hubCertificate = trust.verifyChain(membership.hubCertificateChain, this.#now())
     const link = await createNodeLink({
       db, log, metrics, version, hospitalId, heartbeatMs, identity, trust, hubCertificate,
@@ -238,7 +258,9 @@ export class Region {
     this.line.attach(link)
     link.onStatus(({ state }) => {
       announce({ type: 'link', state })
-      if (state === 'connected') for (const listener of this.#onConnected) listener()
+      if (state !== 'connected') return
+      for (const listener of this.#onConnected) listener()
+      this.#renewInTime()
     })
     link.start()
   }
@@ -251,18 +273,68 @@ export class Region {
     this.#certificates.clear()
   }
 
-  /** The directory names leaves; they chain through the same region's authority as ours. */
+  /** The directory names leaves, of which one is for receiving; they chain through the same authority as the hub's. */
   #certificateOf(party: PartyId): Certificate | undefined {
     const { membership, trust, hubCertificate } = this.#require()
     if (party === HUB) return hubCertificate
     const entry = membership.directory.hospitals.find(({ id }) => id === party)
     if (!entry || entry.revoked || entry.certificate === '') return undefined
-    const known = this.#certificates.get(entry.certificate)
+    const pem = entry.encryptionCertificate ?? entry.certificate
+    const known = this.#certificates.get(pem)
     if (known) return known
-    const certificate = trust.verifyChain([entry.certificate, ...membership.certificateChain.slice(1)], this.#now())
+    const certificate = trust.verifyChain([pem, ...membership.hubCertificateChain.slice(1)], this.#now(), { usage: 'keyEncipherment' })
     if (certificate.party !== party) throw new Problem('certificate/invalid', { reason: 'party', party })
-    this.#certificates.set(entry.certificate, certificate)
+    this.#certificates.set(pem, certificate)
     return certificate
+  }
+
+  /** A hub certified anew; what the directory says of it counts only when it is the region's own. */
+  #hubFrom({ hubCertificateChain: chain }: Directory, { trust, hubCertificate }: Connected) {
+    if (chain === undefined || chain[0] === hubCertificate.pem) return undefined
+    const certificate = trust.verifyChain(chain, this.#now())
+    if (certificate.party !== HUB) throw new Problem('certificate/invalid', { reason: 'party', party: certificate.party })
+    return { chain, certificate }
+  }
+
+  /** Beside everything else; what fails is tried again at the next look. */
+  #renewInTime(): void {
+    const { log } = this.#parts
+    this.#renewing = this.#renewing.then(async () => {
+      const connected = this.#connected
+      if (!connected || !this.isConnected || !isRenewalDue(connected.identity.certificate, this.#now())) return
+      await this.renewCertificate().catch((error: unknown) => log.warn({ err: error }, 'the certificate was not renewed, tried again later'))
+    })
+  }
+
+  /** Now, whether or not it is due. @throws {Problem} region/not-joined, region/hub-unreachable, certificate/… */
+  async renewCertificate(): Promise<void> {
+    const { db, log, hospitalId, keyFolder, safe, dualCertificates = false, announce } = this.#parts
+    const connected = this.#require()
+    const { regionId } = connected.membership
+    const former = connected.identity.certificate.serial
+    await renewCertificates({
+      ring: connected.identity,
+      line: connected.link,
+      trust: connected.trust,
+      regionId,
+      hospitalId,
+      hospitalName: this.nameOf(hospitalId),
+      dual: dualCertificates,
+      timeoutMs: RENEWAL_TIMEOUT_MS,
+      now: this.#now,
+      keepKey: (privateKeyPem) => saveKey(safe, keyFolder, regionId, privateKeyPem),
+      keepCertificates: async ({ certificateChain, encryptionCertificate }) => {
+        await db.write(async (tx) => {
+          const membership = { ...connected.membership, certificateChain: [...certificateChain], encryptionCertificate }
+          await saveDirectory(tx, membership)
+          tx.afterCommit(() => {
+            connected.membership = membership
+          })
+        })
+      },
+    })
+    log.info({ regionId, replaces: former, serial: connected.identity.certificate.serial }, 'own certificate renewed')
+    announce({ type: 'link', state: connected.link.status().state })
   }
 
   /** Refused envelopes are kept by the link; the region's administrator hears of them too (rule 10). */

@@ -191,7 +191,7 @@ export class Calls {
       respondProblem(message, noteOf(error).code)
       return
     }
-    const seal = (reply: CallReply) => this.#parts.sealer.seal({ recipients: [opened.certificate], body: JSON.stringify(reply) })
+    const seal = (reply: CallReply) => this.#parts.sealer.seal({ recipients: [this.#answerTo(opened)], body: JSON.stringify(reply) })
     try {
       const body = (await answer({ from, body: call.body })) ?? null
       message.respond(seal({ outcome: 'answer', inReplyTo: opened.id, body }))
@@ -199,6 +199,12 @@ export class Calls {
       if (!isProblem(error)) this.#parts.log.error({ err: error, service, from }, 'a service failed')
       message.respond(seal({ outcome: 'problem', inReplyTo: opened.id, problem: { ...noteOf(error) } }))
     }
+  }
+
+  /** Whoever asked can open what is sealed for the certificate it asked with, unless that one only signs. */
+  #answerTo({ certificate, sender }: OpenedEnvelope): Certificate {
+    if (certificate.keyUsage.has('keyEncipherment')) return certificate
+    return this.#parts.certificateOf(sender) ?? certificate
   }
 
   async #refuse(message: Msg, from: PartyId | undefined, error: unknown): Promise<void> {

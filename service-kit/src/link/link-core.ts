@@ -1,5 +1,5 @@
 import { jetstream } from '@nats-io/jetstream'
-import { Opener, ReplayGuard, Sealer } from 'pki'
+import { encryptionCertificateOf, Opener, ReplayGuard, Sealer } from 'pki'
 import { isProblemCode, type MessageId, MessageRetry, parseWith, type PartyId, Problem, type ProblemCode, services } from 'specs'
 import type { Transaction } from '../database/index.ts'
 import { type ByteService, type CallOptions, Calls, parseJson, type Service } from './calls.ts'
@@ -149,7 +149,7 @@ export class LinkCore implements Link {
 
   sealFor(parties: readonly PartyId[], value: unknown): string {
     const recipients = parties.map((party) => {
-      const certificate = party === this.#role.own ? this.#options.identity.certificate : this.#options.certificateOf(party)
+      const certificate = party === this.#role.own ? encryptionCertificateOf(this.#options.identity) : this.#options.certificateOf(party)
       if (certificate === undefined) throw new Problem('region/unknown-hospital', { hospitalId: party })
       return certificate
     })

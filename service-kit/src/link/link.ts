@@ -32,6 +32,7 @@ export interface LinkOptions {
 
 export interface NodeLinkOptions extends LinkOptions {
   readonly hospitalId: HospitalId
+  /** Used as long as `certificateOf` knows none of the hub. */
   readonly hubCertificate: Certificate
   readonly heartbeatMs?: number
   readonly version?: string

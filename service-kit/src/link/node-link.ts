@@ -16,7 +16,8 @@ export async function createNodeLink(options: NodeLinkOptions): Promise<Link> {
     {
       ...options,
       timing: { ...options.timing, ...heartbeat },
-      certificateOf: (party) => (party === HUB ? hubCertificate : options.certificateOf(party)),
+      // The hub is certified anew while nodes are connected; until told, it is the one we joined.
+      certificateOf: (party) => options.certificateOf(party) ?? (party === HUB ? hubCertificate : undefined),
     },
     {
       own: hospitalId,
