@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
+import { writeFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
@@ -14,7 +14,6 @@ import { A, B, C } from '../../src/access/builders.ts'
 import { sendInstances } from '../../src/dimse/scu.ts'
 import { instanceOfFile } from '../../src/dimse/stored-instance.ts'
 import { password, TestRegion, type TestHospital } from '../support/region.ts'
-import { readdir } from 'node:fs/promises'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../../..', import.meta.url))

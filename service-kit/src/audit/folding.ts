@@ -1,6 +1,5 @@
 import type { AuditActor, AuditEvent } from 'specs'
-import type { Draft } from './draft.ts'
-import { newEventId } from './draft.ts'
+import { type Draft, newEventId } from './draft.ts'
 
 /** The same person opening the same thing again within this time is counted, not told anew. */
 export const FOLD_MS = 60_000

@@ -1,6 +1,5 @@
 import { BlockList } from 'node:net'
-import type { AuditReview, ReviewFinding } from 'specs'
-import { actionsOf } from 'specs'
+import { type AuditReview, type ReviewFinding, actionsOf } from 'specs'
 import type { Database, SqlValue } from '../database/index.ts'
 import type { AuditConfig } from './config.ts'
 

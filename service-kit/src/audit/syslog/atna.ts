@@ -1,6 +1,5 @@
 import { Buffer } from 'node:buffer'
-import type { AuditAction, AuditRow } from 'specs'
-import { describeAction } from 'specs'
+import { type AuditAction, type AuditRow, describeAction } from 'specs'
 
 /** PS3.15 A.5.2.5 and PS3.16 CID 400–404: a code of the DICOM terminology. */
 interface Code {
@@ -169,5 +168,5 @@ function element(name: string, attributes: Readonly<Record<string, string>>, chi
 
 const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' }
 /** XML 1.0 forbids most control characters even as references. */
-// eslint-disable-next-line no-control-regex -- these are what is taken out
+ 
 const escape = (content: string): string => content.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, ' ').replace(/[&<>"']/g, (character) => entities[character] ?? character)
