@@ -81,7 +81,6 @@ function trimmed(actor: AuditActor): AuditActor {
 
 /** One line, no NUL, no half characters: databases and collectors take it as it is. */
 function plain(text: string, max: number): string {
-   
   return text.slice(0, max).replace(/[\u0000-\u001f\u007f]/g, ' ').replace(/\p{Surrogate}/gu, '\ufffd')
 }
 

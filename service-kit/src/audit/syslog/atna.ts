@@ -168,5 +168,4 @@ function element(name: string, attributes: Readonly<Record<string, string>>, chi
 
 const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' }
 /** XML 1.0 forbids most control characters even as references. */
- 
 const escape = (content: string): string => content.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, ' ').replace(/[&<>"']/g, (character) => entities[character] ?? character)
