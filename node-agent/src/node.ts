@@ -1,12 +1,20 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createMetrics, HealthWatch, openDatabase, retire, kekSourceOf, Vault, SyslogFeeder, Trail, type HttpFace, type Log } from 'service-kit'
-import { nodeRoles, type LiveEvent, type Problem } from 'specs'
+import { nodeRoles, Problem, type LiveEvent } from 'specs'
 import { AccessControl } from './access/access-control.ts'
+import { BreakGlassDesk } from './access/break-glass.ts'
+import { addBreakGlassRoutes } from './access/break-glass-routes.ts'
+import { addExplainRoutes } from './access/explain-routes.ts'
+import { ImageExports } from './access/image-export.ts'
+import { LiveAudience } from './access/live-audience.ts'
 import { queryFor, storageFor } from './access/dicom-services.ts'
 import { PolicyBook } from './access/policy/policy-book.ts'
+import { addRuleRoutes } from './access/policy/rule-routes.ts'
+import { findRule } from './access/policy/rule-store.ts'
+import { deviceSubject, subjectOf } from './access/policy/subject.ts'
 import { policyMigrations } from './access/policy/tables.ts'
-import { ExamRegister } from './access/register-facts.ts'
+import { ExamRegister, factsWhere } from './access/register-facts.ts'
 import { grantMigrations } from './access/grant-store.ts'
 import { NodeStudySource } from './access/study-source.ts'
 import { AccessEvents } from './audit/access-events.ts'
@@ -23,7 +31,7 @@ import { taskViewOf } from './consult/consult.ts'
 import { makeKeyObject } from './consult/key-images.ts'
 import { addConsultRoutes } from './consult/routes.ts'
 import { addUnansweredRoutes } from './consult/unanswered-routes.ts'
-import { consultsOfStudy, newestOfExams, studiesOfOpenConsults } from './consult/store.ts'
+import { consultsOfStudy, findConsult, newestOfExams, studiesOfOpenConsults } from './consult/store.ts'
 import { createRenderer } from './dicom/render/renderer.ts'
 import { mountDicomWeb } from './dicomweb/routes.ts'
 import { mountWadoUri } from './wado-uri/routes.ts'
@@ -35,6 +43,7 @@ import { ExamIntake } from './exam/intake.ts'
 import { contactMigrations } from './patient/contact.ts'
 import { addPatientRoutes } from './patient/routes.ts'
 import { patientTokenMigrations } from './patient/token.ts'
+import { addLabelRoutes } from './exam/label-routes.ts'
 import { addExamRoutes } from './exam/routes.ts'
 import { adoptExams, examMigrations } from './exam/store.ts'
 import { addHospitalRoutes } from './hospital/routes.ts'
@@ -115,7 +124,9 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   }) // prettier-ignore
   for (const account of settings.accounts) await accounts.ensure(account)
   const face = createHttpFace({ name: hospitalId, version: VERSION, log, metrics, accounts, audit, trustProxy: settings.http.trustProxy, limits: settings.http.limits })
-  const announce = (event: LiveEvent) => face.events.publish(event)
+  // Nobody listens before the doors open, and then the audience is known.
+  let audience: LiveAudience | undefined
+  const announce = (event: LiveEvent) => audience?.publish(event)
 
   const region: Region = await Region.open({
     db, log, metrics, hospitalId, announce, joined,
@@ -153,6 +164,13 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     tasksOfStudy: async (study) => (await consultsOfStudy(db, study)).map(taskViewOf),
     events: new AccessEvents(audit, hospitalId, patientKeyOf),
   }) // prettier-ignore
+  audience = new LiveAudience({
+    access, log,
+    factsOf: (exam) => register.factsOf(exam),
+    consultOf: (taskId) => findConsult(db, taskId),
+    publish: (event, forWhom) => face.events.publish(event, forWhom),
+  }) // prettier-ignore
+  const exports = new ImageExports({ db, audit, settings: settings.access.export })
 
   const coder = new CipherThread(log)
   const forwarder = new Forwarder({ db, archive: regional, callingAeTitle: settings.dimse.aeTitle, log })
@@ -203,6 +221,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   addHospitalRoutes(face, { region, hospitalId })
   addExamRoutes(face, { db, access, vault, hospitalId, regionId: () => joined.activeId, newestConsults: (examIds) => newestOfExams(db, examIds), announce, audit, listing })
   addPatientRoutes(face, { db, access, vault, hospitalId, consults, audit, newestConsults: (examIds) => newestOfExams(db, examIds) })
+  addLabelRoutes(face, { db, access, audit, hospitalId, announce })
   addUnansweredRoutes(face, { unanswered: consults.unanswered, region })
   addConsultRoutes(face, { consults, db })
   addTransferRoutes(face, { db, engine: transfers, owner })
@@ -225,11 +244,29 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     syslog: async () => (await syslog?.status()) ?? null,
   })
   addFaultRoutes(face, audit)
+  addRuleRoutes(face, { db, audit, announce, book: policy, settings: { listing, breakGlass: settings.access.breakGlass, export: settings.access.export } })
+  addBreakGlassRoutes(face, new BreakGlassDesk({
+    db, audit, hospitalId,
+    book: policy,
+    settings: settings.access.breakGlass,
+    onChange: (breakGlassId, state) => announce({ type: 'break-glass', breakGlassId, state }),
+  })) // prettier-ignore
+  addExplainRoutes(face, {
+    access, hospitalId,
+    subjectOf: async (who) => {
+      if (who.kind === 'user') return subjectOf(await accounts.userOf(who.id))
+      const device = await rightsOf(who.aeTitle)
+      if (device === undefined) throw new Problem('dimse/unknown-ae', { aeTitle: who.aeTitle })
+      return deviceSubject(who.aeTitle, device)
+    },
+    examOf: async (exam) => (await factsWhere(db, hospitalId, exam))[0],
+    ruleOf: (ruleId) => findRule(db, ruleId),
+  }) // prettier-ignore
   addWitnessRoutes(face, db)
   addStudyLogRoute(face, { trail: audit, access, hospitalId, nameOf: (party) => region.directory?.hospitals.find(({ id }) => id === party)?.name ?? party, flush: () => arrivals.flush().then(() => audit.flush()) })
   addRefusalRoutes(face, { book: refusals, region })
   addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, log })
-  const studies = new NodeStudySource({ db, access, register, listing, inHospital, regional, transfers, consults })
+  const studies = new NodeStudySource({ db, access, register, exports, listing, inHospital, regional, transfers, consults })
   const renderer = createRenderer({ log })
   mountDicomWeb(face, { source: studies, renderer, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }) })
   mountWadoUri(face, { source: studies, renderer })

@@ -88,6 +88,25 @@ export class AccessControl {
     return (await this.#decide({ kind: 'user', subject }, doing, purpose, exam)).allowed
   }
 
+  /** Of an exam of ours whose facts are at hand; at once, for whoever has many to ask. */
+  maySee(user: Person, doing: Doing, facts: ExamFacts): boolean {
+    const { hospitalId, kinds, policy } = this.#parts
+    const exam = { owner: facts.owner, examId: facts.examId, facts, kept: 'in-hospital' } as const
+    return decideAccess({ asker: { kind: 'user', subject: subjectOf(user) }, here: { hospitalId, kinds: kinds() }, doing, purpose: 'treatment', exam, tasks: [], policy, now: this.#now() }).allowed
+  }
+
+  /** Which tasks of other hospitals a person may have on a list. @returns their modalities, or `all`; an empty list: none. */
+  entrustedModalities(user: Person): 'all' | readonly string[] {
+    const { rules } = this.#parts.policy
+    const subject = subjectOf(user)
+    const scopes = subject.scopes.get('consult.process') ?? []
+    const moment = momentAt(this.#now())
+    const closed = rules.askInGeneral(subject.keys, 'list', moment)
+    if (scopes.length === 0 || closed.deniedBy || closed.reservedBy) return []
+    if (scopes.some(({ modalities }) => modalities === undefined)) return 'all'
+    return [...new Set(scopes.flatMap(({ modalities }) => modalities ?? []))]
+  }
+
   /** A patient, known by a token that staff have issued, and one exam. */
   async mayPatient(patientId: string, doing: Doing, exam: AskedExam): Promise<boolean> {
     return (await this.#decide({ kind: 'patient', patientId }, doing, 'treatment', await this.#known(exam))).allowed

@@ -11,6 +11,7 @@ import type { TransferEngine } from '../transfer/engine.ts'
 import { RemoteStudyAccess } from '../transfer/remote-study.ts'
 import { noteOpened } from '../transfer/store.ts'
 import type { AccessControl } from './access-control.ts'
+import type { ImageExports } from './image-export.ts'
 import { requireSearchKey, type ListingPolicy } from './policy/search-key.ts'
 import type { ExamRegister } from './register-facts.ts'
 
@@ -22,6 +23,7 @@ export interface NodeStudySourceParts {
   readonly transfers: TransferEngine
   readonly consults: Consults
   readonly register: ExamRegister
+  readonly exports?: ImageExports
   /** Whether studies may be listed without a search key (SEC-05). */
   readonly listing?: ListingPolicy
   readonly now?: () => number
@@ -62,11 +64,12 @@ export class NodeStudySource implements StudySource {
     return inHospital
   }
 
-  async forStudy(user: Viewer, studyInstanceUid: string, doing: 'view' | 'export' = 'view'): Promise<StudyAccess> {
+  async forStudy(user: Viewer, studyInstanceUid: string, doing: 'view' | 'export' = 'view', reason = ''): Promise<StudyAccess> {
     const { db, access, inHospital, regional, now = Date.now } = this.#parts
     const own = await inHospital.study(studyInstanceUid)
     if (own) {
       await access.admitUser(user, doing, { owner: access.hospitalId, study: own.studyInstanceUid, kept: 'in-hospital' })
+      if (doing === 'export') await this.#parts.exports?.begin({ accountId: user.id, study: studyInstanceUid, owner: access.hospitalId, reason })
       return archiveStudyAccess(inHospital, studyInstanceUid)
     }
     const consult = await this.#entrusting(user, studyInstanceUid, doing)

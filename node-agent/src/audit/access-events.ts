@@ -16,7 +16,7 @@ const actions: Readonly<Record<Doing, AuditAction> & Record<string, AuditAction>
   delete: 'exam.delete',
 }
 /** Where the act itself leaves a record with more in it (old and new values, instances, steps), being allowed to begin it is not told. */
-const toldByTheAct: ReadonlySet<string> = new Set<string>(['register', 'change', 'apply', 'store', 'delete', 'unmask'])
+const toldByTheAct: ReadonlySet<string> = new Set<string>(['register', 'change', 'apply', 'store', 'delete', 'unmask', 'export'])
 
 export interface AccessAsked {
   readonly asker: Asker

@@ -1,4 +1,4 @@
-import type { AuditTrail, Database, Log, User } from 'service-kit'
+import { hasRight, type AuditTrail, type Database, type Log, type User } from 'service-kit'
 import {
   isProblem,
   Problem,
@@ -109,7 +109,9 @@ export class Consults {
   }
 
   async list(user: User, filter: ConsultFilter): Promise<{ rows: ConsultRow[]; total: number; next: string | null }> {
-    const { rows, total } = await listConsults(this.#parts.db, filter)
+    const { access } = this.#parts
+    const permitted = { exams: access.conditionFor(user, 'list'), entrusted: access.entrustedModalities(user), passing: hasRight(user, 'image.view') }
+    const { rows, total } = await listConsults(this.#parts.db, { ...filter, permitted })
     const last = rows.length === filter.limit ? rows.at(-1) : undefined
     return {
       rows: await Promise.all(rows.map((consult) => this.#maskedRow(user, consult))),
@@ -225,12 +227,18 @@ export class Consults {
     return this.#parts.access.admitUser(user, 'read', examOf(consult))
   }
 
+  /** Who may not have a task of ours on a list learns nothing of it by its number either; of others' tasks everybody who works with them sees the masked row. */
+  async #admitLister(user: Person, consult: Consult): Promise<void> {
+    if (consult.side === 'submitter') await this.#parts.access.admitUser(user, 'list', examOf(consult))
+  }
+
   async #command(
     user: User,
     taskId: TaskId,
     side: Consult['side'],
     content: (consult: Consult) => Parameters<CommandDesk['post']>[3] | undefined,
   ): Promise<ConsultRow> {
+    if (side === 'submitter') await this.#admitLister(user, await this.read(taskId))
     await this.#desk.command(taskId, this.#desk.personOf(user), async (consult) => {
       if (consult.side !== side) throw new Problem(side === 'submitter' ? 'consult/not-yours' : 'consult/not-offered-here', { taskId })
       const said = content(consult)

@@ -1,3 +1,5 @@
+import type { ExamsCondition } from '../access/access-control.ts'
+import type { Bind } from '../access/policy/sql-condition.ts'
 import type { Migration, Queries, SqlValue, Transaction } from 'service-kit'
 import {
   problemFromNote,
@@ -88,6 +90,7 @@ export async function newestOfExams(db: Queries, examIds: readonly string[]): Pr
 
 /** CON-11. Dates are epoch ms, `appliedBefore` exclusive. `hospital` is the other side: the submitter of a request to us, the processor of ours. */
 export interface ConsultFilter {
+  readonly permitted?: PermittedConsults
   readonly regionId?: string | undefined
   readonly side?: string | undefined
   readonly state?: string | undefined
@@ -99,11 +102,29 @@ export interface ConsultFilter {
   readonly after?: { readonly appliedAt: EpochMs; readonly taskId: string } | undefined
 }
 
+/** Which consultations somebody may have on a list: our own by their exam, those of others by their modality. */
+export interface PermittedConsults {
+  readonly exams: ExamsCondition
+  readonly entrusted: 'all' | readonly string[]
+  /** What passes through a data centre shows no patient to its people. */
+  readonly passing: boolean
+}
+
+function permittedConsults({ exams, entrusted, passing }: PermittedConsults, bind: Bind): string {
+  const nothing = '1 = 0'
+  // A task that came back from the platform after a loss knows only its studies.
+  const isExam = `(e.exam_id = consult.exam_id OR (consult.exam_id IS NULL AND e.study_instance_uid IN (SELECT s.study_instance_uid FROM consult_study s WHERE s.task_id = consult.task_id)))`
+  const own = `(side = 'submitter' AND EXISTS (SELECT 1 FROM exam e WHERE ${isExam} AND ${exams('e', bind)}))`
+  const modality = entrusted === 'all' ? '1 = 1' : entrusted.length === 0 ? nothing : `consult.modality IN (${entrusted.map(bind).join(', ')})`
+  return `(${own} OR (side = 'processor' AND ${modality}) OR (side = 'data-centre' AND ${passing ? '1 = 1' : modality}))`
+}
+
 /** Newest application first. */
 export async function listConsults(db: Queries, filter: ConsultFilter): Promise<{ rows: Consult[]; total: number }> {
   const params: SqlValue[] = []
   const bind = (value: SqlValue) => `$${params.push(value)}`
   const wanted = ['listed = 1']
+  if (filter.permitted) wanted.push(permittedConsults(filter.permitted, bind))
   if (filter.regionId) wanted.push(`region_id = ${bind(filter.regionId)}`)
   if (filter.side) wanted.push(`side = ${bind(filter.side)}`)
   if (filter.state) wanted.push(`state = ${bind(filter.state)}`)

@@ -10,7 +10,7 @@ import { searchInstances, searchSeries, searchStudies, searchStudyInstances, sea
 import { sendRendered, sendRepresentative, sendThumbnail } from './rendered.ts'
 import { goneSignal, retrieveInstances } from './retrieve.ts'
 import { storeInstances } from './stow.ts'
-import { instanceAt, type StudySource, type Viewer } from './study-source.ts'
+import { exportReason, instanceAt, wholeInstance, type StudySource, type Viewer } from './study-source.ts'
 
 export interface DicomWebSetup {
   /** Finds the study for the user, wherever it lies; the one place where access is decided. */
@@ -59,18 +59,19 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
     searchStudyInstances(source, user, request, response, studyOf(request), seriesOf(request)),
   )
 
-  get(study, 'WADO-RS: a study', multipart, async (request, response, user) => {
-    const found = await access(request, user)
+  const exporting = (request: Request, user: Viewer) => source.forStudy(user, studyOf(request), 'export', exportReason(request))
+  get(study, 'WADO-RS: a study; files are an export', multipart, async (request, response, user) => {
+    const found = await exporting(request, user)
     await retrieveInstances(found, await found.instanceList(), request, response)
   })
-  get(series, 'WADO-RS: a series', multipart, async (request, response, user) => {
-    const found = await access(request, user)
+  get(series, 'WADO-RS: a series; files are an export', multipart, async (request, response, user) => {
+    const found = await exporting(request, user)
     await retrieveInstances(found, await found.instanceList(seriesOf(request)), request, response)
   })
-  get(instance, 'WADO-RS: an instance', multipart, async (request, response, user) => {
-    const found = await access(request, user)
-    const { row } = await instanceAt(found, seriesOf(request), instanceOf(request), goneSignal(response))
-    await retrieveInstances(found, [row], request, response)
+  get(instance, 'WADO-RS: an instance; with pixels it is an export', multipart, async (request, response, user) => {
+    const at = { study: studyOf(request), series: seriesOf(request), instance: instanceOf(request) }
+    const found = await wholeInstance(source, user, request, at, goneSignal(response))
+    await retrieveInstances(found.access, [found.file.row], request, response)
   })
 
   get(`${study}/metadata`, 'WADO-RS: metadata of a study', json, async (request, response, user) =>

@@ -1,5 +1,6 @@
+import type { Request } from 'express'
 import type { User } from 'service-kit'
-import { Problem } from 'specs'
+import { isProblem, Problem } from 'specs'
 import type { Archive, InstanceFile, InstanceRow, SeriesRow, StudyRow } from '../archive/archive.ts'
 
 /** Whoever asks: the signed-in user as the HTTP face hands it to handlers. */
@@ -29,10 +30,56 @@ export interface StudySource {
   /** All that the user may have on a list, where they are no more than `most`; otherwise undefined. */
   allPermitted(user: Viewer, archive: Archive, most: number): Promise<readonly string[] | undefined>
   /** @param doing `export` for whole objects as files. @throws {Problem} access/… or archive/unknown-study */
-  forStudy(user: Viewer, studyInstanceUid: string, doing?: 'view' | 'export'): Promise<StudyAccess>
+  forStudy(user: Viewer, studyInstanceUid: string, doing?: 'view' | 'export', reason?: string): Promise<StudyAccess>
   /** Where STOW-RS puts what the user sends. @throws {Problem} access/forbidden */
   storing(user: Viewer): Promise<Archive> | Archive
 }
+
+/** Why somebody takes image files out: a header for programs, a parameter for links. */
+export function exportReason(request: Request): string {
+  const { reason } = request.query
+  const header = request.get('x-lianpian-reason') ?? ''
+  return (typeof reason === 'string' && reason !== '' ? reason : decodedHeader(header)).trim().slice(0, 500)
+}
+
+/** Headers carry ASCII: other texts come percent-encoded. */
+function decodedHeader(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text // a percent sign that means itself
+  }
+}
+
+/**
+ * One instance as a file. With pixels that is an export; a structured report, a key object or a presentation state cannot be looked at
+ * in any other form, so asking for it is looking at it (docs/adr/0011).
+ * @throws {Problem} access/…, archive/unknown-instance
+ */
+export async function wholeInstance(
+  source: StudySource,
+  user: Viewer,
+  request: Request,
+  at: { readonly study: string; readonly series: string; readonly instance: string },
+  signal?: AbortSignal,
+): Promise<{ access: StudyAccess; file: InstanceFile }> {
+  const viewing = await seen(source, user, at, signal)
+  if (viewing?.file.frameIndex.kind === 'none') return viewing
+  const access = await source.forStudy(user, at.study, 'export', exportReason(request))
+  return { access, file: await instanceAt(access, at.series, at.instance, signal) }
+}
+
+/** Programs that hand images on may export without looking. */
+async function seen(source: StudySource, user: Viewer, at: { study: string; series: string; instance: string }, signal?: AbortSignal) {
+  try {
+    const access = await source.forStudy(user, at.study)
+    return { access, file: await instanceAt(access, at.series, at.instance, signal) }
+  } catch (error) {
+    if (isProblem(error) && error.code === 'access/forbidden') return undefined
+    throw error
+  }
+}
+
 /** An instance where its address says it is. @throws {Problem} archive/unknown-instance, when it belongs to another series. */
 export async function instanceAt(
   access: StudyAccess,

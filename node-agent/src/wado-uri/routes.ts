@@ -6,7 +6,7 @@ import type { PictureOptions } from '../dicom/render/render-job.ts'
 import type { Renderer } from '../dicom/render/renderer.ts'
 import { sendPicture } from '../dicomweb/rendered.ts'
 import { goneSignal, sendFile } from '../dicomweb/retrieve.ts'
-import { instanceAt, type StudySource, type Viewer } from '../dicomweb/study-source.ts'
+import { instanceAt, wholeInstance, type StudySource, type Viewer } from '../dicomweb/study-source.ts'
 
 const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
 
@@ -59,9 +59,14 @@ async function answer(source: StudySource, renderer: Renderer, request: Request,
   const query = parseWith(WadoQuery, request.query, 'query')
   // We could only pretend: texts and burned-in names need a person's look.
   if (query.anonymize !== undefined) throw new Problem('request/not-acceptable', { parameter: 'anonymize' })
-  const access = await source.forStudy(user, query.studyUID)
-  const file = await instanceAt(access, query.seriesUID, query.objectUID, goneSignal(response))
-  const form = chooseForm(query.contentType, file.frameIndex.kind !== 'none')
+  const signal = goneSignal(response)
+  const at = { study: query.studyUID, series: query.seriesUID, instance: query.objectUID }
+  const wanted = query.contentType === undefined || query.contentType === '' ? undefined : chooseForm(query.contentType, true)
+  const file =
+    wanted === 'application/dicom'
+      ? (await wholeInstance(source, user, request, at, signal)).file
+      : await instanceAt(await source.forStudy(user, at.study), at.series, at.instance, signal)
+  const form = wanted ?? chooseForm(query.contentType, file.frameIndex.kind !== 'none')
   if (form === 'application/dicom') {
     if (query.transferSyntax !== undefined && query.transferSyntax !== file.transferSyntaxUid)
       throw new Problem('request/not-acceptable', { offered: [file.transferSyntaxUid] })
