@@ -41,6 +41,8 @@ import { anyDevice, dicomNodeMigrations, placeOfCaller, regionOfCaller, rightsOf
 import { startDimseServer } from './dimse/server.ts'
 import { ExamIntake } from './exam/intake.ts'
 import { contactMigrations } from './patient/contact.ts'
+import { Retention } from './retention/retention.ts'
+import { addRetentionRoutes } from './retention/routes.ts'
 import { addPatientRoutes } from './patient/routes.ts'
 import { patientTokenMigrations } from './patient/token.ts'
 import { addLabelRoutes } from './exam/label-routes.ts'
@@ -220,6 +222,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
 
   addHospitalRoutes(face, { region, hospitalId })
   addExamRoutes(face, { db, access, vault, hospitalId, regionId: () => joined.activeId, newestConsults: (examIds) => newestOfExams(db, examIds), announce, audit, listing })
+  const retention = await Retention.open({ db, log, audit, archive: inHospital, hospitalId })
+  addRetentionRoutes(face, { db, retention, access, hospitalId })
   addPatientRoutes(face, { db, access, vault, hospitalId, consults, audit, newestConsults: (examIds) => newestOfExams(db, examIds) })
   addLabelRoutes(face, { db, access, audit, hospitalId, announce })
   addUnansweredRoutes(face, { unanswered: consults.unanswered, region })
@@ -273,6 +277,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   addPages(face, settings, region, inHospital.freeBytes.bind(inHospital))
   face.check('audit', () => audit.health(), { critical: false })
 
+  await retention.start()
   await intake.start()
   await forwarder.start()
   await transfers.start()
@@ -312,6 +317,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await region.stop()
     await consults.stop()
     await intake.stop()
+    await retention.stop()
     await policy.stop()
     await renderer.close()
     await coder.close()

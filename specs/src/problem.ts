@@ -160,6 +160,10 @@ export const answers = {
   'dimse/other-region': { http: 409, zh: '同一 AE Title 的另一节点已登记为其他区域', en: 'Another node of this AE title is registered for another region' },
   'dimse/unknown-forward': { http: 404, zh: '没有该转发任务', en: 'No such forwarding job' },
   'dimse/rejected': { http: 502, zh: 'DICOM 节点拒绝关联', en: 'The DICOM peer rejected the association' },
+  // keeping and destroying
+  'retention/not-yet': { http: 409, zh: '尚在保存期限内，不能删除', en: 'It must still be kept' },
+  'retention/legal-hold': { http: 409, zh: '该检查已封存，不能删除', en: 'It is under legal hold' },
+  'retention/in-use': { http: 409, zh: '该检查有进行中的会诊，不能删除', en: 'A consultation on it is under way' },
   // data at rest
   'vault/unreadable': { http: 500, zh: '加密数据无法解密', en: 'Sealed data cannot be opened' },
   'vault/kek-elsewhere': { http: 409, zh: '主密钥由外部保管，请在该处更换', en: 'The key is kept outside, change it there' },
