@@ -92,10 +92,10 @@ describe('a consultation between two hospitals of a region', () => {
 
     await li.send('POST', `/api/consults/${taskId}/claim`, {})
     const [image] = await keyImagesOf(li, mr.studyInstanceUid!, 1)
-    const wado = await li.raw(`/wado?requestType=WADO&studyUID=${image?.studyInstanceUid}&seriesUID=${image?.seriesInstanceUid}&objectUID=${image?.sopInstanceUid}&contentType=application/dicom`)
-    expect(wado.status).toBe(200)
-    const bytes = new Uint8Array(await wado.arrayBuffer())
-    expect(new TextDecoder().decode(bytes.slice(128, 132))).toBe('DICM')
+    const file = `/wado?requestType=WADO&studyUID=${image?.studyInstanceUid}&seriesUID=${image?.seriesInstanceUid}&objectUID=${image?.sopInstanceUid}&contentType=application/dicom`
+    expect((await li.raw(file)).status).toBe(403) // SEC-10: a consultation entrusts the looking, not the files
+    const own = await wang.raw(file)
+    expect(new TextDecoder().decode(new Uint8Array(await own.arrayBuffer()).slice(128, 132))).toBe('DICM')
     const again = await li.raw(`/wado?requestType=WADO&studyUID=${image?.studyInstanceUid}&seriesUID=${image?.seriesInstanceUid}&objectUID=${image?.sopInstanceUid}&contentType=image/jpeg`)
     expect(again.headers.get('content-type')).toContain('image/jpeg')
     await untilImagesHeld(li, taskId)

@@ -108,7 +108,7 @@ describe('a region across separate networks', () => {
     await untilState(chen, taskId, 'submitted')
     await chen.send('POST', `/api/consults/${taskId}/claim`, {})
     const [image] = await keyImagesOf(chen, exam.studyInstanceUid!, 1)
-    const wado = await chen.raw(`/wado?requestType=WADO&studyUID=${image!.studyInstanceUid}&seriesUID=${image!.seriesInstanceUid}&objectUID=${image!.sopInstanceUid}&contentType=application/dicom`)
+    const wado = await chen.raw(`/wado?requestType=WADO&studyUID=${image!.studyInstanceUid}&seriesUID=${image!.seriesInstanceUid}&objectUID=${image!.sopInstanceUid}&contentType=image/jpeg`)
     expect(wado.status).toBe(200)
     await untilImagesHeld(chen, taskId)
     await sign(chen, taskId, [])

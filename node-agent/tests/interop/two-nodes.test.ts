@@ -222,12 +222,15 @@ describe('a hospital and an expert hospital in one region', () => {
     expect(instances).toHaveLength(chests)
     const last = instances.at(-1)
     const path = `/dicom-web/studies/${study}/series/${valueOf(last, '0020000E')}/instances/${valueOf(last, '00080018')}`
-    const image = await expert.raw(path, { headers: { accept: 'multipart/related; type="application/dicom"; transfer-syntax=*' } })
+    const asStored = { headers: { accept: 'multipart/related; type="application/octet-stream"; transfer-syntax=*' } }
+    const image = await expert.raw(`${path}/frames/1`, asStored)
     expect(image.status).toBe(200)
-    const original = await doctor.raw(path, { headers: { accept: 'multipart/related; type="application/dicom"; transfer-syntax=*' } })
-    const bytes = async (answer: Response) => Buffer.from(await answer.arrayBuffer()).subarray(200, -200)
+    const original = await doctor.raw(`${path}/frames/1`, asStored)
+    const bytes = async (answer: Response) => Buffer.from(await answer.arrayBuffer()).subarray(300, -200)
     expect((await bytes(image)).equals(await bytes(original))).toBe(true)
     await until(expert, taskId, ({ images }) => images.state === 'complete')
+    // SEC-10: looking is what was entrusted; files of another hospital's images leave nowhere.
+    expect((await expert.raw(path, { headers: { accept: 'application/dicom' } })).status).toBe(403)
     expect((await (await b.signIn('expert')).raw(path)).status).toBe(404) // nobody told B of it
     await command(doctor, taskId, 'cancel', { reason: '患者转院' })
     await until(expert, taskId, ({ state }) => state === 'cancelled')
