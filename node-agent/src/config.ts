@@ -129,6 +129,16 @@ export const NodeConfig = z.strictObject({
         .default(3_600_000),
     })
     .prefault({}),
+  signing: z
+    .strictObject({
+      /** Who signs an opinion: the doctor with a key of their own, or the hospital alone. */
+      by: z.enum(['person', 'hospital']).default('person'),
+      /** How long one entry of the password is good for, in the session in which it was made. 0: for each signature. */
+      unlockedMinutes: z.number().int().min(0).max(240).default(10),
+      /** While the region cannot be reached to certify a new key: the hospital signs, or nobody. */
+      withoutCertificate: z.enum(['hospital', 'refuse']).default('hospital'),
+    })
+    .prefault({}),
   identity: IdentityConfig.prefault({}),
   vault: VaultConfig.prefault({}),
   /** Made at the start when missing; for demonstrations. */

@@ -56,6 +56,9 @@ import { addRegionRoutes } from './region/routes.ts'
 import { RefusalBook } from './refusal/refusal-book.ts'
 import { addRefusalRoutes } from './refusal/routes.ts'
 import type { EdgeRefusal } from './refusal/store.ts'
+import { signingMigrations } from './signing/key-store.ts'
+import { OwnKeys } from './signing/own-keys.ts'
+import { addSigningRoutes } from './signing/routes.ts'
 import { CipherThread } from './transfer/cipher-thread.ts'
 import { TransferEngine } from './transfer/engine.ts'
 import { TransferOwner } from './transfer/owner.ts'
@@ -213,7 +216,16 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     audit,
     sessionMs: settings.transfer.sessionMs,
   })
+  await db.migrate('signing', signingMigrations)
+  const signing = new OwnKeys({
+    db, log, region, vault, audit, hospitalId,
+    settings: settings.signing,
+    confirmPassword: (username, password, origin) => accounts.signIns.confirmPassword(username, password, origin),
+  }) // prettier-ignore
+  accounts.onChange(() => signing.endOfDisabled())
+  accounts.onSessionEnd((sessionId) => signing.lock(sessionId))
   const consults: Consults = await Consults.open({
+    signer: signing,
     db, log, region, access, hospitalId, inHospital, regional, transfers, announce, audit,
     makeKeyObject: makeKeyObject({ archive: regional, organisation: () => region.nameOf(hospitalId) }),
     settings: settings.consult,
@@ -227,7 +239,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   addPatientRoutes(face, { db, access, vault, hospitalId, consults, audit, newestConsults: (examIds) => newestOfExams(db, examIds) })
   addLabelRoutes(face, { db, access, audit, hospitalId, announce })
   addUnansweredRoutes(face, { unanswered: consults.unanswered, region })
-  addConsultRoutes(face, { consults, db })
+  addConsultRoutes(face, { consults, signer: signing, db })
+  addSigningRoutes(face, { keys: signing, db })
   addTransferRoutes(face, { db, engine: transfers, owner })
   const refusals = await RefusalBook.open({ db, log })
   /** At an edge of this node: for its own list, its pages and the administrator of the region (rule 10). */
@@ -316,6 +329,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await forwarder.stop()
     await region.stop()
     await consults.stop()
+    await signing.stop()
     await intake.stop()
     await retention.stop()
     await policy.stop()

@@ -11,6 +11,7 @@ import {
   type LiveEvent,
   type LiveExam,
   type OpinionDraft,
+  type SignedDocumentFile,
   type TaskId,
 } from 'specs'
 import type { AccessControl, Person } from '../access/access-control.ts'
@@ -19,6 +20,8 @@ import { snapshotOf } from '../exam/exam.ts'
 import { maskConsultDetail, maskConsultRow, maskSnapshot } from '../patient/masked.ts'
 import { findExam } from '../exam/store.ts'
 import type { Region } from '../region/region.ts'
+import { signedDocumentOf } from '../signing/signed-document.ts'
+import type { DocumentSigner, SigningPerson } from '../signing/signer.ts'
 import type { TransferEngine } from '../transfer/engine.ts'
 import { markAnnounced, unannouncedTasks } from '../transfer/store.ts'
 import { applyForConsult } from './apply.ts'
@@ -44,6 +47,7 @@ export interface ConsultsParts {
   readonly regional: Archive
   readonly transfers: TransferEngine
   readonly makeKeyObject: MakeKeyObject
+  readonly signer: DocumentSigner
   readonly announce: (event: LiveEvent) => void
   readonly audit?: AuditTrail
   readonly settings: { readonly grantDays: number; readonly answerWaitMs: number; readonly repeatAfterMs: number }
@@ -184,10 +188,24 @@ export class Consults {
     return this.row(user, taskId)
   }
 
-  async sign(user: User, taskId: TaskId, draft: OpinionDraft, draftRevision: number | undefined): Promise<ConsultRow> {
-    const { db, region, hospitalId, makeKeyObject } = this.#parts
-    await signOpinion({ db, region, desk: this.#desk, hospitalId, makeKeyObject, now: this.#now }, user, taskId, draft, draftRevision)
-    return this.row(user, taskId)
+  /** @param person with the session in which their key is unlocked. */
+  async sign(person: SigningPerson, taskId: TaskId, draft: OpinionDraft, draftRevision: number | undefined): Promise<ConsultRow> {
+    const { db, region, hospitalId, makeKeyObject, signer, log } = this.#parts
+    await signOpinion({ db, region, desk: this.#desk, hospitalId, makeKeyObject, signer, log, now: this.#now }, person, taskId, draft, draftRevision)
+    return this.row(person.user, taskId)
+  }
+
+  /**
+   * The opinion with both signatures, time stamp and the revocation list of today: enough to be judged anywhere, by anybody who has
+   * the region's root. @throws {Problem} request/not-found while there is none, consult/opinion-invalid for one that is not genuine.
+   */
+  async signedOpinion(user: User, taskId: TaskId): Promise<SignedDocumentFile> {
+    const consult = await this.read(taskId)
+    await this.admitReader(user, consult)
+    const { opinion, opinionValid } = consult
+    if (!opinion) throw new Problem('request/not-found', { taskId })
+    if (opinionValid === false) throw new Problem('consult/opinion-invalid', { taskId })
+    return signedDocumentOf(opinion, this.#parts.region, this.#now())
   }
 
   async liveExam(user: User, taskId: TaskId): Promise<LiveExam> {

@@ -1,6 +1,7 @@
 import type { Database, HttpFace } from 'service-kit'
-import { ConsultApplication, ConsultDetail, ConsultRow, LiveExam, OpinionDraft, Page, RegionId, SavedDraft, TaskId, type EpochMs } from 'specs'
+import { ConsultApplication, ConsultDetail, ConsultRow, LiveExam, OpinionDraft, Page, RegionId, SavedDraft, SignedDocumentFile, TaskId, type EpochMs } from 'specs'
 import { z } from 'zod'
+import type { DocumentSigner } from '../signing/signer.ts'
 import type { Consults } from './consults.ts'
 import { findDraft, saveDraft } from './draft-store.ts'
 
@@ -34,7 +35,7 @@ const dayStart = (date: string, plusDays = 0): EpochMs => {
 /** 会诊 for the staff pages. A command is answered with 202 when the hub's answer may still be on its way. */
 export function addConsultRoutes(
   face: HttpFace,
-  { consults, db, now = Date.now }: { consults: Consults; db: Database; now?: () => EpochMs },
+  { consults, signer, db, now = Date.now }: { consults: Consults; signer: DocumentSigner; db: Database; now?: () => EpochMs },
 ): void {
   face.route(
     {
@@ -102,11 +103,26 @@ export function addConsultRoutes(
       body: await consults.fetchImages(user, taskId),
     }),
   )
-  addCommandRoutes(face, consults)
+  face.route(
+    {
+      method: 'GET',
+      path: '/api/consults/:taskId/signed-opinion',
+      summary: 'The signed opinion as a file that can be verified without us (npm run pki -- verify-document, or openssl)',
+      allow: clinicians,
+      params,
+      answer: SignedDocumentFile,
+    },
+    async ({ user, params: { taskId }, response }) => {
+      const file = await consults.signedOpinion(user, taskId)
+      response.set('Content-Disposition', `attachment; filename="opinion-${taskId}.json"`)
+      return file
+    },
+  )
+  addCommandRoutes(face, consults, signer)
   addDraftRoutes(face, { consults, db, now })
 }
 
-function addCommandRoutes(face: HttpFace, consults: Consults): void {
+function addCommandRoutes(face: HttpFace, consults: Consults, signer: DocumentSigner): void {
   const at = (step: string) => ({ method: 'POST', path: `/api/consults/:taskId/${step}`, params, answer: ConsultRow }) as const
   const accepted = async (row: Promise<ConsultRow>) => ({ status: 202, body: await row })
   face.route({ ...at('claim'), summary: 'Take it', allow: ['consult.process'] }, ({ user, params: { taskId } }) =>
@@ -134,10 +150,18 @@ function addCommandRoutes(face: HttpFace, consults: Consults): void {
   )
   const Signing = z.object({
     draftRevision: z.number().int().nonnegative().optional(),
+    /** Unlocks the signer's key in the same step. */
+    signingPassword: z.string().min(1).max(200).optional(),
     opinion: OpinionDraft.extend({ opinion: z.string().trim().min(1, '请填写会诊意见').max(20_000) }),
   })
-  face.route({ ...at('sign'), summary: 'Sign the opinion', allow: ['consult.process'], body: Signing }, ({ user, params: { taskId }, body }) =>
-    accepted(consults.sign(user, taskId, body.opinion, body.draftRevision)),
+  face.route(
+    { ...at('sign'), summary: 'Sign the opinion with my own key', allow: ['consult.process'], body: Signing, limit: { requests: 60, seconds: 60 } },
+    async ({ user, sessionId, params: { taskId }, body, request }) => {
+      const person = { user, sessionId: sessionId ?? '' }
+      const origin = { address: request.ip ?? '', device: request.get('user-agent') ?? '' }
+      if (body.signingPassword !== undefined) await signer.unlock(person, body.signingPassword, origin)
+      return accepted(consults.sign(person, taskId, body.opinion, body.draftRevision))
+    },
   )
 }
 

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { sm3Hex, verifyDocument } from 'pki'
+import { sm3Hex } from 'pki'
 import type { Database, Log } from 'service-kit'
 import {
   isProblem,
@@ -15,6 +15,8 @@ import {
 } from 'specs'
 import type { Archive } from '../archive/archive.ts'
 import type { Region } from '../region/region.ts'
+import { stampedSignature, timeStampOf } from '../signing/time-stamps.ts'
+import { judgeOpinion } from '../signing/verify-opinion.ts'
 import type { CommandDesk } from './command-desk.ts'
 import type { Consult } from './consult.ts'
 import { findConsult, markSettled, saveConsult, tasksWithUnsettledOpinion, timelineOf, unsettledOpinion } from './store.ts'
@@ -79,10 +81,12 @@ export class OpinionSettling {
       owner: hospitalId,
       regionId: consult.regionId,
     })
+    const timeStamp = await this.#stampOf(opinion)
     await db.write(async (tx) => {
       const current = await findConsult(tx, consult.taskId)
       if (!current) return
-      const next = { ...current, opinionValid: true, keyImageSeriesInstanceUid: series ?? null }
+      const shown = current.opinion && timeStamp !== undefined ? { ...current.opinion, timeStamp } : current.opinion
+      const next = { ...current, opinion: shown, opinionValid: true, keyImageSeriesInstanceUid: series ?? null }
       await saveConsult(tx, next, hospitalId)
       await markSettled(tx, consult.taskId)
       // The return tells the signer and everybody else that the opinion is in the patient's hospital now.
@@ -101,7 +105,9 @@ export class OpinionSettling {
       owner: consult.submitter,
       regionId: consult.regionId,
     })
-    const { keyObject: _keyObject, ...shown } = opinion
+    const { keyObject: _keyObject, ...bare } = opinion
+    const timeStamp = await this.#stampOf(opinion)
+    const shown = { ...bare, ...(timeStamp !== undefined && { timeStamp }) }
     await this.#save(consult.taskId, (current) => ({
       ...current,
       opinion: shown,
@@ -122,6 +128,12 @@ export class OpinionSettling {
     })
   }
 
+  /** Signed offline, an opinion gets its time stamp now; it says that the signature existed by then. */
+  async #stampOf(opinion: Opinion): Promise<string | undefined> {
+    const { region, log } = this.#parts
+    return opinion.timeStamp ?? timeStampOf(region, log, stampedSignature(opinion))
+  }
+
   #announce({ taskId, state, revision }: Consult): void {
     this.#parts.announce({ type: 'consult', taskId, state, revision })
     this.#parts.desk.answers.changed(taskId)
@@ -136,8 +148,10 @@ export class OpinionSettling {
     if (!region.trust || !signed) throw new Problem('region/not-joined')
     try {
       // Judged for the moment at which the hub took the signature, so a later revocation does not undo it.
-      const certificate = verifyDocument(region.trust, text, opinion, signed.sequencedAt, { historical: true })
-      if (certificate.party !== signed.by.hospitalId) return invalid('signer')
+      const { hospital, author, stampedAt } = judgeOpinion(region.trust, opinion, signed.sequencedAt)
+      if (hospital.party !== signed.by.hospitalId) return invalid('signer')
+      if (author && author.person?.userId !== signed.by.userId) return invalid('signer')
+      if (opinion.timeStamp !== undefined && stampedAt === undefined) return invalid('time stamp')
     } catch (error) {
       if (isProblem(error)) return invalid(error.code)
       throw error

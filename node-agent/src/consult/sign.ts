@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { Buffer } from 'node:buffer'
 import { signDocument, sm3Hex } from 'pki'
-import type { Database, User } from 'service-kit'
+import type { Database, Log, User } from 'service-kit'
 import {
   MessageId,
   OpinionText,
@@ -14,6 +14,8 @@ import {
   type TaskId,
 } from 'specs'
 import type { Region } from '../region/region.ts'
+import type { DocumentSigner, SigningPerson } from '../signing/signer.ts'
+import { stampedSignature, timeStampOf } from '../signing/time-stamps.ts'
 import type { CommandDesk } from './command-desk.ts'
 import type { Consult } from './consult.ts'
 import { findDraft } from './draft-store.ts'
@@ -28,24 +30,27 @@ export interface SignParts {
   readonly desk: CommandDesk
   readonly hospitalId: HospitalId
   readonly makeKeyObject: MakeKeyObject
+  readonly signer: DocumentSigner
+  readonly log: Log
   readonly now: () => EpochMs
 }
 
 /**
- * 签署. The text names its signer and is signed by the hospital's identity; it is sealed for the submitter alone. Kept
- * here unsettled until the hub has accepted the signature.
+ * 签署. The doctor's own key signs the text, the hospital signs beside, and the region says when, if it can be asked now; all is
+ * sealed for the submitter alone. Kept here unsettled until the hub has accepted the signature.
  *
  * @param draftRevision the saved draft that the writer had before their eyes, if any.
- * @throws {Problem} consult/unknown-task, consult/not-holder, consult/not-open, request/conflict, request/invalid, or the hub's refusal.
+ * @throws {Problem} signing/password-needed, signing/no-certificate, consult/unknown-task, consult/not-holder, consult/not-open, request/conflict, request/invalid, or the hub's refusal.
  */
 export async function signOpinion(
   parts: SignParts,
-  user: User,
+  person: SigningPerson,
   taskId: TaskId,
   draft: OpinionDraft,
   draftRevision: number | undefined,
 ): Promise<void> {
   const { db, region, desk, makeKeyObject, now } = parts
+  const { user } = person
   const consult = await findConsult(db, taskId)
   if (!consult) throw new Problem('consult/unknown-task', { taskId })
   checkMaySign(parts, consult, user)
@@ -64,10 +69,14 @@ export async function signOpinion(
   )
   const keyObject = await makeKeyObject(consult, unsigned)
   const text = keyObject ? { ...unsigned, keyObjectSm3: sm3Hex(keyObject) } : unsigned
+  const author = await parts.signer.sign(person, text)
+  const signed = { ...signDocument(region.identity, text), ...(author && { author }) }
+  const timeStamp = await timeStampOf(region, parts.log, stampedSignature(signed))
   const opinion: Opinion = {
     kind: 'opinion',
     text,
-    ...signDocument(region.identity, text),
+    ...signed,
+    ...(timeStamp !== undefined && { timeStamp }),
     ...(keyObject && { keyObject: Buffer.from(keyObject).toString('base64') }),
   }
   const sealed = region.line.sealFor([consult.submitter], opinion)

@@ -3,6 +3,7 @@ import type { Database, User } from 'service-kit'
 import { answers, isProblem, isProblemCode, Problem, type ConsultDetail, type ConsultRow, type HospitalId, type ProblemNote } from 'specs'
 import type { AccessControl } from '../access/access-control.ts'
 import type { Region } from '../region/region.ts'
+import { stampedAt, stampedSignature } from '../signing/time-stamps.ts'
 import { examOf, type Consult } from './consult.ts'
 import { findConsult, timelineOf } from './store.ts'
 
@@ -56,19 +57,26 @@ export async function detailOf(parts: ViewParts, user: User, taskId: Consult['ta
     opinion: isReadable ? consult.opinion : null,
     opinionValid: consult.opinionValid,
     opinionCertificate: isReadable ? certificateOf(consult) : null,
+    opinionSignedBy: consult.opinion ? (consult.opinion.author ? 'person' : 'hospital') : null,
+    opinionStampedAt: isReadable ? stampOf(parts, consult) : null,
     keyImageSeriesInstanceUid: consult.keyImageSeriesInstanceUid,
     events,
     hospitalNames: Object.fromEntries([...new Set(named)].map((id) => [id, parts.region.nameOf(id)])),
   }
 }
 
+function stampOf({ region }: ViewParts, { opinion }: Consult): number | null {
+  if (opinion?.timeStamp === undefined || !region.trust) return null
+  return stampedAt(region.trust, opinion.timeStamp, stampedSignature(opinion)) ?? null
+}
+
 /** A chain that cannot be read belongs to an opinion that is shown as not valid. */
 function certificateOf({ opinion }: Consult): ConsultDetail['opinionCertificate'] {
-  const [leaf] = opinion?.certificateChain ?? []
+  const [leaf] = (opinion?.author ?? opinion)?.certificateChain ?? []
   if (leaf === undefined) return null
   try {
     const { subject, serial, notBefore, notAfter, fingerprintSm3 } = parseCertificate(leaf)
-    const named = (['cn', 'ou', 'o', 'c'] as const).filter((attribute) => subject[attribute] !== '')
+    const named = (['cn', 'title', 'ou', 'o', 'c'] as const).filter((attribute) => subject[attribute] !== '')
     const text = named.map((attribute) => `${attribute.toUpperCase()}=${subject[attribute]}`).join(', ') // the way OpenSSL and RFC 4514 write it
     return { subject: text, serial, notBefore, notAfter, fingerprintSm3 }
   } catch (error) {

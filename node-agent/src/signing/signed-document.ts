@@ -1,0 +1,16 @@
+import type { EpochMs, Opinion, SignedDocumentFile } from 'specs'
+import type { Region } from '../region/region.ts'
+
+/** The opinion as a file that stands by itself; the key object stays in the archive, its digest is in the text. */
+export function signedDocumentOf({ text, signature, certificateChain, author, timeStamp }: Omit<Opinion, 'keyObject'>, region: Region, now: EpochMs): SignedDocumentFile {
+  const hospital = { role: 'hospital' as const, signature, certificateChain }
+  return {
+    format: 'lianpian-signed-document/1',
+    document: { ...text },
+    signatures: author ? [{ role: 'author', ...author }, hospital] : [hospital],
+    ...(timeStamp !== undefined && { timeStamp }),
+    ...(region.directory && { crl: region.directory.crl }),
+    ...(region.membership && { rootCertificate: region.membership.rootCertificate }),
+    exportedAt: now,
+  }
+}
