@@ -25,6 +25,8 @@ import { RegionReports } from './audit/region-reports.ts'
 import { addStudyLogRoute } from './audit/study-log.ts'
 import { addWitnessRoutes } from './audit/witness-routes.ts'
 import { openArchive, type ArchiveName } from './archive/archive.ts'
+import { AssertionDesk, assertionMigrations } from './assertion/admit.ts'
+import { asserter } from './assertion/assert.ts'
 import { databaseOf, type NodeSettings } from './config.ts'
 import { Consults } from './consult/consults.ts'
 import { taskViewOf } from './consult/consult.ts'
@@ -89,6 +91,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const db = await openDatabase(databaseOf(settings, 'node'))
   await db.migrate('region', regionMigrations)
   await db.migrate('grant', grantMigrations)
+  await db.migrate('assertion', assertionMigrations)
   await db.migrate('exam', examMigrations)
   await db.migrate('patient', contactMigrations)
   await db.migrate('patient-token', patientTokenMigrations)
@@ -177,10 +180,12 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   }) // prettier-ignore
   const exports = new ImageExports({ db, audit, settings: settings.access.export })
 
+  const assert = asserter({ hospitalId, identity: () => region.identity, now: Date.now })
+  const assertions = new AssertionDesk({ db, hospitalId, trust: () => region.trust, now: Date.now })
   const coder = new CipherThread(log)
   const forwarder = new Forwarder({ db, archive: regional, callingAeTitle: settings.dimse.aeTitle, log })
   const transfers: TransferEngine = new TransferEngine({
-    db, log, metrics, announce, coder,
+    db, log, metrics, announce, coder, assert,
     line: region.line,
     archive: regional,
     folder: join(dataFolder, 'incoming'),
@@ -210,6 +215,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     inHospital,
     regional,
     access,
+    assertions,
     trust: () => region.trust,
     log,
     metrics,
@@ -227,6 +233,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const consults: Consults = await Consults.open({
     signer: signing,
     db, log, region, access, hospitalId, inHospital, regional, transfers, announce, audit,
+    assert, assertions,
     makeKeyObject: makeKeyObject({ archive: regional, organisation: () => region.nameOf(hospitalId) }),
     settings: settings.consult,
   }) // prettier-ignore

@@ -1,4 +1,4 @@
-import { SignedGrant, type EpochMs, type GrantId, type TaskId } from 'specs'
+import { kindOfGrant, SignedGrant, type EpochMs, type GrantId, type TaskId } from 'specs'
 import type { Migration, Queries, Transaction } from 'service-kit'
 import type { GrantStanding } from './grant.ts'
 
@@ -12,17 +12,30 @@ export const grantMigrations: readonly Migration[] = [
       `CREATE INDEX exam_grant_task ON exam_grant (task_id)`,
     ],
   },
+  {
+    name: '0002-kinds',
+    up: [
+      `ALTER TABLE exam_grant ADD COLUMN kind TEXT NOT NULL DEFAULT 'task'`,
+      'ALTER TABLE exam_grant ADD COLUMN authorisation_id TEXT',
+      'ALTER TABLE exam_grant ADD COLUMN person_name TEXT',
+      'CREATE INDEX exam_grant_authorisation ON exam_grant (authorisation_id)',
+      'CREATE INDEX exam_grant_issued ON exam_grant (issued_at, grant_id)',
+    ],
+  },
 ]
 
-export async function rememberGrant(tx: Transaction, signed: SignedGrant, regionId: string, now: EpochMs): Promise<void> {
+export async function rememberGrant(tx: Transaction, signed: SignedGrant, regionId: string, now: EpochMs, personName?: string): Promise<void> {
   const { grant } = signed
-  await tx.run('INSERT INTO exam_grant (grant_id, task_id, region_id, signed, issued_at, expires) VALUES ($1, $2, $3, $4, $5, $6)', [
+  await tx.run('INSERT INTO exam_grant (grant_id, task_id, region_id, signed, issued_at, expires, kind, authorisation_id, person_name) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)', [
     grant.grantId,
     grant.taskId ?? null,
     regionId,
     JSON.stringify(signed),
     now,
     grant.expires,
+    kindOfGrant(grant),
+    grant.authorisationId ?? null,
+    personName ?? null,
   ])
 }
 

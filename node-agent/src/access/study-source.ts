@@ -74,7 +74,7 @@ export class NodeStudySource implements StudySource {
     }
     const consult = await this.#entrusting(user, studyInstanceUid, doing)
     await noteOpened(db, studyInstanceUid, now())
-    const job = await this.#job(consult, studyInstanceUid)
+    const job = await this.#job(user, consult, studyInstanceUid)
     if (job.state === 'complete' && (await regional.study(studyInstanceUid))) return archiveStudyAccess(regional, studyInstanceUid)
     return new RemoteStudyAccess({ job, archive: regional, engine: this.#parts.transfers, known: knownOf(consult) })
   }
@@ -97,13 +97,13 @@ export class NodeStudySource implements StudySource {
   }
 
   /** Opening is what makes a pull begin; one that failed or left the cache begins again. */
-  async #job(consult: Consult, studyInstanceUid: string) {
+  async #job(user: Viewer, consult: Consult, studyInstanceUid: string) {
     const { transfers, regional, consults } = this.#parts
     const known = await transfers.jobOfStudy(studyInstanceUid, consult.submitter)
     const isUnderWay = known && (known.state === 'waiting' || known.state === 'running')
     const isHere = known?.state === 'complete' && (await regional.study(studyInstanceUid))
     if (isUnderWay || isHere) return known
-    await consults.wantImages(consult, 'pull')
+    await consults.wantImages(consult, 'pull', user)
     const job = await transfers.jobOfStudy(studyInstanceUid, consult.submitter)
     if (!job) throw new Problem('archive/unknown-study', { studyInstanceUid })
     return job

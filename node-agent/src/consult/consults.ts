@@ -2,6 +2,7 @@ import { hasRight, type AuditTrail, type Database, type Log, type User } from 's
 import {
   isProblem,
   Problem,
+  type SignedAssertion,
   type ConsultApplication,
   type ConsultDetail,
   type ConsultEvent,
@@ -10,12 +11,15 @@ import {
   type HospitalId,
   type LiveEvent,
   type LiveExam,
+  services,
   type OpinionDraft,
   type SignedDocumentFile,
   type TaskId,
 } from 'specs'
 import type { AccessControl, Person } from '../access/access-control.ts'
 import type { Archive } from '../archive/archive.ts'
+import type { AssertionDesk } from '../assertion/admit.ts'
+import { assertedPersonOf, type Assert, type Asserted } from '../assertion/assert.ts'
 import { snapshotOf } from '../exam/exam.ts'
 import { maskConsultDetail, maskConsultRow, maskSnapshot } from '../patient/masked.ts'
 import { findExam } from '../exam/store.ts'
@@ -50,6 +54,9 @@ export interface ConsultsParts {
   readonly signer: DocumentSigner
   readonly announce: (event: LiveEvent) => void
   readonly audit?: AuditTrail
+  /** This hospital's word for its people, and its check of others'. */
+  readonly assert: Assert
+  readonly assertions: AssertionDesk
   readonly settings: { readonly grantDays: number; readonly answerWaitMs: number; readonly repeatAfterMs: number }
   readonly now?: () => EpochMs
 }
@@ -75,7 +82,7 @@ export class Consults {
     this.#settling = new OpinionSettling({ ...parts, desk: this.#desk, now })
     this.#view = { db, region, access, hospitalId, imagesOf: (consult) => imagesOf(db, consult) }
     new ConsultArrivals({ ...parts, answers: this.#desk.answers, onEvent: (consult, event) => this.#follow(consult, event), now })
-    serveExams({ db, line: region.line, access, hospitalId, trust: () => region.trust, now })
+    serveExams({ db, line: region.line, access, hospitalId, trust: () => region.trust, assertions: parts.assertions, now })
     const { repeatAfterMs } = parts.settings
     this.unanswered = new UnansweredCommands({ db, region, log: parts.log, repeatAfterMs, now })
     this.#looking = setInterval(() => void this.#inBackground(() => this.unanswered.repeat()), repeatAfterMs)
@@ -217,26 +224,34 @@ export class Consults {
     const { db, region, access, hospitalId } = this.#parts
     const consult = await this.read(taskId)
     await this.admitReader(user, consult)
-    if (consult.side !== 'submitter') return readLiveExam(region.line, consult, this.#now())
+    if (consult.side !== 'submitter') return readLiveExam(region.line, consult, this.#now(), this.#assertReading(user, consult))
     const exam = consult.examId === null ? undefined : await findExam(db, consult.examId)
     if (!exam) throw new Problem('exam/unknown', { taskId })
     return { exam: snapshotOf(exam, access.hospitalId ?? hospitalId), source: 'live', at: this.#now() }
+  }
+
+  #assertReading(user: User, { submitter: audience, taskId, facts }: Consult): SignedAssertion | undefined {
+    const { region, assert } = this.#parts
+    // Without a region nobody is asked anyway, and the copy is shown.
+    if (region.membership === undefined) return undefined
+    const [studyInstanceUid] = facts.studyInstanceUids
+    return assert(assertedPersonOf(user), { audience, service: services.examRead, purpose: facts.grant.grant.purpose, studyInstanceUid, taskId })
   }
 
   /** Brings the images here ahead of reading. @throws {Problem} access/… */
   async fetchImages(user: User, taskId: TaskId): Promise<ConsultRow> {
     const consult = await this.read(taskId)
     await this.admitReader(user, consult)
-    if (consult.side !== 'submitter') await this.wantImages(consult, 'prefetch')
+    if (consult.side !== 'submitter') await this.wantImages(consult, 'prefetch', user)
     return this.row(user, taskId)
   }
 
   /** Asks for every study of the task; what is here already is not fetched again. */
-  async wantImages(consult: Consult, purpose: 'pull' | 'prefetch'): Promise<void> {
+  async wantImages(consult: Consult, purpose: 'pull' | 'prefetch', user: Asserted): Promise<void> {
     const { db, transfers } = this.#parts
     await db.write(async (tx) => {
       for (const studyInstanceUid of consult.facts.studyInstanceUids) {
-        await transfers.wish(tx, { ...wishOf(consult), studyInstanceUid, purpose })
+        await transfers.wish(tx, { ...wishOf(consult), studyInstanceUid, purpose, requester: { person: assertedPersonOf(user) } })
       }
     })
   }

@@ -1,8 +1,9 @@
 import type { Database } from 'service-kit'
-import { ExamRead, ExamSnapshot, HospitalId, isProblem, parseWith, Problem, services, type EpochMs, type LiveExam } from 'specs'
+import { ExamRead, ExamSnapshot, HospitalId, isProblem, parseWith, Problem, services, type EpochMs, type LiveExam, type SignedAssertion } from 'specs'
 import type { TrustStore } from 'pki'
 import type { AccessControl } from '../access/access-control.ts'
 import { isGenuineGrant } from '../access/verify-grant.ts'
+import type { AssertionDesk } from '../assertion/admit.ts'
 import { snapshotOf } from '../exam/exam.ts'
 import { findExamOfStudy } from '../exam/store.ts'
 import type { Line } from '../region/line.ts'
@@ -17,9 +18,9 @@ const unreachable = new Set(['region/hospital-offline', 'region/hub-unreachable'
  * reached. A grant that was withdrawn is no outage: then there is nothing to show.
  * @throws {Problem} access/…, exam/unknown
  */
-export async function readLiveExam(line: Line, consult: Consult, now: EpochMs): Promise<LiveExam> {
+export async function readLiveExam(line: Line, consult: Consult, now: EpochMs, assertion?: SignedAssertion): Promise<LiveExam> {
   const [studyInstanceUid] = consult.facts.studyInstanceUids
-  const request = { studyInstanceUid, taskId: consult.taskId, grant: consult.facts.grant }
+  const request = { studyInstanceUid, taskId: consult.taskId, grant: consult.facts.grant, ...(assertion && { assertion }) }
   try {
     const answer = await line.request(consult.submitter, services.examRead, request, { timeoutMs: LIVE_TIMEOUT_MS })
     return { exam: parseWith(ExamSnapshot, answer, 'exam'), source: 'live', at: now }
@@ -36,18 +37,22 @@ export function serveExams(parts: {
   access: AccessControl
   hospitalId: HospitalId
   trust: () => TrustStore | undefined
+  assertions: AssertionDesk
   now: () => EpochMs
 }): void {
-  const { db, line, access, hospitalId, trust, now } = parts
+  const { db, line, access, hospitalId, trust, assertions, now } = parts
   line.serve(services.examRead, async ({ from, body }) => {
     const asker = parseWith(HospitalId, from, 'sender')
-    const { studyInstanceUid, grant } = parseWith(ExamRead, body, services.examRead)
+    const { studyInstanceUid, grant, assertion } = parseWith(ExamRead, body, services.examRead)
+    const needs = ['exam.read', 'consult.process', 'region.search'] as const
+    const asserted = assertion && (await assertions.admit(assertion, { from: asker, service: services.examRead, study: studyInstanceUid, needs }))
     await access.admitHospital(
       asker,
       'read',
       { owner: hospitalId, study: studyInstanceUid, kept: 'in-hospital' },
       grant,
       isGenuineGrant(grant, trust(), now()),
+      asserted?.person,
     )
     const exam = await findExamOfStudy(db, studyInstanceUid)
     if (!exam) throw new Problem('exam/unknown', { studyInstanceUid })

@@ -4,7 +4,7 @@ import { isProblem, Problem } from 'specs'
 import type { Archive, InstanceFile, InstanceRow, SeriesRow, StudyRow } from '../archive/archive.ts'
 
 /** Whoever asks: the signed-in user as the HTTP face hands it to handlers. */
-export type Viewer = Pick<User, 'id' | 'username' | 'entitlements' | 'department' | 'campus' | 'groups'>
+export type Viewer = Pick<User, 'id' | 'username' | 'name' | 'title' | 'roles' | 'entitlements' | 'department' | 'campus' | 'groups' | 'authMethod' | 'signedInAt'>
 
 /**
  * One study as DICOMweb and WADO-URI read it, wherever it lies: in one of our archives, or at another hospital from which

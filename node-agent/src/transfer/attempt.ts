@@ -1,8 +1,9 @@
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database, Log } from 'service-kit'
-import { Problem, type Manifest, type ManifestRow } from 'specs'
+import { Problem, services, type HospitalId, type Manifest, type ManifestRow } from 'specs'
 import type { Archive } from '../archive/archive.ts'
+import type { Assert, AssertedCall } from '../assertion/assert.ts'
 import type { NodeConfig } from '../config.ts'
 import type { Line } from '../region/line.ts'
 import type { PieceCoder } from './cipher-thread.ts'
@@ -22,6 +23,8 @@ export interface AttemptParts extends ProgressParts {
   readonly archive: Archive
   readonly folder: string
   readonly settings: NodeConfig['transfer']
+  /** Missing in tests only: whoever asked is then not named. */
+  readonly assert?: Assert
 }
 
 export interface AttemptWatcher {
@@ -49,7 +52,7 @@ export async function attemptTransfer(
   signal: AbortSignal,
   watcher: AttemptWatcher,
 ): Promise<{ instances: number; sizeBytes: number }> {
-  const { db, log, line, coder, archive, settings, folder } = parts
+  const { db, log, line, coder, archive, settings, folder, assert } = parts
   const source = sourceOf(job)
   const { studyInstanceUid, grant, purpose, owner, regionId } = job
   const session = await SourceSession.open({
@@ -60,6 +63,7 @@ export async function attemptTransfer(
     grant,
     purpose,
     timeoutMs: settings.pieceTimeoutMs,
+    assertion: job.requester ? assert?.(job.requester.person, callOf(job, source)) : undefined,
   })
   const { rows } = session.manifest
   await keepManifest(db, job.transferId, session.manifest)
@@ -92,6 +96,11 @@ export async function attemptTransfer(
   if (lastProblem) throw new Problem('transfer/digest-mismatch', { instances: failed, because: lastProblem.code })
   await partials.removeAll()
   return { instances: total, sizeBytes: totalBytes }
+}
+
+function callOf({ grant: { grant }, requester, studyInstanceUid }: TransferJob, audience: HospitalId): AssertedCall {
+  const { purpose, taskId } = grant
+  return { audience, service: services.transferOpen, purpose, reason: requester?.reason, studyInstanceUid, taskId }
 }
 
 /** Instances that are here already with exactly the promised content. */

@@ -13,6 +13,7 @@ import {
   type TaskId,
 } from 'specs'
 import type { Archive } from '../archive/archive.ts'
+import type { Assert } from '../assertion/assert.ts'
 import type { NodeConfig } from '../config.ts'
 import type { Line } from '../region/line.ts'
 import { attemptTransfer, partialsOf } from './attempt.ts'
@@ -50,6 +51,8 @@ export interface TransferEngineParts {
   readonly announce: (event: LiveEvent) => void
   /** A study is complete here: part of the transaction that says so. It may happen again for the same study. */
   readonly onComplete: (tx: Transaction, job: TransferJob) => Promise<void>
+  /** See AttemptParts. */
+  readonly assert?: Assert
   readonly now?: () => EpochMs
 }
 

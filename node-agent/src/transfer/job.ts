@@ -1,5 +1,6 @@
 import {
   isProblem,
+  type AssertedPerson,
   type EpochMs,
   type HospitalId,
   type ProblemNote,
@@ -35,9 +36,16 @@ export interface TransferJob {
   readonly startedAt: EpochMs
   readonly updatedAt: EpochMs
   readonly problem: ProblemNote | null
+  /** For whom it is fetched, as far as somebody asked: the owner is told (docs/adr/0013). */
+  readonly requester: Requester | null
 }
 
-/** A task asks for images; several tasks may share one transfer. */
+export interface Requester {
+  readonly person: AssertedPerson
+  readonly reason?: string | undefined
+}
+
+/** A task or a person asks for images; several tasks may share one transfer. */
 export interface TransferWish {
   readonly regionId: RegionId
   readonly studyInstanceUid: StudyInstanceUid
@@ -45,7 +53,8 @@ export interface TransferWish {
   readonly sources: readonly HospitalId[]
   readonly grant: SignedGrant
   readonly purpose: TransferPurpose
-  readonly taskId: TaskId
+  readonly taskId?: TaskId
+  readonly requester?: Requester | undefined
 }
 
 /** Whom the next attempt asks: the best source first, then the others in turn. */
@@ -62,6 +71,8 @@ const permanent = new Set([
   'access/grant-expired',
   'access/grant-withdrawn',
   'access/grant-invalid',
+  'access/assertion-needed',
+  'access/assertion-invalid',
   'access/forbidden',
   'transfer/cancelled',
   'transfer/digest-mismatch',

@@ -1,5 +1,5 @@
 import { PieceCipher } from 'pki'
-import { Problem, type EpochMs, type HospitalId, type ManifestRow, type SignedGrant, type StudyInstanceUid } from 'specs'
+import { Problem, type AssertedPerson, type EpochMs, type HospitalId, type ManifestRow, type SignedGrant, type StudyInstanceUid } from 'specs'
 import type { Archive, InstanceFile } from '../archive/archive.ts'
 
 /** Files kept open of one session: enough for pieces of neighbouring instances that are asked for side by side. */
@@ -13,6 +13,8 @@ export class OwnerSession {
   readonly study: StudyInstanceUid
   readonly purpose: 'push' | 'pull' | 'prefetch'
   readonly grant: SignedGrant
+  /** For whom it is fetched, if the asker has said so. */
+  readonly person: AssertedPerson | undefined
   readonly archive: Archive
   readonly cipher: PieceCipher
   readonly keys: { encryptionKey: Uint8Array; macKey: Uint8Array }
@@ -32,6 +34,7 @@ export class OwnerSession {
     owner: HospitalId
     purpose: OwnerSession['purpose']
     grant: SignedGrant
+    person?: AssertedPerson | undefined
     archive: Archive
     study: StudyInstanceUid
     rows: readonly ManifestRow[]
@@ -42,6 +45,7 @@ export class OwnerSession {
     this.owner = of.owner
     this.purpose = of.purpose
     this.grant = of.grant
+    this.person = of.person
     this.archive = of.archive
     this.study = of.study
     this.keys = PieceCipher.generateKeys()

@@ -22,6 +22,8 @@ import {
 import type { AccessControl } from '../access/access-control.ts'
 import { isGenuineGrant } from '../access/verify-grant.ts'
 import type { Archive } from '../archive/archive.ts'
+import type { AssertionDesk } from '../assertion/admit.ts'
+import { actorElsewhere } from '../audit/actor-elsewhere.ts'
 import type { Line } from '../region/line.ts'
 import type { PieceCoder } from './cipher-thread.ts'
 import { clearPart, metadataFrame, noSessionFrame, refusalFrame } from './frames.ts'
@@ -38,6 +40,8 @@ export interface TransferOwnerParts {
   readonly log: Log
   readonly metrics: Metrics
   readonly audit?: AuditTrail
+  /** Checks for whom another hospital asks. */
+  readonly assertions?: AssertionDesk
   /** Sessions nobody uses end after this long. */
   readonly sessionMs: number
   readonly now?: () => EpochMs
@@ -106,13 +110,15 @@ export class TransferOwner {
   }
 
   async #begin(asker: HospitalId, request: OpenTransfer): Promise<OwnerSession> {
-    const { regional, inHospital, access, trust, hospitalId, log } = this.#parts
+    const { regional, inHospital, access, trust, hospitalId, log, assertions } = this.#parts
     const { studyInstanceUid: study, grant } = request
     const { owner } = grant.grant
     const archive = owner === hospitalId ? inHospital : regional
     const exam = { owner, study, kept: archive.name }
     // Before anything is looked up: a stranger learns nothing, not even whether the study exists.
-    await access.admitHospital(asker, 'view', exam, grant, isGenuineGrant(grant, trust(), this.#now()))
+    const asserted = request.assertion && (await assertions?.admit(request.assertion, { from: asker, service: services.transferOpen, study, needs: ['image.view', 'consult.process', 'region.search'] }))
+    const person = asserted?.person
+    await access.admitHospital(asker, 'view', exam, grant, isGenuineGrant(grant, trust(), this.#now()), person)
     if (!(await archive.study(study))) throw new Problem('transfer/unknown-study', { studyInstanceUid: study })
     const rows = await archive.manifest(study)
     this.#endIdleSessions()
@@ -124,6 +130,7 @@ export class TransferOwner {
       owner,
       purpose: request.purpose,
       grant,
+      person,
       archive,
       study,
       rows,
@@ -135,7 +142,8 @@ export class TransferOwner {
     const { grantId, taskId } = grant.grant
     this.#parts.audit?.note({
       action: 'transfer.send', outcome: 'success', basis: 'grant', purpose: grant.grant.purpose,
-      actor: { kind: 'hospital', id: asker, hospitalId: asker },
+      actor: person ? actorElsewhere(asker, person) : { kind: 'hospital', id: asker, hospitalId: asker },
+      ...(asserted?.reason !== undefined && { reason: asserted.reason }),
       object: { type: 'study', id: study, owner },
       facts: { source: hospitalId, destination: asker, mode: request.purpose, instances: rows.length, bytes: session.bytesTotal, authorisationId: grantId, ...(taskId !== undefined && { taskId }) },
     }) // prettier-ignore
@@ -180,6 +188,7 @@ export class TransferOwner {
       { owner: session.owner, study: session.study, kept: session.archive.name },
       session.grant,
       true,
+      session.person,
     )
   }
 

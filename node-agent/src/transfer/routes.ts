@@ -11,7 +11,7 @@ export function titleOf(note: ProblemNote): { code: string; title: string } {
 }
 
 export function rowOf(job: TransferJob): TransferRow {
-  const { regionId: _r, grant: _g, sources: _s, attempts: _a, nextAttemptAt: _n, problem, ...row } = job
+  const { regionId: _r, grant: _g, requester: _p, sources: _s, attempts: _a, nextAttemptAt: _n, problem, ...row } = job
   return { ...row, direction: 'in', problem: problem && titleOf(problem) }
 }
 

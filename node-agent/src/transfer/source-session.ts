@@ -10,6 +10,7 @@ import {
   type ManifestRow,
   type PieceRequest,
   type SeriesInstanceUid,
+  type SignedAssertion,
   type SignedGrant,
   type StudyInstanceUid,
 } from 'specs'
@@ -26,6 +27,8 @@ export interface OpenSession {
   readonly purpose: TransferPurpose
   readonly timeoutMs: number
   readonly coder: PieceCoder
+  /** This hospital's word for whoever asked, if somebody did; good for one call. */
+  readonly assertion?: SignedAssertion | undefined
 }
 
 /** Our end of a transfer session: asks pieces and metadata of one study from one source, under the session's keys. */
@@ -56,11 +59,11 @@ export class SourceSession {
    * @throws {Problem} what the source refuses with; region/hospital-offline; transfer/bad-request when the manifest is not of this study.
    */
   static async open(open: OpenSession): Promise<SourceSession> {
-    const { line, source, study: studyInstanceUid, grant, purpose, timeoutMs } = open
+    const { line, source, study: studyInstanceUid, grant, purpose, timeoutMs, assertion } = open
     const ask = async (more?: { sessionId: string; fromRow: number }) =>
       parseWith(
         OpenedTransfer,
-        await line.request(source, services.transferOpen, { studyInstanceUid, grant, purpose, ...(more && { more }) }, { timeoutMs }),
+        await line.request(source, services.transferOpen, { studyInstanceUid, grant, purpose, ...(more ? { more } : assertion && { assertion }) }, { timeoutMs }),
         'opened transfer',
       )
     const first = await ask()

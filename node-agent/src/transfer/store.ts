@@ -17,18 +17,20 @@ export const transferMigrations: readonly Migration[] = [
       `CREATE INDEX transfer_task_task ON transfer_task (task_id)`,
     ],
   },
+  { name: '0002-requester', up: ['ALTER TABLE transfer ADD COLUMN requester TEXT'] },
 ]
 
 const columns = `transfer_id AS "transferId", region_id AS "regionId", study_instance_uid AS "studyInstanceUid", owner, sources, signed_grant AS "grant", purpose, state,
   instances_done AS "instancesDone", instances_total AS "instancesTotal", bytes_done AS "bytesDone", bytes_total AS "bytesTotal", attempts,
-  next_attempt_at AS "nextAttemptAt", started_at AS "startedAt", updated_at AS "updatedAt", problem`
+  next_attempt_at AS "nextAttemptAt", started_at AS "startedAt", updated_at AS "updatedAt", problem, requester`
 
-type Row = Omit<TransferJob, 'sources' | 'grant' | 'problem'> & { sources: string; grant: string; problem: string | null }
-const jobOf = ({ sources, grant, problem, ...row }: Row): TransferJob => ({
+type Row = Omit<TransferJob, 'sources' | 'grant' | 'problem' | 'requester'> & { sources: string; grant: string; problem: string | null; requester: string | null }
+const jobOf = ({ sources, grant, problem, requester, ...row }: Row): TransferJob => ({
   ...row,
   sources: JSON.parse(sources) as TransferJob['sources'],
   grant: JSON.parse(grant) as TransferJob['grant'],
   problem: problem === null ? null : (JSON.parse(problem) as ProblemNote),
+  requester: requester === null ? null : (JSON.parse(requester) as TransferJob['requester']),
 })
 
 /**
@@ -38,9 +40,10 @@ const jobOf = ({ sources, grant, problem, ...row }: Row): TransferJob => ({
 export async function wishStudy(tx: Transaction, wish: TransferWish, now: EpochMs): Promise<string> {
   const row = await tx.get<{ transferId: string }>(
     `INSERT INTO transfer (transfer_id, region_id, study_instance_uid, owner, sources, signed_grant, purpose, state, instances_done, instances_total, bytes_done,
-      bytes_total, attempts, next_attempt_at, started_at, updated_at, opened_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', 0, 0, 0, 0, 0, 0, $8, $8, $8)
+      bytes_total, attempts, next_attempt_at, started_at, updated_at, opened_at, requester)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', 0, 0, 0, 0, 0, 0, $8, $8, $8, $9)
      ON CONFLICT (owner, study_instance_uid) DO UPDATE SET sources = excluded.sources, signed_grant = excluded.signed_grant, region_id = excluded.region_id,
+      requester = COALESCE(excluded.requester, transfer.requester),
       purpose = CASE WHEN transfer.state = 'running' THEN transfer.purpose ELSE excluded.purpose END,
       state = CASE WHEN transfer.state = 'running' THEN 'running' ELSE 'waiting' END, attempts = 0, next_attempt_at = 0, problem = NULL, updated_at = $8
      RETURNING transfer_id AS "transferId"`,
@@ -53,9 +56,11 @@ export async function wishStudy(tx: Transaction, wish: TransferWish, now: EpochM
       JSON.stringify(wish.grant),
       wish.purpose,
       now,
+      wish.requester === undefined ? null : JSON.stringify(wish.requester),
     ],
   )
   if (!row) throw new Error('the transfer was neither inserted nor found')
+  if (wish.taskId === undefined) return row.transferId
   await tx.run(
     `INSERT INTO transfer_task (transfer_id, task_id, purpose, announced) VALUES ($1, $2, $3, 0)
      ON CONFLICT (transfer_id, task_id) DO UPDATE SET purpose = CASE WHEN transfer_task.purpose = 'pull' THEN excluded.purpose ELSE transfer_task.purpose END`,
