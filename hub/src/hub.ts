@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyDocument } from 'pki'
-import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Trail, type Log, HealthWatch, retire, kekSourceOf, Vault, SyslogFeeder, type Queries } from 'service-kit'
+import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Trail, type Log, HealthWatch, retire, kekSourceOf, addVaultRoutes, Resealing, sealedAccountColumns, Vault, SyslogFeeder, type Queries } from 'service-kit'
 import { HospitalId, HUB, hubRoles, kinds, Problem, type AuditEvent, type EpochMs, type LiveEvent, type SignedGrant } from 'specs'
 import { openRegionAudit } from './audit/region-audit.ts'
 import { regionAuditRoutes } from './audit/routes.ts'
@@ -165,6 +165,8 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   hospitalRoutes(face, { membership, list: () => allHospitals(db), heartbeatMs: settings.heartbeatMs, now })
   consultRoutes(face, db)
   statisticsRoutes(face, { db, now })
+  const resealing = new Resealing({ db, vault, log, columns: sealedAccountColumns })
+  addVaultRoutes(face, { vault, resealing, audit })
   messageRoutes(face, { link, hospitals: () => allHospitals(db), heartbeatMs: settings.heartbeatMs, now })
   refusalRoutes(face, db)
   face.pages('/console', settings.consoleDist)
@@ -205,6 +207,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     await natsAdministration.close()
     await Promise.all([upkeep.stop(), health.stop(), verifications.close(), syslog?.stop()])
     await audit.close()
+    await resealing.stop()
     vault.close()
     await db.close()
   }

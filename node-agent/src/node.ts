@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createMetrics, HealthWatch, openDatabase, retire, kekSourceOf, Vault, SyslogFeeder, Trail, type HttpFace, type Log } from 'service-kit'
+import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createMetrics, HealthWatch, openDatabase, retire, kekSourceOf, addVaultRoutes, Resealing, sealedAccountColumns, Vault, SyslogFeeder, Trail, type HttpFace, type Log } from 'service-kit'
 import { nodeRoles, Problem, type LiveEvent } from 'specs'
 import { AccessControl } from './access/access-control.ts'
 import { BreakGlassDesk } from './access/break-glass.ts'
@@ -42,7 +42,7 @@ import { addDicomNodeRoutes } from './dicom-node/routes.ts'
 import { anyDevice, dicomNodeMigrations, placeOfCaller, regionOfCaller, rightsOfCaller } from './dicom-node/store.ts'
 import { startDimseServer } from './dimse/server.ts'
 import { ExamIntake } from './exam/intake.ts'
-import { contactMigrations } from './patient/contact.ts'
+import { contactMigrations, sealedContact } from './patient/contact.ts'
 import { Retention } from './retention/retention.ts'
 import { addRetentionRoutes } from './retention/routes.ts'
 import { addPatientRoutes } from './patient/routes.ts'
@@ -241,6 +241,9 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
 
   addHospitalRoutes(face, { region, hospitalId })
   addExamRoutes(face, { db, access, vault, hospitalId, regionId: () => joined.activeId, newestConsults: (examIds) => newestOfExams(db, examIds), announce, audit, listing })
+  const sealedKeys = { table: 'signing_key', key: 'key_id', column: 'sealed_key', context: (keyId: string) => `signing-key/${keyId}` }
+  const resealing = new Resealing({ db, vault, log, columns: [...sealedAccountColumns, ...sealedContact, sealedKeys] })
+  addVaultRoutes(face, { vault, resealing, audit })
   const retention = await Retention.open({ db, log, audit, archive: inHospital, hospitalId })
   addRetentionRoutes(face, { db, retention, access, hospitalId })
   addPatientRoutes(face, { db, access, vault, hospitalId, consults, audit, newestConsults: (examIds) => newestOfExams(db, examIds) })
@@ -352,6 +355,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await reports.stop()
     await verifications.close()
     await audit.close()
+    await resealing.stop()
     vault.close()
     await db.close()
   }

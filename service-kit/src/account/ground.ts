@@ -11,7 +11,7 @@ export interface Secrets {
   open(sealed: string, context: string): string
 }
 
-const CLEAR = 'clear:'
+export const CLEAR = 'clear:'
 
 /** Values kept before there was a vault stay readable; what is written from now on is sealed. */
 export function secretsOf(vault: Secrets | undefined): Secrets {

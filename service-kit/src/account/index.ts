@@ -1,5 +1,6 @@
 export { Accounts, createAccounts, type AccountsOptions, type NewAccount } from './accounts.ts'
 export { IdentityConfig, type IdentitySettings } from './config.ts'
 export type { Secrets } from './ground.ts'
+export { sealedAccountColumns } from './sealed-columns.ts'
 export type { OrganisationParts } from './organisation/organisation.ts'
 export type { Session } from './session/sessions.ts'

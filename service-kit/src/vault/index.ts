@@ -1,3 +1,5 @@
 export { kekSourceOf, VaultConfig, vaultSettingsOf, type KekSource } from './kek.ts'
 export { isSealed, Vault, type VaultOptions } from './vault.ts'
 export { readSecretFile, writeSecretFile } from './secret-file.ts'
+export { Resealing, type ResealProgress, type SealedColumn } from './reseal.ts'
+export { addVaultRoutes } from './routes.ts'

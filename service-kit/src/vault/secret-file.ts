@@ -14,10 +14,11 @@ export async function writeSecretFile(vault: Pick<Vault, 'seal'>, file: string, 
 }
 
 /**
- * A key or credential that lies in a file. One that was written before there was a vault is sealed in place at its first reading.
+ * A key or credential that lies in a file. One that was written before there was a vault is sealed in place at its first reading, one under a
+ * former key again under the key of today.
  * @returns undefined when there is no such file. @throws {Problem} vault/unreadable
  */
-export async function readSecretFile(vault: Pick<Vault, 'open' | 'seal'>, file: string, context: string): Promise<string | undefined> {
+export async function readSecretFile(vault: Pick<Vault, 'open' | 'seal'> & Partial<Pick<Vault, 'isCurrent'>>, file: string, context: string): Promise<string | undefined> {
   let text: string
   try {
     text = await readFile(file, 'utf8')
@@ -25,7 +26,11 @@ export async function readSecretFile(vault: Pick<Vault, 'open' | 'seal'>, file: 
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
-  if (isSealed(text)) return vault.open(text.trim(), context)
+  if (isSealed(text)) {
+    const secret = vault.open(text.trim(), context)
+    if (vault.isCurrent?.(text.trim()) === false) await writeSecretFile(vault, file, secret, context)
+    return secret
+  }
   await writeSecretFile(vault, file, text, context)
   return text
 }

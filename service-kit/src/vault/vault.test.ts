@@ -5,6 +5,8 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openDatabase, type Database } from '../database/index.ts'
 import { kekSourceOf } from './kek.ts'
+import { createLog } from '../log/index.ts'
+import { Resealing } from './reseal.ts'
 import { readSecretFile } from './secret-file.ts'
 import { isSealed, Vault } from './vault.ts'
 
@@ -111,5 +113,32 @@ describe('the vault', () => {
     expect(await readSecretFile(vault, file, 'node key')).toBe('-----BEGIN PRIVATE KEY-----')
     await expect(readSecretFile(vault, file, 'other key')).rejects.toMatchObject({ code: 'vault/unreadable' })
     expect(await readSecretFile(vault, join(folder, 'none'), 'node key')).toBeUndefined()
+  })
+  it('seals a file again under the key of today when it is read', async () => {
+    const vault = await open()
+    const file = join(folder, 'node.key.pem')
+    await writeFile(file, vault.seal('secret', 'node key'))
+    await vault.rotate()
+    expect(await readSecretFile(vault, file, 'node key')).toBe('secret')
+    expect(vault.isCurrent(await readFile(file, 'utf8'))).toBe(true)
+  })
+  it('seals a table anew after a change of key, telling how far it is, and leaves what others write meanwhile', async () => {
+    const vault = await open()
+    await db.run('CREATE TABLE exam_contact (exam_id TEXT PRIMARY KEY, phone TEXT NOT NULL)')
+    const context = (id: string) => `exam/${id}/phone`
+    await db.write(async (tx) => {
+      for (let at = 0; at < 450; at++) await tx.run('INSERT INTO exam_contact VALUES ($1, $2)', [`e${at}`, at === 7 ? '' : at === 8 ? 'clear:138' : vault.seal(`138${at}`, context(`e${at}`))])
+    })
+    await vault.rotate()
+    const columns = [{ table: 'exam_contact', key: 'exam_id', column: 'phone', context, clear: (kept: string) => (kept.startsWith('clear:') ? kept.slice(6) : undefined) }]
+    const job = new Resealing({ db, vault, columns, log: createLog({ name: 'test', level: 'silent' }) })
+    job.start()
+    while (job.isRunning) await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(job.progress).toMatchObject({ state: 'done', done: 449, total: 449 })
+    for (const { id, phone } of await db.all<{ id: string; phone: string }>('SELECT exam_id AS "id", phone FROM exam_contact')) {
+      if (id === 'e7') continue
+      expect(vault.isCurrent(phone)).toBe(true)
+      expect(vault.open(phone, context(id))).toBe(id === 'e8' ? '138' : `138${id.slice(1)}`)
+    }
   })
 })

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { isSealed } from '../../vault/vault.ts'
 import { change, type Ground } from '../ground.ts'
 
 export interface SessionKey {
@@ -21,7 +22,7 @@ export async function sessionKeys(ground: Ground, options: { rotateNow?: boolean
   const read = async (from: Pick<typeof db, 'all'>) =>
     (await from.all<SessionKey>('SELECT id, secret, created_at AS "createdAt" FROM account_key ORDER BY created_at DESC, id')).map(opened)
   // Keys of before there were seals are plain base64.
-  const opened = (row: SessionKey): SessionKey => ({ ...row, secret: row.secret.includes(':') ? secrets.open(row.secret, contextOf(row.id)) : row.secret })
+  const opened = (row: SessionKey): SessionKey => ({ ...row, secret: isSealed(row.secret) || row.secret.includes(':') ? secrets.open(row.secret, contextOf(row.id)) : row.secret })
 
   const known = await read(db)
   if (!options.rotateNow && !due(known[0])) return known as [SessionKey, ...SessionKey[]]
