@@ -14,6 +14,19 @@ describe('talking to the hub', () => {
     await expect(api.get('/api/tasks')).rejects.toBeInstanceOf(ApiProblem)
     expect(signedOut).toHaveBeenCalledOnce()
   })
+  it('asks for the second factor where a request needs it, and makes the request again', async () => {
+    // SEC-07
+    const answers = [answer(403, { code: 'access/second-factor-needed', title: '此操作需要第二因素认证' }), answer(200, { ok: true })]
+    const strengthen = vi.fn(() => Promise.resolve(true))
+    const api = createApiClient(vi.fn(), (() => answers.shift()?.()) as unknown as typeof fetch, strengthen)
+    await expect(api.send('POST', '/api/roles', {})).resolves.toEqual({ ok: true })
+    expect(strengthen).toHaveBeenCalledOnce()
+  })
+  it('tells the refusal when the second factor was not shown', async () => {
+    const refused = answer(403, { code: 'access/second-factor-needed', title: '此操作需要第二因素认证' })
+    const api = createApiClient(vi.fn(), refused as unknown as typeof fetch, () => Promise.resolve(false))
+    await expect(api.get('/api/roles')).rejects.toMatchObject({ details: { code: 'access/second-factor-needed' } })
+  })
   it('says that the hub cannot be reached when there is no answer at all', async () => {
     const api = createApiClient(vi.fn(), (() => Promise.reject(new TypeError('failed'))) as unknown as typeof fetch)
     await expect(api.get('/api/tasks')).rejects.toMatchObject({ message: '无法连接区域平台' })

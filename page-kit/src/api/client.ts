@@ -21,16 +21,17 @@ const unreachable: ProblemDetails = {
 }
 
 export interface ApiClient {
-  get<T>(path: string, query?: Record<string, string | number | undefined>): Promise<T>
+  get<T>(path: string, query?: Record<string, string | number | boolean | undefined>): Promise<T>
   send<T>(method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T>
 }
 
 /**
  * @param onSignedOut called when the session is over (401), so that the page can ask to sign in again.
+ * @param strengthen asks the person for a second factor where a request needs one; true when it was shown, and the request is made again.
  * @returns a client of the hub's JSON API; every failure is an ApiProblem.
  */
-export function createApiClient(onSignedOut: () => void, fetcher: typeof fetch = fetch): ApiClient {
-  async function call<T>(path: string, init: RequestInit): Promise<T> {
+export function createApiClient(onSignedOut: () => void, fetcher: typeof fetch = fetch, strengthen: () => Promise<boolean> = () => Promise.resolve(false)): ApiClient {
+  async function call<T>(path: string, init: RequestInit, again = true): Promise<T> {
     let response: Response
     try {
       response = await fetcher(path, { credentials: 'same-origin', ...init })
@@ -43,11 +44,12 @@ export function createApiClient(onSignedOut: () => void, fetcher: typeof fetch =
     if (response.ok) return body as T
     const details = isProblemDetails(body) ? body : { ...unreachable, status: response.status }
     if (details.code === 'access/not-signed-in') onSignedOut()
+    if (details.code === 'access/second-factor-needed' && again && (await strengthen())) return call<T>(path, init, false)
     throw new ApiProblem(details)
   }
   return {
     get: (path, query = {}) => {
-      const entries = Object.entries(query).filter((entry): entry is [string, string | number] => entry[1] !== undefined && entry[1] !== '')
+      const entries = Object.entries(query).filter((entry): entry is [string, string | number | boolean] => entry[1] !== undefined && entry[1] !== '')
       const search = new URLSearchParams(entries.map(([key, value]) => [key, String(value)])).toString()
       return call(search ? `${path}?${search}` : path, { headers: { accept: 'application/json', ...backgroundHeader() } })
     },

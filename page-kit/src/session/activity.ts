@@ -13,6 +13,9 @@ function noteInput(): void {
 }
 if (typeof window !== 'undefined') for (const input of INPUTS) window.addEventListener(input, noteInput, { passive: true, capture: true })
 
+/** When somebody last touched the page, epoch ms. */
+export const lastInput = () => lastInputAt
+
 /** For requests that the page makes by itself; the service does not take them for a person's. */
 export const backgroundHeader = (now = Date.now()): Record<string, string> => (now - lastInputAt > AT_WORK_MS ? { 'x-lianpian-background': '1' } : {})
 
