@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { AuditConfig, auditSettingsOf, checkProxy, DatabaseConfig, httpSettings, IdentityConfig, loadConfig, tlsFilesAt, VaultConfig, vaultSettingsOf } from 'service-kit'
+import { AuditConfig, auditSettingsOf, checkProxy, DatabaseConfig, httpSettings, IdentityConfig, loadConfig, OutboundConfig, tlsFilesAt, VaultConfig, vaultSettingsOf } from 'service-kit'
 import { HubRole, RegionId } from 'specs'
 import { z } from 'zod'
 import { isNatsTlsOn } from './nats/tls.ts'
@@ -30,6 +30,7 @@ export const HubConfig = z.strictObject({
     .prefault({}),
   database: DatabaseConfig.optional(),
   audit: AuditConfig.prefault({}),
+  outbound: OutboundConfig.prefault({}),
   identity: IdentityConfig.prefault({}),
   vault: VaultConfig.prefault({}),
   /** How long certificates last; nodes renew theirs well before. */
@@ -43,7 +44,7 @@ export const HubConfig = z.strictObject({
   ca: z
     .strictObject({
       /** A listener of its own for the certificate authority; without it the hub's own serves it. */
-      http: z.strictObject({ host: z.string().default('127.0.0.1'), port: z.number().int().min(0).max(65_535).default(8401) }).optional(),
+      http: z.strictObject({ host: z.string().default('127.0.0.1'), port: z.number().int().min(0).max(65_535).default(8401), tls: httpSettings.tls, plain: httpSettings.plain }).optional(),
     })
     .prefault({}),
   consoleDist: z.string().min(1).optional(),
@@ -88,6 +89,7 @@ export function settingsOf(config: z.output<typeof HubConfig>, baseFolder: strin
     ...config,
     dir,
     http: { ...config.http, tls: tlsFilesAt(config.http.tls, at) },
+    ca: { ...config.ca, http: config.ca.http && { ...config.ca.http, tls: tlsFilesAt(config.ca.http.tls, at) } },
     nats: {
       ...config.nats,
       ...natsAddresses(config.nats),

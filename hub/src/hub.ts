@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyDocument } from 'pki'
-import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Trail, type Log, HealthWatch, retire, kekSourceOf, addVaultRoutes, Resealing, sealedAccountColumns, Vault, SyslogFeeder, type Queries } from 'service-kit'
+import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Outbound, Trail, type Log, HealthWatch, retire, kekSourceOf, addVaultRoutes, Resealing, sealedAccountColumns, Vault, SyslogFeeder, type Queries } from 'service-kit'
 import { HospitalId, HUB, hubRoles, kinds, Problem, type AuditEvent, type EpochMs, type LiveEvent, type SignedGrant } from 'specs'
 import { openRegionAudit } from './audit/region-audit.ts'
 import { regionAuditRoutes } from './audit/routes.ts'
@@ -66,7 +66,8 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     metrics,
     onState: (available) => announce({ type: 'audit', state: available ? 'ok' : 'failing' }),
   })
-  const accounts = await createAccounts({ db, vault, party: 'hub', roles: hubRoles, log, audit, identity: settings.identity })
+  const outbound = new Outbound({ config: settings.outbound, own: { host: settings.http.host, behindProxy: settings.http.plain === 'behind-proxy' || settings.http.trustProxy !== false } })
+  const accounts = await createAccounts({ db, vault, party: 'hub', roles: hubRoles, log, audit, outbound, identity: settings.identity })
   for (const account of settings.accounts) await accounts.ensure(account)
 
   const face = createHttpFace({ name: 'hub', version: VERSION, log, metrics, accounts, audit, trustProxy: settings.http.trustProxy, limits: settings.http.limits })
@@ -134,6 +135,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     trust: parties.trust,
     joined: joinedHospitals,
   }) // prettier-ignore
+  if (settings.audit.syslog) await outbound.check('syslog', settings.audit.syslog.host)
   const syslog = settings.audit.syslog && (await SyslogFeeder.start(audit, settings.audit.syslog))
   const verifications = addAuditRoutes(face, { trail: audit, rootPems: () => [authority.root.pem], syslog: async () => (await syslog?.status()) ?? null })
   addFaultRoutes(face, audit)

@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { AuditConfig, auditSettingsOf, checkProxy, vaultSettingsOf, httpSettings, IdentityConfig, loadConfig, tlsFilesAt, VaultConfig, type DatabaseConfig } from 'service-kit'
+import { AuditConfig, auditSettingsOf, checkProxy, vaultSettingsOf, httpSettings, IdentityConfig, loadConfig, OutboundConfig, TlsFiles, tlsFilesAt, VaultConfig, type DatabaseConfig } from 'service-kit'
 import { AeTitle, HospitalId, NodeRole, PIECE_BYTES, RegionId } from 'specs'
 import { z } from 'zod'
 
@@ -53,6 +53,18 @@ export const NodeConfig = z.strictObject({
       aeTitle: AeTitle.prefault('LIANPIAN'),
       allowAnyAe: z.boolean().default(false),
       maxAssociations: z.number().int().min(1).max(1_000).default(32),
+      /** DICOM over TLS on a port of its own (PS3.15 B.12). */
+      tls: z
+        .strictObject({
+          host: host.default('0.0.0.0'),
+          port: port.default(2762),
+          ...TlsFiles.shape,
+          /** With it, devices must show a certificate that these authorities issued. */
+          caFile: z.string().min(1).optional(),
+          /** No plain port beside it. */
+          only: z.boolean().default(false),
+        })
+        .optional(),
     })
     .prefault({}),
   database: z
@@ -87,6 +99,8 @@ export const NodeConfig = z.strictObject({
         .string()
         .regex(/^(?:nats|tls|wss?):\/\//, 'nats://host:port')
         .optional(),
+      /** PEM of the authority behind the platform's HTTPS certificate, where it is none that systems know. */
+      hubCaFile: z.string().min(1).optional(),
       heartbeatMs: z.number().int().min(200).max(600_000).default(5_000),
       /** Two certificates, one to sign and one to receive (GM/T 0015), from the next joining or renewal on. */
       dualCertificates: z.boolean().default(false),
@@ -139,6 +153,7 @@ export const NodeConfig = z.strictObject({
       withoutCertificate: z.enum(['hospital', 'refuse']).default('hospital'),
     })
     .prefault({}),
+  outbound: OutboundConfig.prefault({}),
   identity: IdentityConfig.prefault({}),
   vault: VaultConfig.prefault({}),
   /** Made at the start when missing; for demonstrations. */
@@ -176,10 +191,13 @@ export function settingsOf(config: NodeConfig, baseFolder: string) {
   const at = (path: string) => (isAbsolute(path) ? path : resolve(baseFolder, path))
   const built = (path: string) => fileURLToPath(new URL(`../../${path}/dist`, import.meta.url))
   const { desk, viewer } = config.pages
+  const { tls } = config.dimse
   return {
     ...config,
     dataFolder: at(config.dataFolder),
     http: { ...config.http, tls: tlsFilesAt(config.http.tls, at) },
+    dimse: { ...config.dimse, tls: tls && { ...tls, ...tlsFilesAt(tls, at), caFile: tls.caFile === undefined ? undefined : at(tls.caFile) } },
+    region: { ...config.region, hubCaFile: config.region.hubCaFile === undefined ? undefined : at(config.region.hubCaFile) },
     audit: auditSettingsOf(config.audit, at, databaseOf({ database: config.database, dataFolder: at(config.dataFolder) }, 'audit')),
     vault: vaultSettingsOf(config.vault, at, at(config.dataFolder)),
     pages: { desk: desk === undefined ? built('node-agent/desk') : at(desk), viewer: viewer === undefined ? built('viewer') : at(viewer) },

@@ -1,6 +1,6 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createMetrics, HealthWatch, openDatabase, retire, kekSourceOf, addVaultRoutes, Resealing, sealedAccountColumns, Vault, SyslogFeeder, Trail, type HttpFace, type Log } from 'service-kit'
+import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createMetrics, HealthWatch, openDatabase, Outbound, retire, kekSourceOf, addVaultRoutes, Resealing, sealedAccountColumns, Vault, SyslogFeeder, Trail, type HttpFace, type Log } from 'service-kit'
 import { nodeRoles, Problem, type LiveEvent } from 'specs'
 import { AccessControl } from './access/access-control.ts'
 import { BreakGlassDesk } from './access/break-glass.ts'
@@ -40,7 +40,8 @@ import { mountWadoUri } from './wado-uri/routes.ts'
 import { Forwarder } from './dicom-node/forward.ts'
 import { addDicomNodeRoutes } from './dicom-node/routes.ts'
 import { anyDevice, dicomNodeMigrations, placeOfCaller, regionOfCaller, rightsOfCaller } from './dicom-node/store.ts'
-import { startDimseServer } from './dimse/server.ts'
+import { startSecureDimse } from './dimse/secure-service.ts'
+import { startDimseServer, type DimseServerOptions } from './dimse/server.ts'
 import { ExamIntake } from './exam/intake.ts'
 import { contactMigrations, sealedContact } from './patient/contact.ts'
 import { Retention } from './retention/retention.ts'
@@ -73,6 +74,7 @@ export interface RunningNode {
   /** As they listen, also when the configuration said port 0. */
   readonly httpPort: number
   readonly dimsePort: number
+  readonly dimseTlsPort: number | undefined
   readonly region: Region
   readonly stop: () => Promise<void>
 }
@@ -125,7 +127,9 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     identity: () => (region.membership ? region.identity : undefined),
     onState: (available) => announce({ type: 'audit', state: available ? 'ok' : 'failing' }),
   }) // prettier-ignore
+  const outbound = new Outbound({ config: settings.outbound, own: { host: settings.http.host, behindProxy: settings.http.plain === 'behind-proxy' || settings.http.trustProxy } })
   const accounts = await createAccounts({
+    outbound,
     db, log, audit, vault, party: hospitalId, roles: nodeRoles,
     identity: settings.identity,
     extra: () => ({ hospital: { id: hospitalId, name: region.nameOf(hospitalId) } }),
@@ -136,6 +140,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   let audience: LiveAudience | undefined
   const announce = (event: LiveEvent) => audience?.publish(event)
 
+  const dicomAddressOf = async (host: string) => (await outbound.addressOf('dicom-node', host)).address
+
   const region: Region = await Region.open({
     db, log, metrics, hospitalId, announce, joined,
     hospitalName: hospital.name,
@@ -143,6 +149,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     safe: vault,
     dualCertificates: settings.region.dualCertificates,
     natsUrl: settings.region.natsUrl,
+    outbound,
+    hubCa: settings.region.hubCaFile === undefined ? undefined : await readFile(settings.region.hubCaFile, 'utf8'),
     heartbeatMs: settings.region.heartbeatMs,
     requestTimeoutMs: settings.region.requestTimeoutMs,
     version: VERSION,
@@ -183,7 +191,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const assert = asserter({ hospitalId, identity: () => region.identity, now: Date.now })
   const assertions = new AssertionDesk({ db, hospitalId, trust: () => region.trust, now: Date.now })
   const coder = new CipherThread(log)
-  const forwarder = new Forwarder({ db, archive: regional, callingAeTitle: settings.dimse.aeTitle, log })
+  const forwarder = new Forwarder({ db, archive: regional, callingAeTitle: settings.dimse.aeTitle, addressOf: dicomAddressOf, log })
   const transfers: TransferEngine = new TransferEngine({
     db, log, metrics, announce, coder, assert,
     line: region.line,
@@ -262,6 +270,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     region.reportRefusal({ at, code: problem.code, facts: { ...problem.facts, service: service.toUpperCase(), ...(service === 'dimse' ? { callingAeTitle: peer } : { peer }), remoteAddress: address }, peer: `${peer} ${address}` })
   }
   addRegionRoutes(face, region, joined, (problem, hubUrl) => refused({ service: 'join', peer: '', address: hubUrl, problem }), audit)
+  if (settings.audit.syslog) await outbound.check('syslog', settings.audit.syslog.host)
   const syslog = settings.audit.syslog && (await SyslogFeeder.start(audit, settings.audit.syslog))
   const verifications = addAuditRoutes(face, {
     trail: audit,
@@ -292,7 +301,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   addWitnessRoutes(face, db)
   addStudyLogRoute(face, { trail: audit, access, hospitalId, nameOf: (party) => region.directory?.hospitals.find(({ id }) => id === party)?.name ?? party, flush: () => arrivals.flush().then(() => audit.flush()) })
   addRefusalRoutes(face, { book: refusals, region })
-  addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, log })
+  addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, outbound, log })
   const studies = new NodeStudySource({ db, access, register, exports, listing, inHospital, regional, transfers, consults })
   const renderer = createRenderer({ log })
   mountDicomWeb(face, { source: studies, renderer, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }) })
@@ -315,9 +324,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   // With one region there is nothing to choose, and no question to the database for every image.
   const regionOf = async (aeTitle: string) => (joined.count > 1 ? regionOfCaller(db, aeTitle) : undefined)
   const services = { access, register, inHospital, regional, rightsOf, regionOf }
-  const dimse = await startDimseServer({
-    host: settings.dimse.host,
-    port: settings.dimse.port,
+  const dicomService: Omit<DimseServerOptions, 'host' | 'port'> = {
     aeTitle: settings.dimse.aeTitle,
     limits: { maxAssociations: settings.dimse.maxAssociations },
     isAllowed,
@@ -328,12 +335,15 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     onAccepted: ({ callingAeTitle, remoteAddress }) =>
       audit.note({ action: 'dicom.association', outcome: 'success', actor: { kind: 'dicom-node', id: callingAeTitle, sourceIp: remoteAddress }, object: { type: 'association', id: settings.dimse.aeTitle } }),
     onRefusal: ({ problem, callingAeTitle, remoteAddress }) => refused({ service: 'dimse', peer: callingAeTitle, address: remoteAddress, problem }),
-  })
+  }
+  const { tls: secure, ...plain } = settings.dimse
+  const secureDimse = secure && (await startSecureDimse(dicomService, secure, log))
+  const plainDimse = secure?.only ? undefined : await startDimseServer({ ...dicomService, host: plain.host, port: plain.port })
   const { port: httpPort } = await face.listen({ ...settings.http, setting: 'http.port' })
 
   /** From the edges inwards: nothing new comes in, what is under way finishes, then the ground goes. */
   async function stop(): Promise<void> {
-    await Promise.all([face.drain(settings.drainMs), dimse.close({ drainMs: settings.drainMs })])
+    await Promise.all([face.drain(settings.drainMs), plainDimse?.close({ drainMs: settings.drainMs }), secureDimse?.close({ drainMs: settings.drainMs })])
     await face.close()
     await transfers.stop()
     await forwarder.stop()
@@ -359,7 +369,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     vault.close()
     await db.close()
   }
-  return { httpPort, dimsePort: dimse.port, region, stop }
+  return { httpPort, dimsePort: plainDimse?.port ?? secureDimse?.port ?? 0, dimseTlsPort: secureDimse?.port, region, stop }
 }
 
 function addPages(face: HttpFace, settings: NodeSettings, region: Region, freeBytes: () => Promise<number>): void {

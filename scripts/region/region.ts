@@ -180,6 +180,8 @@ export class Region {
         dataFolder: './data',
         http: { host: this.#places[hospital.id]?.httpHost ?? plan.host, port: hospital.httpPort, ...(this.#places[hospital.id] && { plain: 'allowed' }) },
         dimse: { host: dicom.host, port: hospital.dicomPort, aeTitle: hospital.aeTitle },
+        // The demonstration's DICOM peers are programs of this machine.
+        outbound: { loopback: 'allowed' },
         region: { id: plan.regionId, heartbeatMs: plan.heartbeatMs, ...(hospital.natsUrl === undefined ? {} : { natsUrl: hospital.natsUrl }) },
         logLevel: plan.logLevel,
         identity: { secondFactor: 'optional', password: { maxAgeDays: 0 } },

@@ -23,6 +23,8 @@ export interface ForwarderOptions {
   /** Where pushed studies arrive. */
   readonly archive: Pick<Archive, 'open' | 'manifest'>
   readonly callingAeTitle: string
+  /** The gate for outbound addresses, see ScuSettings. */
+  readonly addressOf?: (host: string) => Promise<string>
   readonly log: Log
   readonly now?: () => EpochMs
   /** The wait after the first failed attempt; it doubles with each. */
@@ -43,7 +45,7 @@ const CONFIRM_EVERY = 20
  * what cannot (a syntax the node does not take) waits for a person.
  */
 export class Forwarder {
-  readonly #options: Required<Omit<ForwarderOptions, 'onChange'>> & Pick<ForwarderOptions, 'onChange'>
+  readonly #options: Required<Omit<ForwarderOptions, 'onChange' | 'addressOf'>> & Pick<ForwarderOptions, 'onChange' | 'addressOf'>
   readonly #busy = new Map<string, Promise<void>>()
   readonly #stopping = new AbortController()
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -159,7 +161,7 @@ export class Forwarder {
 
   /** @returns why not everything is at the node now. */
   async #send(job: ForwardJob): Promise<Failure | undefined> {
-    const { db, archive, callingAeTitle, associations, log, now } = this.#options
+    const { db, archive, callingAeTitle, addressOf, associations, log, now } = this.#options
     const node = await readNode(db, job.nodeId)
     const manifest = await archive.manifest(job.studyInstanceUid)
     const there = await confirmed(db, job)
@@ -186,6 +188,7 @@ export class Forwarder {
     const instances: InstanceToSend[] = missing.map((row) => instanceOfArchive(archive, row))
     const deliveries = await sendInstances(node, instances, {
       callingAeTitle,
+      ...(addressOf && { addressOf }),
       associations,
       log,
       signal: this.#stopping.signal,

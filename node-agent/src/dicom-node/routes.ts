@@ -1,4 +1,4 @@
-import type { AuditTrail, Database, HttpFace, Log, Transaction } from 'service-kit'
+import type { AuditTrail, Database, HttpFace, Log, Outbound, Transaction } from 'service-kit'
 import { DicomNode, EchoResult, ForwardRow, Page, Problem, type RegionId } from 'specs'
 import { z } from 'zod'
 import { echo } from '../dimse/scu.ts'
@@ -14,6 +14,8 @@ export interface DicomNodeRoutes {
   readonly callingAeTitle: string
   /** Regions this hospital has joined: a node may send for one of them (FED-20). */
   readonly isMemberOf: (regionId: RegionId) => boolean
+  /** The gate for outbound addresses: judged when entered, and again at every connection. */
+  readonly outbound?: Outbound
   readonly log: Log
   readonly now?: () => number
 }
@@ -34,7 +36,7 @@ const caretakers = ['system.configure', 'device.watch'] as const
 /** The hospital's DICOM nodes (FED-15): list, registration, echo, and what is being forwarded to them. */
 export function addDicomNodeRoutes(
   face: HttpFace,
-  { db, forwarder, callingAeTitle, isMemberOf, audit, log, now = Date.now }: DicomNodeRoutes,
+  { db, forwarder, callingAeTitle, isMemberOf, audit, outbound, log, now = Date.now }: DicomNodeRoutes,
 ): void {
   const tell = async (tx: Transaction, id: string, before: unknown, after: unknown) =>
     audit?.within(tx, { action: 'config.dicom-node', outcome: 'success', object: { type: 'dicom-node', id }, before, after })
@@ -57,6 +59,7 @@ export function addDicomNodeRoutes(
     },
     async ({ body, user }) => {
       requireMember(body)
+      await outbound?.check('dicom-node', body.host)
       const node = await db.write(async (tx) => {
         const added = await addNode(tx, body, now())
         await tell(tx, added.id, undefined, added)
@@ -79,6 +82,7 @@ export function addDicomNodeRoutes(
     },
     async ({ params, body, user }) => {
       requireMember(body)
+      await outbound?.check('dicom-node', body.host)
       const node = await db.write(async (tx) => {
         const before = await readNode(tx, params.id)
         const changed = await changeNode(tx, params.id, body, now())
@@ -119,7 +123,7 @@ export function addDicomNodeRoutes(
       answer: EchoResult,
       limit: { requests: 60, seconds: 60 },
     },
-    async ({ params }) => echo(await readNode(db, params.id), { callingAeTitle, log }),
+    async ({ params }) => echo(await readNode(db, params.id), { callingAeTitle, log, ...(outbound && { addressOf: async (host: string) => (await outbound.addressOf('dicom-node', host)).address }) }),
   )
 
   face.route(

@@ -1,8 +1,8 @@
 import { type Buffer } from 'node:buffer'
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { type Log } from 'service-kit'
-import { Problem } from 'specs'
+import { modernTls, type Log } from 'service-kit'
+import { isProblem, Problem } from 'specs'
 import { IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME } from '../dicom/file-meta.ts'
 import { type AssociateAccept, contextResults, DICOM_APPLICATION_CONTEXT, type ProposedContext } from './associate-pdu.ts'
 import { protocolFault } from './byte-reader.ts'
@@ -33,11 +33,13 @@ export interface ScuSettings {
   readonly responseMs: number
   /** While we send, something must move in each such span. */
   readonly stallMs: number
+  /** Judges and resolves the peer's host; what it answers is connected to. @throws {Problem} outbound/refused */
+  readonly addressOf?: (host: string) => Promise<string>
   /** Gets a line at the beginning and at the end of each association. */
   readonly log?: Log
 }
 
-export const defaultScuSettings: Omit<ScuSettings, 'callingAeTitle' | 'log'> = {
+export const defaultScuSettings: Omit<ScuSettings, 'callingAeTitle' | 'log' | 'addressOf'> = {
   connectMs: 5_000,
   associateMs: 15_000,
   responseMs: 120_000,
@@ -81,12 +83,13 @@ export class RequestedAssociation implements UpperLayerUser {
 
   /**
    * Opens a connection and asks for an association.
-   * @throws {Problem} dimse/unreachable, dimse/rejected (with the peer's reason), dimse/timeout, dimse/aborted, dimse/lost, dimse/protocol
+   * @throws {Problem} outbound/refused, dimse/unreachable, dimse/rejected (with the peer's reason), dimse/timeout, dimse/aborted, dimse/lost, dimse/protocol
    */
   static async open(peer: DicomPeer, contexts: readonly ProposedContext[], settings: ScuSettings): Promise<RequestedAssociation> {
+    const host = await addressOf(peer, settings)
     const socket = peer.tls
-      ? connectTls({ host: peer.host, port: peer.port, minVersion: 'TLSv1.2', ...peer.tls })
-      : connectTcp({ host: peer.host, port: peer.port })
+      ? connectTls({ ...modernTls, ...(isIP(peer.host) === 0 && { servername: peer.host }), ...peer.tls, host, port: peer.port })
+      : connectTcp({ host, port: peer.port })
     const association = new RequestedAssociation(socket, settings)
     await association.#request(peer, contexts, socket)
     return association
@@ -220,6 +223,15 @@ export class RequestedAssociation implements UpperLayerUser {
     )
     this.#answer?.reject(problem)
     this.#released?.()
+  }
+}
+
+/** A name that cannot be resolved is a peer that cannot be reached; one that may not be reached is a refusal of ours. */
+async function addressOf({ host }: DicomPeer, settings: ScuSettings): Promise<string> {
+  try {
+    return (await settings.addressOf?.(host)) ?? host
+  } catch (cause) {
+    throw isProblem(cause) ? cause : new Problem('dimse/unreachable', { reason: 'name not resolved' }, { cause })
   }
 }
 

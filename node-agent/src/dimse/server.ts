@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { createServer as createTlsServer } from 'node:tls'
-import { type Log, type Metrics } from 'service-kit'
+import { createServer as createTlsServer, Server as TlsServer } from 'node:tls'
+import { modernTls, type Log, type Metrics } from 'service-kit'
 import { type AeTitle, Problem } from 'specs'
 import { createFigures } from './figures.ts'
 import { type AnswerCharset } from './identifier.ts'
@@ -25,6 +25,8 @@ export interface DimseServerOptions {
   /** 0 takes a free port. */
   readonly port: number
   readonly aeTitle: AeTitle
+  /** Name of the setting that an administrator would change when the port is taken. */
+  readonly setting?: string
   readonly tls?: DimseTls
   readonly limits?: Partial<DimseLimits>
   /** Whether the called AE title must be ours; off by default, since many devices send what they like. */
@@ -54,6 +56,8 @@ export interface DimseRefusal {
 export interface DimseServer {
   readonly port: number
   readonly openAssociations: number
+  /** A renewed certificate, for connections from now on. Only of a service that began with one. */
+  useCertificate(tls: DimseTls): void
   /**
    * Takes no new connection, ends those there are, and waits until what is being committed is committed.
    * @param options.drainMs how long open associations may go on to their release before they are aborted; 0 unless told.
@@ -125,6 +129,9 @@ export async function startDimseServer(options: DimseServerOptions): Promise<Dim
     get openAssociations() {
       return open
     },
+    useCertificate({ key, cert, ca }) {
+      if (server instanceof TlsServer) server.setSecureContext({ ...modernTls, key, cert, ...(ca !== undefined && { ca }) })
+    },
     async close({ drainMs = 0 } = {}) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       await ended(connections.keys(), drainMs)
@@ -149,10 +156,10 @@ async function ended(sockets: Iterable<Socket>, withinMs: number): Promise<void>
 function tlsServer({ key, cert, ca }: DimseTls, limits: DimseLimits, serve: (socket: Socket) => void, host: AssociationHost): Server {
   const server = createTlsServer(
     {
+      ...modernTls,
       key,
       cert,
       ...(ca !== undefined && { ca, requestCert: true, rejectUnauthorized: true }),
-      minVersion: 'TLSv1.2',
       handshakeTimeout: limits.artimMs,
     },
     serve,
@@ -168,11 +175,11 @@ function tlsServer({ key, cert, ca }: DimseTls, limits: DimseLimits, serve: (soc
   return server
 }
 
-function listen(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
+function listen(server: Server, { host, port, setting = 'dimse.port' }: { host: string; port: number; setting?: string }): Promise<void> {
   return new Promise((resolve, reject) => {
     const failed = (error: Error) => {
       const reason = 'code' in error ? String(error.code) : error.message
-      const told = `DICOM 端口 ${host}:${port} 无法使用（${reason}），请修改配置 dimse.port / DICOM port ${host}:${port} cannot be used (${reason}), change the setting dimse.port`
+      const told = `DICOM 端口 ${host}:${port} 无法使用（${reason}），请修改配置 ${setting} / DICOM port ${host}:${port} cannot be used (${reason}), change the setting ${setting}`
       reject(new Error(told, { cause: error }))
     }
     server.once('error', failed)

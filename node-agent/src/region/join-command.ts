@@ -1,4 +1,5 @@
-import { createMetrics, kekSourceOf, openDatabase, Vault, type Log } from 'service-kit'
+import { createMetrics, kekSourceOf, openDatabase, Outbound, Vault, type Log } from 'service-kit'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { databaseOf, type NodeSettings } from '../config.ts'
 import { VERSION } from '../version.ts'
@@ -19,6 +20,8 @@ export async function joinFromCommandLine(settings: NodeSettings, log: Log, hubU
     db, log, safe,
     dualCertificates: settings.region.dualCertificates,
     metrics: createMetrics(),
+    outbound: new Outbound({ config: settings.outbound, own: { host: settings.http.host, behindProxy: settings.http.plain === 'behind-proxy' || settings.http.trustProxy } }),
+    hubCa: settings.region.hubCaFile === undefined ? undefined : await readFile(settings.region.hubCaFile, 'utf8'),
     hospitalId: settings.hospital.id,
     hospitalName: settings.hospital.name,
     joined: await JoinedRegions.open(db),

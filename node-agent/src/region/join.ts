@@ -1,6 +1,6 @@
-import type { Log } from 'service-kit'
+import { outboundFetch, type Log, type Outbound } from 'service-kit'
 import { createCsr, generateSm2KeyPair, parseCertificate, TrustStore } from 'pki'
-import { HUB, isProblemCode, JoinResponse, parseWith, Problem, RegionInfo, type EpochMs, type HospitalId } from 'specs'
+import { HUB, isProblem, isProblemCode, JoinResponse, parseWith, Problem, RegionInfo, type EpochMs, type HospitalId } from 'specs'
 import { z } from 'zod'
 import { ringFrom } from '../certificate/own-identity.ts'
 import type { Membership } from './membership.ts'
@@ -18,6 +18,9 @@ export interface JoinWish {
   readonly dual?: boolean
   readonly now: EpochMs
   readonly timeoutMs: number
+  readonly outbound: Outbound
+  /** PEM of the authority of the platform's HTTPS certificate, where it is none that systems know. */
+  readonly hubCa?: string | undefined
   readonly log: Log
 }
 
@@ -25,7 +28,7 @@ export interface JoinWish {
  * Joins a region: the key pair is made here and never leaves; the platform certifies it. Before the code is shown to
  * whoever answers at the address, its root must be the one that the code names.
  *
- * @throws {Problem} region/wrong-root, region/wrong-join-code, region/hub-unreachable, certificate/…
+ * @throws {Problem} outbound/refused, region/wrong-root, region/wrong-join-code, region/hub-unreachable, certificate/…
  */
 export async function joinRegion(wish: JoinWish): Promise<{ membership: Membership; secrets: RegionSecrets }> {
   const { hubUrl, code, hospitalId, hospitalName, agentVersion, now } = wish
@@ -75,16 +78,14 @@ function checkJoined(joined: JoinResponse, info: RegionInfo, hospitalId: Hospita
 
 const ProblemAnswer = z.object({ code: z.string(), facts: z.record(z.string(), z.unknown()).default({}) })
 
-async function askHub({ hubUrl, timeoutMs, log }: JoinWish, path: string, body: unknown): Promise<unknown> {
+async function askHub({ hubUrl, timeoutMs, outbound, hubCa, log }: JoinWish, path: string, body: unknown): Promise<unknown> {
   const url = new URL(path, hubUrl)
   const request = body === undefined ? {} : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
   const unreachable = (facts: object, cause?: unknown) => new Problem('region/hub-unreachable', { hubUrl, ...facts }, { cause })
-  const response = await fetch(url, { ...request, redirect: 'error', signal: AbortSignal.timeout(timeoutMs) }).catch(
-    (cause: unknown) => {
-      log.warn({ url: url.href, err: cause }, 'the platform does not answer')
-      throw unreachable({}, cause)
-    },
-  )
+  const response = await outboundFetch(outbound, url, request, { purpose: 'hub', ca: hubCa, timeoutMs }).catch((cause: unknown) => {
+    log.warn({ url: url.href, err: cause }, 'the platform does not answer')
+    throw isProblem(cause) ? cause : unreachable({}, cause)
+  })
   log.info({ url: url.href, status: response.status }, 'asked the platform')
   const answer: unknown = await response.json().catch((cause: unknown) => {
     throw unreachable({ status: response.status, reason: 'no JSON' }, cause)

@@ -1,5 +1,5 @@
 import { parseCertificate, TrustStore, type Certificate, type Identity, type KeyRing } from 'pki'
-import { createNodeLink, type Database, type Link, type Log, type Metrics, type Refusal } from 'service-kit'
+import { createNodeLink, type Database, type Link, type Log, type Metrics, Outbound, type Refusal } from 'service-kit'
 import {
   answers,
   Directory,
@@ -51,6 +51,9 @@ export interface RegionParts {
   readonly dualCertificates?: boolean
   /** Instead of the address that the hub tells, when this hospital reaches NATS another way. */
   readonly natsUrl?: string | undefined
+  readonly outbound?: Outbound
+  /** See JoinWish. */
+  readonly hubCa?: string | undefined
   readonly heartbeatMs: number
   readonly requestTimeoutMs: number
   readonly version: string
@@ -213,6 +216,8 @@ export class Region {
       agentVersion: version,
       now: this.#now(),
       timeoutMs: requestTimeoutMs,
+      outbound: this.#parts.outbound ?? new Outbound(),
+      hubCa: this.#parts.hubCa,
       log,
       dual: this.#parts.dualCertificates ?? false,
     })
@@ -238,7 +243,7 @@ export class Region {
   }
 
   async #connect(membership: Membership): Promise<void> {
-    const { db, log, metrics, hospitalId, heartbeatMs, version, keyFolder, announce } = this.#parts
+    const { db, log, metrics, hospitalId, heartbeatMs, version, keyFolder, announce, outbound } = this.#parts
     const secrets = await readSecrets(this.#parts.safe, keyFolder, membership.regionId)
     const identity = ringFrom(membership, secrets.privateKeyPems)
     const trust = new TrustStore({ rootPem: membership.rootCertificate, crlPem: membership.directory.crl, regionId: membership.regionId })
@@ -249,6 +254,7 @@ export class Region {
       regionId: membership.regionId,
       natsUrl: this.#parts.natsUrl ?? natsTrustOf(membership).natsUrl,
       natsTrust: natsTrustOf(membership),
+      ...(outbound && { addressOf: async (host: string) => (await outbound.addressOf('nats', host)).address }),
       natsCredentials: secrets.natsCredentials,
       certificateOf: (party) => this.#certificateOf(party),
       statusOf: async () => ({ ...(await this.#parts.statusOf()), ...(await link.counts()), address: this.hospital?.agentAddress ?? '' }),

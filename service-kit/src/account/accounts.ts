@@ -6,6 +6,7 @@ import type { Database } from '../database/index.ts'
 import type { HttpFace } from '../http/index.ts'
 import type { Authenticator, Headers, SignedIn, User } from '../http/user.ts'
 import type { Log } from '../log/index.ts'
+import { Outbound } from '../outbound/index.ts'
 import { IdentityConfig } from './config.ts'
 import { change, revisionOf, secretsOf, type Ground, type Secrets } from './ground.ts'
 import { Groups } from './group/groups.ts'
@@ -43,6 +44,7 @@ export interface AccountsOptions {
   readonly audit?: Pick<AuditTrail, 'record' | 'within'>
   /** Seals telephone numbers, one-time secrets and session keys at rest. */
   readonly vault?: Secrets
+  readonly outbound?: Outbound
   readonly now?: () => number
 }
 
@@ -251,6 +253,7 @@ export async function createAccounts(options: AccountsOptions): Promise<Accounts
     settings: IdentityConfig.parse(options.identity ?? {}),
     trail: options.audit ?? { record: () => Promise.resolve(), within: () => Promise.resolve() },
     secrets: secretsOf(options.vault),
+    outbound: options.outbound ?? new Outbound(),
     changed: () => ready.accounts?.tellChange(),
   }
   const load = () => sessionKeys(ground)

@@ -2,6 +2,7 @@ import type { AuditEvent } from 'specs'
 import type { AuditTrail } from '../audit/index.ts'
 import type { Database, Queries, Transaction } from '../database/index.ts'
 import type { Log } from '../log/index.ts'
+import type { Outbound } from '../outbound/index.ts'
 import type { IdentitySettings } from './config.ts'
 import { guardDuties, standingOfDuties } from './role/duties.ts'
 
@@ -35,6 +36,8 @@ export interface Ground {
   readonly party: string
   readonly trail: Pick<AuditTrail, 'record' | 'within'>
   readonly secrets: Secrets
+  /** The gate to the hospital's own sign-in. */
+  readonly outbound: Outbound
   /** Tells that what sessions stand on has changed; called after the commit. */
   readonly changed: () => void
 }

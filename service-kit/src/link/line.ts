@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net'
 import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node'
 import type { EpochMs, ProblemCode } from 'specs'
 import type { Log } from '../log/index.ts'
@@ -26,6 +27,7 @@ export interface LineOptions {
   readonly name: string
   readonly natsUrl: string
   readonly natsTrust?: NatsTrust | undefined
+  readonly addressOf?: ((host: string) => Promise<string>) | undefined
   /** Content of a `.creds` file. */
   readonly credentials: string
   readonly inboxPrefix: string
@@ -120,11 +122,11 @@ export class Line {
     }
   }
 
-  #connect(): Promise<NatsConnection> {
+  async #connect(): Promise<NatsConnection> {
     const { natsUrl, natsTrust = { natsUrl }, credentials, inboxPrefix, name, timing } = this.#options
     const authenticator = credsAuthenticator(new TextEncoder().encode(credentials))
     return connect({
-      servers: natsUrl,
+      servers: await this.#serverOf(natsUrl),
       ...natsTlsOptions(natsTrust),
       authenticator,
       inboxPrefix,
@@ -134,6 +136,15 @@ export class Line {
       pingInterval: 10_000,
       maxPingOut: 2,
     })
+  }
+
+  /** Its name is left to the certificate (see NATS_TLS_NAME); the connection goes to the address that was judged. */
+  async #serverOf(natsUrl: string): Promise<string> {
+    const { addressOf } = this.#options
+    if (!addressOf) return natsUrl
+    const url = new URL(natsUrl)
+    const address = await addressOf(url.hostname)
+    return `${url.protocol}//${isIPv6(address) ? `[${address}]` : address}${url.port === '' ? '' : `:${url.port}`}`
   }
 
   async #live(nats: NatsConnection): Promise<void> {

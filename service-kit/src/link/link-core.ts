@@ -100,6 +100,7 @@ export class LinkCore implements Link {
       name: role.own,
       natsUrl: options.natsUrl,
       natsTrust: options.natsTrust,
+      addressOf: options.addressOf,
       credentials: options.natsCredentials,
       inboxPrefix: role.inboxPrefix,
       clock,

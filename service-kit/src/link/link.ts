@@ -19,6 +19,8 @@ export interface LinkOptions {
   readonly natsUrl: string
   /** Whether and how TLS is spoken there; what `natsUrl` itself says unless told. */
   readonly natsTrust?: NatsTrust
+  /** Judges and resolves the server's host before each connection; what it answers is connected to. */
+  readonly addressOf?: (host: string) => Promise<string>
   /** Content of a `.creds` file. */
   readonly natsCredentials: string
   readonly identity: Identity

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { modernTls } from '../http/tls.ts'
 
 /**
@@ -19,5 +20,8 @@ export interface NatsTrust {
  */
 export function natsTlsOptions({ natsUrl, natsCa }: NatsTrust): { tls?: { minVersion: 'TLSv1.2'; ca?: string; servername?: string } } {
   if (!/^(?:tls|wss):/i.test(natsUrl)) return {}
-  return { tls: { minVersion: modernTls.minVersion, ...(natsCa !== undefined && { ca: natsCa, servername: NATS_TLS_NAME }) } }
+  const { hostname } = new URL(natsUrl)
+  // The connection may go to an address that the name was resolved to; the certificate is still compared with the name.
+  const trusted = natsCa === undefined ? (isIP(hostname) === 0 ? { servername: hostname } : {}) : { ca: natsCa, servername: NATS_TLS_NAME }
+  return { tls: { minVersion: modernTls.minVersion, ...trusted } }
 }

@@ -13,7 +13,7 @@ const schemes: Readonly<Record<OutboundPurpose, readonly string[]>> = {
   nats: ['nats:', 'tls:', 'ws:', 'wss:'],
   'dicom-node': [],
   oidc: ['https:', 'http:'],
-  syslog: ['tls:', 'tcp:', 'udp:'],
+  syslog: [],
   'object-store': ['https:', 'http:'],
 }
 
@@ -60,7 +60,7 @@ export class Outbound {
   /**
    * Looks at an address before it is saved, so that the refusal comes where it was entered. It is looked at again at every connection.
    *
-   * @param address a URL, or host alone for DICOM nodes.
+   * @param address a URL, or the host alone for DICOM nodes and syslog.
    * @throws {Problem} outbound/refused. A name that cannot be resolved now is no refusal: the network may be down.
    */
   async check(purpose: OutboundPurpose, address: string): Promise<void> {

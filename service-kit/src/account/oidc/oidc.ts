@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { dutiesOf, Problem } from 'specs'
 import { closeChallenge, openChallenge, readChallenge } from '../challenge.ts'
 import type { OidcProviderConfig } from '../config.ts'
+import { outboundFetch } from '../../outbound/index.ts'
 import { change, type Ground } from '../ground.ts'
 import { rolesNamed } from '../role/roles.ts'
 import { assignRoles } from '../role/store.ts'
@@ -152,6 +153,7 @@ export class OidcSignIn {
     try {
       const configuration = await client.discovery(new URL(provider.issuer), provider.clientId, provider.clientSecret, undefined, {
         timeout: 10,
+        [client.customFetch]: (url, { method, headers, body, signal }) => outboundFetch(this.#ground.outbound, url, { method, headers, body: bodyOf(body), signal }, { purpose: 'oidc' }),
         ...(provider.insecure && { execute: [client.allowInsecureRequests] }),
       })
       this.#discovered.set(provider.id, { at: this.#ground.now(), configuration })
@@ -160,6 +162,12 @@ export class OidcSignIn {
       throw new Problem('service/unavailable', { what: provider.name }, { cause })
     }
   }
+}
+
+/** What the client sends: forms and nothing. */
+function bodyOf(body: client.FetchBody): string | URLSearchParams | Uint8Array | null {
+  if (body === undefined || body === null || typeof body === 'string' || body instanceof URLSearchParams || body instanceof Uint8Array) return body ?? null
+  throw new TypeError('a body of this kind is not sent')
 }
 
 /** A path of ours only: nobody sends our staff elsewhere by a link to our sign-in. */
