@@ -1,5 +1,6 @@
 export * from './account/index.ts'
 export * from './audit/index.ts'
+export * from './backup/index.ts'
 export * from './config/index.ts'
 export * from './database/index.ts'
 export * from './http/index.ts'

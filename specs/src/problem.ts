@@ -164,6 +164,11 @@ export const answers = {
   'retention/not-yet': { http: 409, zh: '尚在保存期限内，不能删除', en: 'It must still be kept' },
   'retention/legal-hold': { http: 409, zh: '该检查已封存，不能删除', en: 'It is under legal hold' },
   'retention/in-use': { http: 409, zh: '该检查有进行中的会诊，不能删除', en: 'A consultation on it is under way' },
+  // backups
+  'backup/wrong-passphrase': { http: 403, zh: '备份口令缺失或错误（至少 12 位）', en: 'The passphrase of the backups is missing or wrong' },
+  'backup/unknown': { http: 404, zh: '没有这个备份', en: 'No such backup' },
+  'backup/damaged': { http: 500, zh: '备份已损坏', en: 'The backup is damaged' },
+  'backup/not-empty': { http: 409, zh: '恢复的目标文件夹不是空的', en: 'The folder to restore to is not empty' },
   // data at rest
   'vault/unreadable': { http: 500, zh: '加密数据无法解密', en: 'Sealed data cannot be opened' },
   'vault/kek-elsewhere': { http: 409, zh: '主密钥由外部保管，请在该处更换', en: 'The key is kept outside, change it there' },

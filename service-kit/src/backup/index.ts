@@ -1,0 +1,2 @@
+export { createBackup, restoreBackup, verifyBackup, type BackupSource } from './backup.ts'
+export { BackupManifest, BackupRepository } from './repository.ts'
