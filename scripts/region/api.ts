@@ -4,15 +4,18 @@ import { ProblemDetailsError } from './problem-details-error.ts'
 export class ApiUser {
   readonly url: string
   readonly token: string
+  /** Shown again when signing. */
+  readonly password: string
 
-  private constructor(url: string, token: string) {
+  private constructor(url: string, token: string, password: string) {
     this.url = url
     this.token = token
+    this.password = password
   }
 
   static async signIn(url: string, username: string, password: string): Promise<ApiUser> {
     const answer = await call<{ token: string }>(`${url}/api/sessions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username, password }) })
-    return new ApiUser(url, answer.token)
+    return new ApiUser(url, answer.token, password)
   }
 
   get<T>(path: string): Promise<T> {

@@ -62,7 +62,7 @@ export async function keyImagesOf(user: ApiUser, studyInstanceUid: string, count
 /** The expert reads and signs. */
 export async function sign(expert: ApiUser, taskId: string, keyImages: KeyImage[], opinion = '考虑周围型肺癌可能，建议增强CT及穿刺活检。'): Promise<void> {
   const draft: OpinionDraft = { findings: '右肺实性结节，可见分叶及毛刺。', opinion, advice: '建议胸外科门诊就诊。', keyImages }
-  await expert.send('POST', `/api/consults/${taskId}/sign`, { opinion: draft })
+  await expert.send('POST', `/api/consults/${taskId}/sign`, { opinion: draft, signingPassword: expert.password })
 }
 
 /** The steps of a time line without their times. */

@@ -156,7 +156,7 @@ describe('a hospital and an expert hospital in one region', () => {
     await expect(expert.send('PUT', `/api/consults/${taskId}/draft`, { ...draft, revision: 0 })).rejects.toMatchObject({
       code: 'request/conflict',
     })
-    await command(expert, taskId, 'sign', { draftRevision: saved.revision, opinion: draft })
+    await command(expert, taskId, 'sign', { draftRevision: saved.revision, opinion: draft, signingPassword: expert.password })
 
     const back = await until(doctor, taskId, (consult) => consult.state === 'returned' && consult.opinionValid !== null)
     expect(back).toMatchObject({

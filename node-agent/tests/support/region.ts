@@ -89,6 +89,7 @@ export class TestRegion {
     const nats = await startThrowAwayNats()
     const region = { id: RegionId.parse(regionId), name }
     const accounts = [
+      { username: 'security', password, name: '安全管理员', roles: ['security-admin'] },
       { username: 'admin', password, name: '区域管理员', roles: ['region-admin'] },
       { username: 'auditor', password, name: '区域审计员', roles: ['audit-admin'] },
       { username: 'authority', password, name: '卫生主管部门', roles: ['authority'] },
@@ -118,10 +119,15 @@ export class TestRegion {
     return this.#admin
   }
 
-  /** A join code for a hospital that is registered now if it was not before. */
-  async invite(id: HospitalId, name: string, kinds: readonly HospitalKind[]): Promise<string> {
+  /** Who keeps certificates and roles. */
+  security(): Promise<ApiUser> {
+    return ApiUser.signIn(this.hubUrl, 'security', password)
+  }
+
+  /** A join code for a hospital, which is registered now unless it is `known`. */
+  async invite(id: HospitalId, name: string, kinds: readonly HospitalKind[], { known = false } = {}): Promise<string> {
     const entry = { id, name, code: id.slice(0, 22), kinds, taskTypes: ['consultation'], flowModes: ['push', 'pull'], agentAddress: '' }
-    await this.#admin.send('POST', '/api/hospitals', entry)
+    if (!known) await this.#admin.send('POST', '/api/hospitals', entry)
     return (await this.#admin.send<JoinCode>('POST', `/api/hospitals/${id}/join-code`)).code
   }
 

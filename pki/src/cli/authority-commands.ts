@@ -1,5 +1,5 @@
 import { type EpochMs, HUB, parseWith, PartyId, Problem, RegionId } from 'specs'
-import { createIntermediateCa, createRootCa, issueCertificate } from '../certificate/authority.ts'
+import { createIntermediateCa, createRootCa, issueCertificate, renewIntermediateCa } from '../certificate/authority.ts'
 import { parseCertificate } from '../certificate/certificate.ts'
 import { createCsr } from '../certificate/request.ts'
 import { splitPem } from '../der/pem.ts'
@@ -61,6 +61,25 @@ export const initRegion: Command = {
     record(rootFolder, region.certificatePem, terminal.now())
     replaceFile(certificateFile(folder), region.certificatePem)
     terminal.print(certificateFile(folder))
+  },
+}
+
+export const renewRegion: Command = {
+  about: '由根为区域证书机构续期（密钥不变） certify the key of a region authority anew; only request and certificate travel',
+  options: {
+    root: { ...ca, about: '根证书机构目录 folder of the root' },
+    request: { about: '区域证书机构的申请文件 request, from "hub/src/cli.ts authority-request"', value: 'path', required: true },
+    out: out('证书文件，交给 hub/src/cli.ts import-authority certificate file'),
+    days: { about: '有效期（天）validity in days', value: 'days', fallback: '3650' },
+  },
+  async run(options, terminal) {
+    const folder = options.text('root')
+    const root = await readAuthority(folder, terminal)
+    const certificate = renewIntermediateCa(root, readText(options.text('request')), { days: options.days('days'), now: terminal.now() })
+    record(folder, certificate, terminal.now())
+    replaceFile(options.text('out'), certificate)
+    const { subject, serial } = parseCertificate(certificate)
+    terminal.print(`${options.text('out')}  ${subject.cn} ${subject.ou}  serial ${serial}`)
   },
 }
 

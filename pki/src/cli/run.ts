@@ -1,18 +1,21 @@
 import { isProblem } from 'specs'
-import { crl, initRegion, initRoot, issue, request, revoke } from './authority-commands.ts'
+import { crl, initRegion, initRoot, issue, renewRegion, request, revoke } from './authority-commands.ts'
 import { type Command, helpOf, parseOptions } from './command.ts'
+import { verifyDocumentFile } from './document-commands.ts'
 import { inspect, open, seal, verify } from './inspection-commands.ts'
 import { PASSPHRASE_VARIABLE, type Terminal } from './terminal.ts'
 
 const commands: Readonly<Record<string, Command>> = {
   'init-root': initRoot,
   'init-region': initRegion,
+  'renew-region': renewRegion,
   request,
   issue,
   revoke,
   crl,
   inspect,
   verify,
+  'verify-document': verifyDocumentFile,
   seal,
   open,
 }
