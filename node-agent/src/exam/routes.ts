@@ -116,8 +116,7 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
     },
     async ({ user, body }) => {
       const registration = withDefaultPlace(user, 'exam.register', body)
-      // Whoever registers writes a label down without being cleared to read such exams.
-      await access.admitNewExam(user, 'register', factsOfExam({ ...registration, examId: 'new', label: 'ordinary' }, hospitalId))
+      await access.admitNewExam(user, 'register', factsOfExam({ ...registration, examId: 'new' }, hospitalId))
       const examId = await db.write(async (tx) => {
         const id = await registerExam(tx, registration, regionId(), now())
         await keepContact(tx, parts.vault, id, body)

@@ -41,6 +41,9 @@ export interface ExamQuestion {
 /** What an emergency is good for: seeing. Nobody exports, changes or deletes by it. */
 export const emergencyDoings: ReadonlySet<Doing> = new Set<Doing>(['list', 'read', 'view', 'unmask'])
 
+/** Whoever enters an exam or its images learns nothing by it: neither relation nor clearance is asked for, only where and what. */
+export const enteringDoings: ReadonlySet<Doing> = new Set<Doing>(['register', 'store'])
+
 export type Because = 'own-exam' | 'own-department' | 'treating' | 'rule' | 'break-glass'
 
 /** The steps of a decision, in order; the first that fails refuses. Shown to administrators as "why was I refused". */
@@ -85,7 +88,7 @@ export function decideExam(question: ExamQuestion, trace?: Step[]): ExamDecision
   trace?.push({ step: 'relation', passed: relation !== undefined, ...(relation && { because: relation.because }), ...idOf(relation?.rule) })
   if (!relation) return { allowed: false, failed: 'relation' }
 
-  const isCleared = exam.label === 'ordinary' || subject.clearance.has(exam.label)
+  const isCleared = exam.label === 'ordinary' || subject.clearance.has(exam.label) || enteringDoings.has(doing)
   const instead = found.allowedBy ? 'rule' : emergency ? 'break-glass' : undefined
   trace?.push({
     step: 'clearance',
@@ -103,11 +106,11 @@ export function decideExam(question: ExamQuestion, trace?: Step[]): ExamDecision
 
 /** Why this exam is the subject's business; undefined: it is not. */
 function relationOf(
-  { subject, exam, relation }: ExamQuestion,
+  { subject, exam, relation, doing }: ExamQuestion,
   found: RuleFindings,
   emergency: BreakGlass | undefined,
 ): { because: Because; rule?: AccessRule } | undefined {
-  if (relation === 'hospital') return { because: 'own-exam' }
+  if (relation === 'hospital' || enteringDoings.has(doing)) return { because: 'own-exam' }
   if (isTreating(subject, exam)) return { because: 'treating' }
   if (relation === 'department' && isOf(subject.department, exam.department)) return { because: 'own-department' }
   const rule = found.allowedBy ?? found.classAllowedBy

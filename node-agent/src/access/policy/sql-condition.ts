@@ -1,5 +1,5 @@
 import type { SqlValue } from 'service-kit'
-import { scopedColumns, emergencyDoings, type ExamQuestion } from './decide-exam.ts'
+import { emergencyDoings, enteringDoings, scopedColumns, type ExamQuestion } from './decide-exam.ts'
 import { bitOf, type Moment, type RuleEffect } from './rule.ts'
 
 /** Gives a value its place in a statement: `$7`. */
@@ -39,9 +39,11 @@ export function examCondition(question: ExamsQuestion, exam: string, bind: Bind,
   const classes = classSets(question)
   for (const [column, value] of classes.denied) all.push(column === 'any' ? NOTHING : `${exam}.${column} <> ${bind(value)}`)
 
+  if (enteringDoings.has(doing)) return all.length === 0 ? '1 = 1' : all.join(' AND ')
+
   // What opens an exam beside role and relation: a rule that names it, or an emergency access to its patient.
   const patients = emergencyPatients(question)
-  const opened = [...ones.open, ...(patients.length > 0 ? [among('patient_id', patients)] : [])]
+  const opened = [...ones.open(), ...(patients.length > 0 ? [among('patient_id', patients)] : [])]
   if (relation !== 'hospital') {
     const relations = [...opened, `${exam}.requesting_physician = ${bind(subject.id)}`]
     for (const [column, value] of classes.allowed) relations.push(column === 'any' ? '1 = 1' : `${exam}.${column} = ${bind(value)}`)
@@ -65,8 +67,8 @@ function emergencyPatients({ breakGlass, subject, doing, moment }: ExamsQuestion
   return [...new Set(open.map(({ patientId }) => patientId))]
 }
 
-/** What rules about single exams and patients close and open. */
-function conditionsOnOnes(question: ExamsQuestion, exam: string, bind: Bind, namedAtMost: number): { closed: string[]; open: string[] } {
+/** What rules about single exams and patients close and open; a value may only be bound where it is used. */
+function conditionsOnOnes(question: ExamsQuestion, exam: string, bind: Bind, namedAtMost: number): { closed: string[]; open: () => string[] } {
   const { rules, subject, doing, moment } = question
   const named = rules.namedOnes(subject.keys, doing, moment, namedAtMost)
   if (named) {
@@ -75,11 +77,11 @@ function conditionsOnOnes(question: ExamsQuestion, exam: string, bind: Bind, nam
         const ids = [...keys].flatMap((key) => (key.startsWith(`${kind}:`) ? [key.slice(kind.length + 1)] : []))
         return ids.length === 0 ? [] : [`${exam}.${kind}_id ${not}IN (${ids.map(bind).join(', ')})`]
       })
-    return { closed: at(new Set([...named.denied, ...named.reserved]), 'NOT '), open: at(named.allowed, '') }
+    return { closed: at(new Set([...named.denied, ...named.reserved]), 'NOT '), open: () => at(named.allowed, '') }
   }
   const rule = ruleSearch({ exam, bind, subjects: [...subject.keys], bit: bitOf(doing), moment })
   const reserved = (['exam', 'patient'] as const).map((kind) => `(NOT ${rule(['only'], 'anybody', kind)} OR ${rule(['only'], 'asker', kind)})`)
-  return { closed: [`NOT ${rule(['deny'], 'asker')}`, ...reserved], open: [rule(['allow', 'only'], 'asker')] }
+  return { closed: [`NOT ${rule(['deny'], 'asker')}`, ...reserved], open: () => [rule(['allow', 'only'], 'asker')] }
 }
 
 /** Class rules that close a class to the asker, and those that open one. */
