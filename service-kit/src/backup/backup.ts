@@ -2,7 +2,6 @@ import { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, stat, utimes } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { createSm3 } from 'pki'
 import { Problem } from 'specs'
@@ -21,6 +20,8 @@ export interface BackupSource {
   readonly vaultKey?: string
 }
 
+const STAGING = '.backup-'
+
 type Told = (message: string) => void
 
 /**
@@ -31,7 +32,8 @@ export async function createBackup(repository: BackupRepository, source: BackupS
   const at = Date.now()
   const [before] = (await repository.list()).filter(({ service }) => service === source.service)
   const known = new Map((before?.files ?? []).map((file) => [file.path, file]))
-  const staging = await mkdtemp(join(tmpdir(), 'lianpian-backup-'))
+  // Beside the data: what lies there in clear for a moment is not better protected elsewhere.
+  const staging = await mkdtemp(join(source.folder, STAGING))
   let newBytes = 0
   const keep = async (file: string, path: string): Promise<BackupFile> => {
     const { size: sizeBytes, mtimeMs: modifiedAt } = await stat(file)
@@ -63,7 +65,7 @@ export async function createBackup(repository: BackupRepository, source: BackupS
       await rm(copy, { force: true })
       tell(`database ${config.dialect === 'sqlite' ? basename(config.file) : (config.schema ?? 'public')}`)
     }
-    const skip = new Set([...source.skip.map((path) => join(source.folder, path)), ...databaseFiles])
+    const skip = new Set([staging, ...source.skip.map((path) => join(source.folder, path)), ...databaseFiles])
     for await (const file of filesBelow(source.folder, skip)) files.push(await keep(file, slashed(relative(source.folder, file))).catch(gone))
     if (source.vaultKey !== undefined) files.push(await keep(source.vaultKey, slashed(relative(source.folder, source.vaultKey))))
     const kept = files.filter((file) => file.blob !== '')
@@ -107,7 +109,7 @@ export async function restoreBackup(
     if (target.endsWith('.sqlite')) await checkSqlite(target)
     sizeBytes += file.sizeBytes
   }
-  const staging = await mkdtemp(join(tmpdir(), 'lianpian-restore-'))
+  const staging = await mkdtemp(join(folder, STAGING))
   try {
     for (const dump of manifest.dumps) {
       const config = databases.find((each) => each.dialect === 'postgres' && (each.schema ?? 'public') === dump.schema)
@@ -141,7 +143,7 @@ async function digestOf(file: string): Promise<string> {
 async function* filesBelow(folder: string, skip: ReadonlySet<string>): AsyncGenerator<string> {
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name)
-    if (skip.has(path) || entry.name.endsWith('.part') || entry.name.endsWith('.new')) continue
+    if (skip.has(path) || entry.name.endsWith('.part') || entry.name.endsWith('.new') || entry.name.startsWith(STAGING)) continue
     if (entry.isDirectory()) yield* filesBelow(path, skip)
     else if (entry.isFile()) yield path
   }
