@@ -95,8 +95,8 @@ describe('a consultation as people do it with a mouse', () => {
     await viewerPage.getByTestId('opinion-findings').fill('右肺门旁软组织肿块，可见分叶及毛刺，邻近支气管受压变窄。')
     await viewerPage.getByTestId('opinion-text').fill('考虑中央型肺癌可能性大，建议胸部增强CT，必要时支气管镜活检。')
     await viewerPage.getByTestId('opinion-sign').click()
-    const confirm = viewerPage.getByTestId('opinion-sign-confirm')
-    if (await confirm.waitFor({ timeout: 3_000 }).then(() => true, () => false)) await confirm.click()
+    await viewerPage.getByTestId('signing-password').fill(passwordOf('hospital-c'))
+    await viewerPage.getByTestId('opinion-sign-confirm').click()
     await viewerPage.getByTestId('signed-banner').waitFor()
   })
 

@@ -2,11 +2,11 @@ import { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import { createCsr, generateSm2KeyPair, loadPrivateKey, parseCertificate, sm2Sign, type Sm2PrivateKey } from 'pki'
 import type { AuditTrail, Database, Log, Vault } from 'service-kit'
-import { canonicalJson, HUB, isProblem, parseWith, PersonAnswer, Problem, services, type DetachedSignature, type EpochMs, type HospitalId, type RegionId, type RevocationReasonName } from 'specs'
+import { canonicalJson, HUB, isProblem, parseWith, PersonAnswer, Problem, services, type DetachedSignature, type EpochMs, type HospitalId, type RegionId, type RevocationReasonName, type SigningKeyState } from 'specs'
 import { isRenewalDue } from '../certificate/renewal.ts'
 import type { Region } from '../region/region.ts'
 import { countFailure, currentKey, endKey, forgetFailures, insertKey, keysOfDisabledAccounts, markTold, saveCertificate, untoldEnds, type SigningKeyRow } from './key-store.ts'
-import type { DocumentSigner, SigningPerson, SigningState } from './signer.ts'
+import type { DocumentSigner, SigningPerson } from './signer.ts'
 
 export interface SigningSettings {
   /** `person`: doctors sign with keys of their own; `hospital`: the hospital signs and names the doctor. */
@@ -60,7 +60,7 @@ export class OwnKeys implements DocumentSigner {
     parts.region.onConnected(() => void this.tellEnds())
   }
 
-  async state(person: SigningPerson): Promise<SigningState> {
+  async state(person: SigningPerson): Promise<SigningKeyState> {
     const { settings, region, db } = this.#parts
     const { regionId } = region
     if (settings.by === 'hospital' || regionId === undefined) return nothing('hospital')
@@ -75,7 +75,7 @@ export class OwnKeys implements DocumentSigner {
     }
   }
 
-  async unlock(person: SigningPerson, secret: string, origin: { address: string; device: string }): Promise<SigningState> {
+  async unlock(person: SigningPerson, secret: string, origin: { address: string; device: string }): Promise<SigningKeyState> {
     const { db, settings, region } = this.#parts
     const { regionId } = region
     if (settings.by === 'hospital' || regionId === undefined) return nothing('hospital')
@@ -242,11 +242,11 @@ function isCertified([leaf]: readonly string[], now: EpochMs): boolean {
   return notBefore <= now && now < notAfter
 }
 
-function shownCertificate(row: SigningKeyRow | undefined): SigningState['certificate'] {
+function shownCertificate(row: SigningKeyRow | undefined): SigningKeyState['certificate'] {
   const [leaf] = row?.certificateChain ?? []
   if (leaf === undefined) return null
   const { serial, subject, notBefore, notAfter } = parseCertificate(leaf)
   return { serial, subject: [subject.cn, subject.title, subject.o].filter(Boolean).join(' '), notBefore, expires: notAfter }
 }
 
-const nothing = (by: 'hospital'): SigningState => ({ by, secretNeeded: false, secretIsNew: false, unlockedUntil: null, certificate: null })
+const nothing = (by: 'hospital'): SigningKeyState => ({ by, secretNeeded: false, secretIsNew: false, unlockedUntil: null, certificate: null })

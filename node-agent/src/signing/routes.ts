@@ -1,17 +1,10 @@
 import type { Database, HttpFace } from 'service-kit'
-import { EpochMs, Problem, RevocationReasonName } from 'specs'
+import { EpochMs, Problem, RevocationReasonName, SigningKeyState } from 'specs'
 import { z } from 'zod'
 import { listKeys, type SigningKeyRow } from './key-store.ts'
 import type { OwnKeys } from './own-keys.ts'
 import type { SigningPerson } from './signer.ts'
 
-const State = z.object({
-  by: z.enum(['person', 'hospital']),
-  secretNeeded: z.boolean(),
-  secretIsNew: z.boolean(),
-  unlockedUntil: EpochMs.nullable(),
-  certificate: z.object({ serial: z.string(), subject: z.string(), notBefore: EpochMs, expires: EpochMs }).nullable(),
-})
 const KeyRow = z.object({
   keyId: z.string(),
   userId: z.string(),
@@ -35,7 +28,7 @@ export function addSigningRoutes(face: HttpFace, { keys, db }: { keys: OwnKeys; 
     return { user, sessionId }
   }
   face.route(
-    { method: 'GET', path: '/api/signing-key', summary: 'Whether my next signature asks for my password; my signing certificate', allow: 'signed-in', answer: State },
+    { method: 'GET', path: '/api/signing-key', summary: 'Whether my next signature asks for my password; my signing certificate', allow: 'signed-in', answer: SigningKeyState },
     ({ user, sessionId }) => keys.state(personOf(user, sessionId)),
   )
   face.route(
@@ -45,7 +38,7 @@ export function addSigningRoutes(face: HttpFace, { keys, db }: { keys: OwnKeys; 
       summary: 'Show my password again, so that I may sign for a while in this session; the key is made at the first time',
       allow: ['consult.process', 'report.write', 'report.review'],
       body: z.object({ password: z.string().min(1).max(200) }),
-      answer: State,
+      answer: SigningKeyState,
       limit: { requests: 30, seconds: 60 },
     },
     ({ user, sessionId, body, request }) =>

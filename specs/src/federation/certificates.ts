@@ -74,6 +74,19 @@ export const SignedDocumentFile = z.object({
 })
 export type SignedDocumentFile = z.infer<typeof SignedDocumentFile>
 
+/** GET /api/signing-key of a node: what the signing dialog must know. */
+export const SigningKeyState = z.object({
+  /** `person`: with the doctor's own key; `hospital`: the hospital signs, the doctor is named in the text. */
+  by: z.enum(['person', 'hospital']),
+  /** The password must be shown before the next signature. */
+  secretNeeded: z.boolean(),
+  /** There is none for signing yet (people who sign in elsewhere): what is shown first becomes it. */
+  secretIsNew: z.boolean(),
+  unlockedUntil: EpochMs.nullable(),
+  certificate: z.object({ serial: z.string(), subject: z.string(), notBefore: EpochMs, expires: EpochMs }).nullable(),
+})
+export type SigningKeyState = z.infer<typeof SigningKeyState>
+
 export const CertificateKindName = z.enum(['party', 'party-encryption', 'person', 'time-stamp', 'service', 'hub', 'authority'])
 export type CertificateKindName = z.infer<typeof CertificateKindName>
 export const CertificateState = z.enum(['valid', 'expiring', 'expired', 'revoked'])

@@ -1,5 +1,5 @@
 import type { ApiClient } from 'page-kit'
-import { ConsultDetail, LiveExam, SavedDraft, type ConsultRow, type OpinionDraft } from 'specs'
+import { ConsultDetail, LiveExam, SavedDraft, SigningKeyState, type ConsultRow, type OpinionDraft } from 'specs'
 
 /** What the viewer asks of the node about one consultation. Answers are parsed: a page may be older than its node. */
 export interface ConsultApi {
@@ -9,7 +9,10 @@ export interface ConsultApi {
   command(taskId: string, command: 'claim' | 'start' | 'read'): Promise<unknown>
   release(taskId: string, reason: string): Promise<unknown>
   decline(taskId: string, reason: string): Promise<unknown>
-  sign(taskId: string, opinion: OpinionDraft, draftRevision: number): Promise<unknown>
+  /** @param signingPassword shown again where the node asks for it; then signatures are possible for a while. */
+  sign(taskId: string, opinion: OpinionDraft, draftRevision: number, signingPassword?: string): Promise<unknown>
+  /** Whether the next signature asks for the password; `new`: there is none for signing yet, what is typed becomes it. */
+  signingSecret(): Promise<'none' | 'password' | 'new'>
   readDraft(taskId: string): Promise<SavedDraft>
   saveDraft(taskId: string, draft: OpinionDraft, revision: number | undefined): Promise<SavedDraft>
 }
@@ -22,7 +25,13 @@ export function createConsultApi(api: ApiClient): ConsultApi {
     command: (taskId, command) => api.send<ConsultRow>('POST', at(taskId, `/${command}`), {}),
     release: (taskId, reason) => api.send<ConsultRow>('POST', at(taskId, '/release'), { reason }),
     decline: (taskId, reason) => api.send<ConsultRow>('POST', at(taskId, '/decline'), { reason }),
-    sign: (taskId, opinion, draftRevision) => api.send<ConsultRow>('POST', at(taskId, '/sign'), { draftRevision, opinion }),
+    sign: (taskId, opinion, draftRevision, signingPassword) =>
+      api.send<ConsultRow>('POST', at(taskId, '/sign'), { draftRevision, opinion, ...(signingPassword !== undefined && { signingPassword }) }),
+    signingSecret: async () => {
+      const { secretNeeded, secretIsNew } = SigningKeyState.parse(await api.get('/api/signing-key'))
+      if (!secretNeeded) return 'none'
+      return secretIsNew ? 'new' : 'password'
+    },
     readDraft: async (taskId) => SavedDraft.parse(await api.get(at(taskId, '/draft'))),
     saveDraft: async (taskId, draft, revision) => SavedDraft.parse(await api.send('PUT', at(taskId, '/draft'), { ...draft, revision })),
   }

@@ -77,7 +77,9 @@ export function useConsult(taskId: string, reader: () => Reader, api: ConsultApi
     claim: () => act('claim', () => api.command(taskId, 'claim')),
     release: (reason: string) => act('release', () => api.release(taskId, reason)),
     decline: (reason: string) => act('decline', () => api.decline(taskId, reason)),
-    sign: (opinion: OpinionDraft, draftRevision: number) => act('sign', () => api.sign(taskId, opinion, draftRevision)),
+    sign: (opinion: OpinionDraft, draftRevision: number, signingPassword?: string) =>
+      act('sign', () => api.sign(taskId, opinion, draftRevision, signingPassword)),
+    signingSecret: () => api.signingSecret(),
   }
 }
 

@@ -241,6 +241,7 @@ describe('a consultation in the viewer', patience, () => {
         (await page.textContent('[data-testid=draft-state]'))?.startsWith('已保存'),
     )
     await page.click('[data-testid=opinion-sign]')
+    await page.fill('[data-testid=signing-password]', 'demo-Pass-1')
     await page.click('[data-testid=opinion-sign-confirm]')
     await page.waitForSelector('[data-testid=signed-banner]')
     expect(await page.textContent('[data-testid=signed-banner]')).toContain('李明远')

@@ -46,6 +46,7 @@ export class CannedNode {
     if (path === '/api/sessions/current') return send(response, 200, session)
     if (path === '/api/events') return this.#stream(response)
     if (path.startsWith('/api/exams/by-study/')) return send(response, 404, problem('exam/unknown', '没有该检查'))
+    if (path === '/api/signing-key') return send(response, 200, { by: 'person', secretNeeded: true, secretIsNew: false, unlockedUntil: null, certificate: null })
     const [, taskId, verb] = /^\/api\/consults\/([^/]+)(?:\/(\w+))?$/.exec(path) ?? []
     if (taskId !== this.taskId) return send(response, 404, problem('consult/unknown-task', '没有这个会诊'))
     if (verb === undefined) return send(response, 200, this.#detail())
