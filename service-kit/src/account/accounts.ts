@@ -180,6 +180,14 @@ export class Accounts implements Authenticator {
     this.#tokens.use(await sessionKeys(this.#ground, { rotateNow: true }))
   }
 
+  /**
+   * By TLS the name makes the browser itself refuse the cookie from anywhere but this very host by TLS (RFC 6265bis 4.1.3.2): nobody
+   * on a neighbouring name, and nobody who can alter plain HTTP, plants a session of theirs in somebody's browser.
+   */
+  cookieNameFor({ secure = false }: { readonly secure?: boolean }): string {
+    return secure ? `__Host-${this.cookieName}` : this.cookieName
+  }
+
   /** A token in the header is meant for this request, so it is taken before the browser's cookie. */
   #tokenOf(request: Headers): { token: string; by: 'bearer' | 'cookie' } | undefined {
     const authorization = request.get('authorization')
@@ -188,7 +196,7 @@ export class Accounts implements Authenticator {
       if (token === undefined) throw new Problem('access/not-signed-in', { reason: 'not a Bearer token' })
       return { token, by: 'bearer' }
     }
-    const cookie = cookieOf(request.get('cookie') ?? '', this.cookieName)
+    const cookie = cookieOf(request.get('cookie') ?? '', this.cookieNameFor(request))
     return cookie === undefined ? undefined : { token: cookie, by: 'cookie' }
   }
 

@@ -32,9 +32,25 @@ export async function admit(request: Request, door: Door, accounts: Authenticato
   if (signedIn.by === 'cookie' && !SAFE_METHODS.has(request.method) && request.get(CSRF_HEADER) !== CSRF_VALUE) {
     throw new Problem('access/forbidden', { missingHeader: 'X-Requested-With: lianpian' })
   }
+  if (signedIn.by === 'cookie' && isFromElsewhere(request)) throw new Problem('access/forbidden', { reason: 'another site' })
   if (allow !== 'signed-in' && !allow.some((right) => hasRight(signedIn.user, right))) throw new Problem('access/forbidden', { allow })
   if (!door.unfinished) refuseUnfinished(signedIn, allow, accounts?.secondFactor ?? 'optional')
   return signedIn
+}
+
+/**
+ * Whether another site's page makes the browser ask, with our cookie in its hand: also by reading, since a picture or a stream that is
+ * loaded there costs us and may tell by its size or time. `same-site` is another port or name beside us: the cookie knows no ports.
+ * The browser's own judgement (Fetch Metadata) comes first; browsers without it say at least where the page is from.
+ */
+function isFromElsewhere(request: Request): boolean {
+  const site = request.get('sec-fetch-site')
+  if (site !== undefined) return site !== 'same-origin' && site !== 'none' && request.get('sec-fetch-mode') !== 'navigate'
+  const origin = request.get('origin')
+  if (origin === undefined) return false
+  if (!URL.canParse(origin)) return true
+  // request.host believes X-Forwarded-Host only behind a proxy that is believed; a proxy that rewrites Host keeps neither.
+  return ![request.host, request.get('host')].includes(new URL(origin).host)
 }
 
 function refuseUnfinished(signedIn: SignedIn, allow: Exclude<Allow, 'anyone'>, demanded: Authenticator['secondFactor']): void {

@@ -1,7 +1,13 @@
 import type { RequestHandler } from 'express'
 import helmet from 'helmet'
 
-/** Headers for every answer. Pages may run only their own scripts; nothing is inserted inline but styles (element-plus does). */
+/** What no page of ours uses, and no injected script shall. Security keys and full screen stay. */
+const permissions = ['accelerometer', 'camera', 'display-capture', 'geolocation', 'gyroscope', 'magnetometer', 'microphone', 'midi', 'payment', 'usb']
+
+/**
+ * Headers for every answer. Pages run and load only what is their own; nothing is inline, except style attributes, which the drawing
+ * of measurements sets (cornerstone, SVG): an attribute can restyle one element, but not read the page as an inserted sheet could.
+ */
 export function securityHeaders(): RequestHandler {
   const secure = helmet({
     contentSecurityPolicy: {
@@ -9,7 +15,9 @@ export function securityHeaders(): RequestHandler {
       directives: {
         'default-src': ["'self'"],
         'script-src': ["'self'", "'wasm-unsafe-eval'"], // the codecs of the viewer are WebAssembly
-        'style-src': ["'self'", "'unsafe-inline'"],
+        'style-src': ["'self'"], // browsers that do not know the two below
+        'style-src-elem': ["'self'"],
+        'style-src-attr': ["'unsafe-inline'"],
         'img-src': ["'self'", 'data:', 'blob:'],
         'font-src': ["'self'", 'data:'],
         'media-src': ["'self'", 'blob:'],
@@ -31,6 +39,8 @@ export function securityHeaders(): RequestHandler {
   return (request, response, next) => {
     // Hospitals run plain HTTP inside and TLS at the proxy; only the latter may promise to stay.
     if (request.secure) response.set('Strict-Transport-Security', 'max-age=31536000')
+    // Nothing that shows a patient stays in a browser's or a proxy's cache; the files of the pages say otherwise themselves.
+    response.set({ 'Cache-Control': 'no-store', 'Permissions-Policy': permissions.map((feature) => `${feature}=()`).join(', ') })
     secure(request, response, next)
   }
 }

@@ -53,6 +53,8 @@ export interface SignedIn {
 /** The headers of a request, as express gives them, and what a signature covers. */
 export interface Headers {
   get(name: 'authorization' | 'cookie'): string | undefined
+  /** Whether it came by TLS, here or at the proxy that is believed. */
+  readonly secure?: boolean
   readonly method?: string
   readonly originalUrl?: string
 }

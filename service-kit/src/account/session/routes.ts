@@ -148,7 +148,7 @@ export function addSessionRoutes(face: HttpFace, accounts: Accounts, extra: () =
     { method: 'DELETE', path: '/api/sessions/current', summary: 'Sign out', allow: 'signed-in', unfinished: true },
     async ({ sessionId, request, response }) => {
       if (sessionId !== undefined) await accounts.signOut(sessionId)
-      response.clearCookie(accounts.cookieName, cookieOptions(request))
+      response.clearCookie(accounts.cookieNameFor(request), cookieOptions(request))
       return { status: 204 }
     },
   )
@@ -203,7 +203,7 @@ function mustOf(accounts: Accounts, signedIn: SignedIn | undefined): 'change-pas
 }
 
 export function setSessionCookie(accounts: Accounts, request: Request, response: Response, { token, expiresAt }: Session): void {
-  response.cookie(accounts.cookieName, token, { ...cookieOptions(request), maxAge: expiresAt - Date.now() })
+  response.cookie(accounts.cookieNameFor(request), token, { ...cookieOptions(request), maxAge: expiresAt - Date.now() })
 }
 
 const cookieOptions = (request: Request): CookieOptions => ({ httpOnly: true, sameSite: 'strict', secure: request.secure, path: '/' })
