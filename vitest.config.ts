@@ -25,6 +25,10 @@ export default defineConfig({
         },
       },
       {
+        // One region for all attacks and the matrix of who may what.
+        test: { ...common, name: 'security', include: ['tests/security/**/*.test.ts'], globalSetup: ['tests/security/support/global-setup.ts'], testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false },
+      },
+      {
         test: { ...common, name: 'scenarios', include: ['tests/scenarios/**/*.test.ts', 'tests/browser/**/*.test.ts'], testTimeout: 240_000, hookTimeout: 240_000, fileParallelism: false },
       },
     ],
