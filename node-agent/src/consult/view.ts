@@ -76,7 +76,7 @@ function certificateOf({ opinion }: Consult): ConsultDetail['opinionCertificate'
   if (leaf === undefined) return null
   try {
     const { subject, serial, notBefore, notAfter, fingerprintSm3 } = parseCertificate(leaf)
-    const named = (['cn', 'title', 'ou', 'o', 'c'] as const).filter((attribute) => subject[attribute] !== '')
+    const named = (['cn', 'ou', 'o', 'c'] as const).filter((attribute) => subject[attribute] !== '')
     const text = named.map((attribute) => `${attribute.toUpperCase()}=${subject[attribute]}`).join(', ') // the way OpenSSL and RFC 4514 write it
     return { subject: text, serial, notBefore, notAfter, fingerprintSm3 }
   } catch (error) {
