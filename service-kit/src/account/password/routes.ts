@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import type { HttpFace } from '../../http/index.ts'
 import type { Accounts } from '../accounts.ts'
+import { originOf } from '../session/routes.ts'
 
 /** The own password, and what passwords must be like. */
-export function addPasswordRoutes(face: HttpFace, { passwords, settings }: Accounts): void {
+export function addPasswordRoutes(face: HttpFace, { passwords, settings, signIns }: Accounts): void {
   face.route(
     {
       method: 'GET',
@@ -26,7 +27,9 @@ export function addPasswordRoutes(face: HttpFace, { passwords, settings }: Accou
       limit: { requests: 20, seconds: 60 },
       maxBodyBytes: 4_096,
     },
-    async ({ user, sessionId, body }) => {
+    async ({ user, sessionId, body, request }) => {
+      // Counted as a sign-in is: a stolen session must not become a place to guess the password in.
+      await signIns.confirmPassword(user.username, body.current, originOf(request))
       await passwords.changeOwn(user.id, body.current, body.next, sessionId)
     },
   )

@@ -21,7 +21,8 @@ export function addSecondFactorRoutes(face: HttpFace, accounts: Accounts): void 
   const own = { allow: 'signed-in', unfinished: true } as const
 
   const requireStrong = (signedIn: SignedIn | undefined) => {
-    if (!signedIn?.strong) throw new Problem('access/second-factor-needed')
+    // A program has a key and no factors: codes for it would be a way in that nobody knows of.
+    if (!signedIn?.strong || signedIn.by === 'signature') throw new Problem('access/second-factor-needed')
   }
   const admitEnrolment = async (request: Request, signedIn: SignedIn | undefined, user: User, password: string | undefined) => {
     if ((await factors.list(user.id)).length > 0) return requireStrong(signedIn)
