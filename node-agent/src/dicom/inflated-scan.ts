@@ -5,12 +5,16 @@ import type { TransferSyntax } from './transfer-syntax.ts'
 
 /** A deflated dataset that unpacks to more is an attack on whoever reads it. */
 export const maxInflatedBytes = 2 * 1024 * 1024 * 1024
+/** Images shrink to a third, texts to a tenth. What grows a hundredfold beyond this size was made to keep us busy. */
+const maxRatio = 100
+const ratioCountsFromBytes = 64 * 1024 * 1024
 
 /** Scans a deflated dataset (PS3.5 A.5) while it arrives, never holding more than a chunk of it unpacked. */
 export class InflatedScan {
   readonly #scanner: DatasetScanner
   readonly #inflate = createInflateRaw()
   readonly #ended: Promise<void>
+  #deflatedBytes = 0
   #inflatedBytes = 0
   #failure: unknown
 
@@ -31,7 +35,8 @@ export class InflatedScan {
     if (this.#failure !== undefined) return
     this.#inflatedBytes += bytes.byteLength
     try {
-      if (this.#inflatedBytes > maxInflatedBytes)
+      const isBomb = this.#inflatedBytes > ratioCountsFromBytes && this.#inflatedBytes > this.#deflatedBytes * maxRatio
+      if (isBomb || this.#inflatedBytes > maxInflatedBytes)
         throw new Problem('archive/unreadable', { reason: 'unpacks to too much', limitBytes: maxInflatedBytes })
       this.#scanner.push(bytes)
     } catch (error) {
@@ -42,6 +47,7 @@ export class InflatedScan {
 
   async push(chunk: Uint8Array): Promise<void> {
     if (!this.#scanner.finished && this.#failure === undefined && !this.#inflate.writableEnded) {
+      this.#deflatedBytes += chunk.byteLength
       await Promise.race([new Promise<void>((resolve) => void this.#inflate.write(chunk, () => resolve())), this.#ended])
     }
     if (this.#failure !== undefined) throw this.#failure
