@@ -84,6 +84,7 @@ function extract(file: SignedDocumentFile, folder: string, terminal: Terminal): 
   if (file.timeStamp !== undefined) {
     const token = parseTimeStampToken(Buffer.from(file.timeStamp, 'base64'))
     write('time-stamp.der', token.bytes)
+    write('time-stamp-info.der', token.info)
     write('time-stamp-attributes.der', token.signedAttributes)
     write('time-stamp-signature.der', token.signature)
     if (token.certificates[0] !== undefined) write('time-stamp.pem', token.certificates[0])
