@@ -1,24 +1,69 @@
 import { execFile } from 'node:child_process'
 import process from 'node:process'
 import { parseArgs, promisify } from 'node:util'
-import { createAccounts, createLog, openDatabase } from 'service-kit'
+import { createAccounts, createLog, kekSourceOf, openDatabase, Vault } from 'service-kit'
 import { hubRoles } from 'specs'
-import { initAuthority } from './authority/authority.ts'
+import { authorityRequest, ensureAuthority, importAuthority } from './authority/authority.ts'
 import { loadHubConfig, type HubSettings } from './config.ts'
 import { prepareNats } from './nats/index.ts'
 
 const usage = `tsx hub/src/cli.ts <command> --config <file>
   init          make root, region authority, hub certificate and the configuration of nats-server where they are missing;
                 prints the path of that configuration    [--nats-version 2.9.10]
+  authority-request   print a request for the region authority's own key; the root answers it: npm run pki -- renew-region
+  import-authority    take the root's answer, or the root's revocation list, from standard input
   add-account   --username <name> --name <shown name> --role region-admin|observer|security-admin|…; the password is read from standard input
 `
 
-const commands: Readonly<Record<string, (settings: HubSettings, values: Values) => Promise<void>>> = { init, 'add-account': addAccount }
+const commands: Readonly<Record<string, (settings: HubSettings, values: Values) => Promise<void>>> = {
+  init,
+  'add-account': addAccount,
+  'authority-request': requestRenewal,
+  'import-authority': importRenewed,
+}
+
+/** The hub never needs it: whoever holds it can make another authority that everybody believes. */
+const rootOffline = (rootKey: string): string =>
+  [
+    `根证书私钥在 ${rootKey}。平台运行不需要它：请把该目录移到离线介质并锁入保险柜。`,
+    `The root's key lies at ${rootKey}. The hub runs without it: move its folder to an offline medium and lock it away.`,
+    '  换证 renewal: hub/src/cli.ts authority-request → npm run pki -- renew-region → hub/src/cli.ts import-authority',
+  ].join('\n')
+
+/** With the vault that the running hub uses; its key file or variable must be at hand. */
+async function withVault<T>(settings: HubSettings, work: (safe: Vault) => Promise<T>): Promise<T> {
+  const db = await openDatabase(settings.database)
+  try {
+    const vault = await Vault.open({ db, kek: kekSourceOf(settings.vault) })
+    try {
+      return await work(vault)
+    } finally {
+      vault.close()
+    }
+  } finally {
+    await db.close()
+  }
+}
+
+/** PKCS#10 of the region authority's own key, on standard output: carry it to the root. */
+async function requestRenewal(settings: HubSettings): Promise<void> {
+  const { dir, region } = settings
+  process.stdout.write(await withVault(settings, (safe) => authorityRequest({ dir, regionId: region.id, regionName: region.name, safe })))
+}
+
+/** The root's answer, or the root's revocation list, from standard input. It counts from the next start of the hub on. */
+async function importRenewed(settings: HubSettings): Promise<void> {
+  const { dir, region } = settings
+  const pem = `${await standardInput()}\n`
+  const taken = await withVault(settings, (safe) => importAuthority({ dir, regionId: region.id, regionName: region.name, safe }, pem))
+  process.stdout.write(taken === 'certificate' ? '区域证书机构证书已更新，重启平台后生效 imported, counts from the next start on\n' : '根吊销列表已更新 root list imported\n')
+}
 
 /** Everything else is done in the console or through its API. */
 async function init(settings: HubSettings, values: Values): Promise<void> {
   const { dir, region, nats } = settings
-  await initAuthority({ dir, regionId: region.id, regionName: region.name })
+  const { rootKey } = await ensureAuthority({ dir, regionId: region.id, regionName: region.name })
+  if (rootKey !== undefined) process.stderr.write(`${rootOffline(rootKey)}\n`)
   const serverVersion = values['nats-version'] ?? (await installedNatsVersion())
   const { configFile } = await prepareNats({
     dir: nats.adminDir,

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyDocument } from 'pki'
-import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Outbound, Trail, type Log, HealthWatch, retire, kekSourceOf, addVaultRoutes, Resealing, sealedAccountColumns, Vault, SyslogFeeder, type Queries } from 'service-kit'
+import { addAuditRoutes, addFaultRoutes, addPostureRoutes, createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Outbound, Trail, type Log, HealthWatch, retire, kekSourceOf, addVaultRoutes, Resealing, sealedAccountColumns, Vault, SyslogFeeder, type Queries } from 'service-kit'
 import { HospitalId, HUB, hubRoles, kinds, Problem, type AuditEvent, type EpochMs, type LiveEvent, type SignedGrant } from 'specs'
 import { openRegionAudit } from './audit/region-audit.ts'
 import { regionAuditRoutes } from './audit/routes.ts'
@@ -138,6 +138,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   if (settings.audit.syslog) await outbound.check('syslog', settings.audit.syslog.host)
   const syslog = settings.audit.syslog && (await SyslogFeeder.start(audit, settings.audit.syslog))
   const verifications = addAuditRoutes(face, { trail: audit, rootPems: () => [authority.root.pem], syslog: async () => (await syslog?.status()) ?? null })
+  addPostureRoutes(face, { accounts, trail: audit, verifications })
   addFaultRoutes(face, audit)
   regionAuditRoutes(face, { db, trail: audit, regionName: region.regionName })
   const health = new HealthWatch({ face, trail: audit })

@@ -5,7 +5,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LinkStatus, RegionFile } from 'specs'
-import { initAuthority } from '../../hub/src/authority/authority.ts'
+import { ensureAuthority } from '../../hub/src/authority/authority.ts'
 import { prepareNats } from '../../hub/src/nats/index.ts'
 import { ensureNatsServer, natsServerVersion, startNatsServer } from '../nats-server.mjs'
 import { ApiUser } from './api.ts'
@@ -51,7 +51,7 @@ export class Region {
   /** Starts what is not running, joins hospitals that have not joined, and writes region.json. */
   async start(): Promise<void> {
     this.#writeConfiguration()
-    await initAuthority({ dir: join(this.dir, 'hub'), regionId: this.plan.regionId, regionName: this.plan.regionName })
+    await ensureAuthority({ dir: join(this.dir, 'hub'), regionId: this.plan.regionId, regionName: this.plan.regionName })
     await this.startNats()
     this.#say('启动区域中心 Starting the hub …')
     await this.hub.start()

@@ -1,11 +1,12 @@
+import { Buffer } from 'node:buffer'
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createCsr, generateSm2KeyPair, parseCrl, TrustStore } from 'pki'
+import { createCsr, createRootCa, generateSm2KeyPair, parseCrl, renewIntermediateCa, TrustStore } from 'pki'
 import { RegionId } from 'specs'
 import { A, B, C, regionId } from '../../tests/support/builders.ts'
-import { initAuthority, openAuthority, type AuthorityOptions } from './authority.ts'
+import { authorityRequest, ensureAuthority, importAuthority, initAuthority, openAuthority, type AuthorityOptions } from './authority.ts'
 import { authorityFiles } from './files.ts'
 
 let options: AuthorityOptions
@@ -43,6 +44,42 @@ describe('the authority of a region', () => {
     const authority = await openAuthority(options)
     expect(authority.root.fingerprintSm3).toBe(made.root.fingerprintSm3)
     expect(authority.certify(aRequest(), { id: C, name: '澄江省立医院' }).chain).toHaveLength(2)
+  })
+
+  it('seals its keys once there is a vault, and a repeated set-up still finds everything in place', async () => {
+    // SEC-11
+    await initAuthority(options)
+    const safe = { seal: (text: string | Uint8Array) => `v1.1.${Buffer.from(text).toString('base64url')}`, open: (sealed: string) => Buffer.from(sealed.split('.')[2]!, 'base64url').toString('utf8') }
+    const before = await openAuthority({ ...options, safe })
+    for (const { privateKey } of [authorityFiles(options.dir).region, authorityFiles(options.dir).hub]) expect(await readFile(privateKey, 'utf8')).not.toContain('PRIVATE KEY')
+    await ensureAuthority(options)
+    expect((await openAuthority({ ...options, safe })).hub.certificate.serial).toBe(before.hub.certificate.serial)
+    await expect(openAuthority(options)).rejects.toThrow(/sealed by the vault/)
+  })
+
+  it('is certified anew by a root that came out of the safe for it, and goes on as before', async () => {
+    const first = await initAuthority(options)
+    const member = first.certify(aRequest(), { id: C, name: 'C' })
+    const root = { certificatePem: await readFile(authorityFiles(options.dir).root.certificate, 'utf8'), privateKeyPem: await readFile(authorityFiles(options.dir).root.privateKey, 'utf8') }
+    await rm(join(options.dir, 'root'), { recursive: true })
+    const renewed = renewIntermediateCa(root, await authorityRequest(options), { days: 7_000 })
+    expect(await importAuthority(options, renewed)).toBe('certificate')
+    const second = await openAuthority(options)
+    expect(second.certificate.notAfter).toBeGreaterThan(first.certificate.notAfter)
+    const trust = new TrustStore({ rootPem: second.root.pem, regionId })
+    expect(trust.verifyChain([member.chain[0]!, second.certificate.pem], Date.now()).party).toBe(C)
+    const stranger = createRootCa({ name: '别的根', days: 10 })
+    const theirs = renewIntermediateCa(stranger, await authorityRequest(options), { days: 10 })
+    await expect(importAuthority(options, theirs)).rejects.toMatchObject({ code: 'certificate/untrusted' })
+  })
+
+  it('renews the hub before its certificate runs out, and the hub still opens what was sealed for the former key', async () => {
+    const now = Date.now()
+    const before = await initAuthority({ ...options, now: () => now })
+    const later = now + 4.5 * 365 * 86_400_000
+    const after = await openAuthority({ ...options, now: () => later })
+    expect(after.hub.certificate.serial).not.toBe(before.hub.certificate.serial)
+    expect(after.hub.otherKeys?.some((key) => key.publicKey.equals(before.hub.certificate.publicKey))).toBe(true)
   })
 
   it('says what to do when there is none, when it is of another region, and when half of it is lost', async () => {

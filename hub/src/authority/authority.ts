@@ -48,24 +48,32 @@ const HUB_RENEWAL_MS = 365 * DAY_MS
 /** A node that hears of no newer list for so long cannot know whom it may still trust; the hub issues one every day. */
 const CRL_VALID_MS = 7 * DAY_MS
 
-/**
- * Makes root, region authority and hub certificate where they are missing. Repeating it changes nothing, so a start
- * script may always call it. A region authority whose root is elsewhere needs no root here.
- */
+/** As ensureAuthority, and opens it. */
 export async function initAuthority(options: AuthorityOptions): Promise<Authority> {
-  const { dir, regionId, regionName, now = Date.now, safe } = options
+  await ensureAuthority(options)
+  return openAuthority(options)
+}
+
+/**
+ * Makes root and region authority where they are missing. Repeating it changes nothing and reads no key, so a start script may
+ * always call it, also when the vault of the hub has sealed them; and the root may have left the machine.
+ *
+ * @returns where the root's private key lies, if it still does: it belongs into a safe.
+ */
+export async function ensureAuthority({ dir, regionId, regionName, now = Date.now, safe }: AuthorityOptions): Promise<{ rootKey: string | undefined }> {
   const files = authorityFiles(dir)
   const keys = keyFilesOf(safe)
-  if (!(await keys.read(files.region))) {
-    let root = await keys.read(files.root)
+  if (!(await keys.exist(files.region))) {
+    let root = await keyFilesOf(undefined).read(files.root)
     if (!root) {
       root = createRootCa({ name: `${regionName} 根`, days: ROOT_DAYS, now: now() })
-      await keys.write(files.root, root)
+      // Never sealed by the vault: it must be readable where there is no hub.
+      await keyFilesOf(undefined).write(files.root, root)
     }
     await writeWhole(files.rootCertificate, root.certificatePem, 0o644)
     await keys.write(files.region, createIntermediateCa(root, { name: regionName, regionId, days: REGION_DAYS, now: now() }))
   }
-  return openAuthority(options)
+  return { rootKey: (await readIfPresent(files.root.privateKey)) === undefined ? undefined : files.root.privateKey }
 }
 
 /** @throws An Error that says to run `init` when there is no authority in `dir`. */

@@ -55,6 +55,13 @@ export function keyFilesOf(safe: KeySafe | undefined) {
       if (certificatePem === undefined && privateKeyPem === undefined) return undefined
       throw new Error(`${certificatePem === undefined ? files.certificate : files.privateKey} is missing while its counterpart is there`)
     },
+    /** Whether there is a pair, without reading the key. @throws An Error for half a pair. */
+    async exist(files: KeyFiles): Promise<boolean> {
+      const [certificate, key] = [await readIfPresent(files.certificate), await readIfPresent(files.privateKey)]
+      if ((certificate === undefined) !== (key === undefined))
+        throw new Error(`${certificate === undefined ? files.certificate : files.privateKey} is missing while its counterpart is there`)
+      return key !== undefined
+    },
     /** The key first: a crash in between is noticed at the next start instead of leaving a certificate without its key. */
     async write(files: KeyFiles, { certificatePem, privateKeyPem }: KeyMaterial): Promise<void> {
       await mkdir(dirname(files.privateKey), { recursive: true, mode: 0o700 })
