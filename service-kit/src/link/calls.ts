@@ -63,6 +63,11 @@ export class Calls {
     this.#register(this.#bytes, service, answer)
   }
 
+  /** The names of what is answered here. */
+  get served(): string[] {
+    return [...this.#sealed.keys(), ...this.#bytes.keys()].sort()
+  }
+
   #register<S>(services: Map<string, S>, service: string, answer: S): void {
     if (this.#sealed.has(service) || this.#bytes.has(service)) throw new Error(`the service ${service} is already served`)
     services.set(service, answer)

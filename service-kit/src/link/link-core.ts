@@ -162,6 +162,8 @@ export class LinkCore implements Link {
   }
 
   start(): void {
+    // What others of the region can reach here; the access matrix is held against it.
+    this.#options.log.info({ kinds: [...this.#handlers.keys()].sort(), calls: this.calls.served }, 'open to the region')
     this.line.start()
     this.#upkeep()
   }
