@@ -35,6 +35,7 @@ import { addConsultRoutes } from './consult/routes.ts'
 import { addUnansweredRoutes } from './consult/unanswered-routes.ts'
 import { consultsOfStudy, findConsult, newestOfExams, studiesOfOpenConsults } from './consult/store.ts'
 import { createRenderer } from './dicom/render/renderer.ts'
+import type { OnUnmask } from './dicomweb/identity-export.ts'
 import { mountDicomWeb } from './dicomweb/routes.ts'
 import { mountWadoUri } from './wado-uri/routes.ts'
 import { Forwarder } from './dicom-node/forward.ts'
@@ -304,8 +305,11 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, outbound, log })
   const studies = new NodeStudySource({ db, access, register, exports, listing, inHospital, regional, transfers, consults })
   const renderer = createRenderer({ log })
-  mountDicomWeb(face, { source: studies, renderer, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }) })
-  mountWadoUri(face, { source: studies, renderer })
+  /** Files with names in them leave only when the trail knows it. */
+  const onUnmask: OnUnmask = async (_user, study, reason) =>
+    audit.record({ action: 'patient.unmask', outcome: 'success', object: { type: 'study', id: study, owner: hospitalId }, reason, basis: 'export' })
+  mountDicomWeb(face, { source: studies, renderer, onUnmask, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }) })
+  mountWadoUri(face, { source: studies, renderer, onUnmask })
   addPages(face, settings, region, inHospital.freeBytes.bind(inHospital))
   face.check('audit', () => audit.health(), { critical: false })
 

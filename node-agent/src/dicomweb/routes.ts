@@ -4,13 +4,14 @@ import { parseSeriesInstanceUid, parseSopInstanceUid, parseStudyInstanceUid, Pro
 import type { Renderer } from '../dicom/render/renderer.ts'
 import { sendBulkData } from './bulkdata.ts'
 import { parseFrameList, sendFrames } from './frames.ts'
+import { exportsInFull, maskedFiles, type OnUnmask } from './identity-export.ts'
 import { maskedStudyAccess, seesIdentities } from './identity-mask.ts'
 import { sendMetadata } from './metadata.ts'
 import { searchInstances, searchSeries, searchStudies, searchStudyInstances, searchStudySeries } from './qido.ts'
 import { sendRendered, sendRepresentative, sendThumbnail } from './rendered.ts'
 import { goneSignal, retrieveInstances } from './retrieve.ts'
 import { storeInstances } from './stow.ts'
-import { exportReason, instanceAt, wholeInstance, type StudySource, type Viewer } from './study-source.ts'
+import { exportReason, instanceAt, wholeInstance, type StudyAccess, type StudySource, type Viewer } from './study-source.ts'
 
 export interface DicomWebSetup {
   /** Finds the study for the user, wherever it lies; the one place where access is decided. */
@@ -20,6 +21,8 @@ export interface DicomWebSetup {
   readonly identities?: (user: Viewer) => boolean
   /** Rights that may knock at all; the source decides about single studies. */
   readonly allow?: readonly Right[] | 'signed-in'
+  /** Files leave with names in them. */
+  readonly onUnmask?: OnUnmask
   /** Instances that STOW-RS did not take, for the list where people see refusals. */
   readonly onRefusal?: (refusal: { readonly problem: Problem; readonly username: string; readonly remoteAddress: string }) => void
 }
@@ -28,7 +31,7 @@ const json = 'application/dicom+json'
 const multipart = 'multipart/related'
 
 /** QIDO-RS, WADO-RS and STOW-RS (PS3.18) below /dicom-web. */
-export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signed-in', identities = seesIdentities, onRefusal }: DicomWebSetup): void {
+export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signed-in', identities = seesIdentities, onUnmask, onRefusal }: DicomWebSetup): void {
   type Handler = (request: Request, response: Response, user: Viewer) => Promise<void>
   const get = (path: string, summary: string, produces: string, handler: Handler) =>
     face.raw({ method: 'GET', path: `/dicom-web${path}`, summary, allow, produces }, (request, response, user) =>
@@ -59,7 +62,10 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
     searchStudyInstances(source, user, request, response, studyOf(request), seriesOf(request)),
   )
 
-  const exporting = (request: Request, user: Viewer) => source.forStudy(user, studyOf(request), 'export', exportReason(request))
+  const outgoing = async (found: StudyAccess, user: Viewer, request: Request) => 
+    identities(user) || (await exportsInFull(user, request, found.studyInstanceUid, onUnmask)) ? found : maskedFiles(found)
+  const exporting = async (request: Request, user: Viewer) =>
+    outgoing(await source.forStudy(user, studyOf(request), 'export', exportReason(request)), user, request)
   get(study, 'WADO-RS: a study; files are an export', multipart, async (request, response, user) => {
     const found = await exporting(request, user)
     await retrieveInstances(found, await found.instanceList(), request, response)
@@ -71,7 +77,7 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
   get(instance, 'WADO-RS: an instance; with pixels it is an export', multipart, async (request, response, user) => {
     const at = { study: studyOf(request), series: seriesOf(request), instance: instanceOf(request) }
     const found = await wholeInstance(source, user, request, at, goneSignal(response))
-    await retrieveInstances(found.access, [found.file.row], request, response)
+    await retrieveInstances(await outgoing(found.access, user, request), [found.file.row], request, response)
   })
 
   get(`${study}/metadata`, 'WADO-RS: metadata of a study', json, async (request, response, user) =>

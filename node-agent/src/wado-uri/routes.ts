@@ -4,6 +4,7 @@ import { parseWith, Problem, SeriesInstanceUid, SopInstanceUid, StudyInstanceUid
 import { z } from 'zod'
 import type { PictureOptions } from '../dicom/render/render-job.ts'
 import type { Renderer } from '../dicom/render/renderer.ts'
+import { exportsInFull, maskedFile, type OnUnmask } from '../dicomweb/identity-export.ts'
 import { sendPicture } from '../dicomweb/rendered.ts'
 import { goneSignal, sendFile } from '../dicomweb/retrieve.ts'
 import { instanceAt, wholeInstance, type StudySource, type Viewer } from '../dicomweb/study-source.ts'
@@ -37,25 +38,29 @@ type WadoQuery = z.infer<typeof WadoQuery>
 
 export interface WadoUriSetup {
   readonly source: StudySource
+  /** Files leave with names in them. */
+  readonly onUnmask?: OnUnmask | undefined
+  /** Who gets files as they are; interfaces with the right unless told. */
+  readonly identities?: ((user: Viewer) => boolean) | undefined
   readonly renderer: Renderer
   readonly allow?: readonly Right[] | 'signed-in'
 }
 
 /** The older WADO service (PS3.18 9; FED-24, AGT-08): one instance by its UIDs, as a DICOM file or as a picture. */
-export function mountWadoUri(face: HttpFace, { source, renderer, allow = 'signed-in' }: WadoUriSetup): void {
+export function mountWadoUri(face: HttpFace, setup: WadoUriSetup): void {
   face.raw(
     {
       method: 'GET',
       path: '/wado',
       summary: 'WADO-URI: an instance as a DICOM file or as a picture',
-      allow,
+      allow: setup.allow ?? 'signed-in',
       produces: 'application/dicom',
     },
-    (request, response, user) => answer(source, renderer, request, response, user),
+    (request, response, user) => answer(setup, request, response, user),
   )
 }
 
-async function answer(source: StudySource, renderer: Renderer, request: Request, response: Response, user: Viewer): Promise<void> {
+async function answer({ source, renderer, identities, onUnmask }: WadoUriSetup, request: Request, response: Response, user: Viewer): Promise<void> {
   const query = parseWith(WadoQuery, request.query, 'query')
   // We could only pretend: texts and burned-in names need a person's look.
   if (query.anonymize !== undefined) throw new Problem('request/not-acceptable', { parameter: 'anonymize' })
@@ -70,7 +75,8 @@ async function answer(source: StudySource, renderer: Renderer, request: Request,
   if (form === 'application/dicom') {
     if (query.transferSyntax !== undefined && query.transferSyntax !== file.transferSyntaxUid)
       throw new Problem('request/not-acceptable', { offered: [file.transferSyntaxUid] })
-    return sendFile(file, response)
+    const inFull = identities?.(user) === true || (await exportsInFull(user, request, query.studyUID, onUnmask))
+    return sendFile(inFull ? file : await maskedFile(file), response)
   }
   await sendPicture(
     file,

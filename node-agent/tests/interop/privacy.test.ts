@@ -113,6 +113,29 @@ describe('patient data on the pages of staff', () => {
     const [instance] = await ask(`/dicom-web/studies/${named.studyInstanceUid}/metadata`)
     for (const answer of [found, instance]) expect(answer?.['00100010']?.Value).toEqual([{ Alphabetic: 'Wang^X***', Ideographic: '王*东' }])
   })
+  it('leaves masked in files, unless somebody with the right says why', async () => {
+    // SEC-06, SEC-10
+    const file = join(unpackFixtures('charsets'), 'charsets', 'chrX2.dcm')
+    const { studyInstanceUid, seriesInstanceUid, sopInstanceUid } = await identityOf(file)
+    const path = `/dicom-web/studies/${studyInstanceUid}/series/${seriesInstanceUid}/instances/${sopInstanceUid}`
+    const uri = `/wado?requestType=WADO&studyUID=${studyInstanceUid}&seriesUID=${seriesInstanceUid}&objectUID=${sopInstanceUid}&contentType=application%2Fdicom`
+    const fetched = async (who: ApiUser, address: string) => {
+      const answer = await who.raw(address, { headers: { accept: 'application/dicom' } })
+      return { status: answer.status, bytes: Buffer.from(await answer.arrayBuffer()) }
+    }
+    const stored = await readFile(file)
+    for (const address of [path, uri]) {
+      const masked = await fetched(doctor, address)
+      expect([masked.status, masked.bytes.length]).toEqual([200, (await fetched(doctor, `${address}${address === path ? '?' : '&'}identity=full&reason=CD-ROM`)).bytes.length])
+      expect(masked.bytes.includes('Wang^X***')).toBe(true)
+      for (const clear of ['XiaoDong', Buffer.from([0xd0, 0xa1, 0xb6, 0xab])]) expect([masked.bytes.includes(clear), stored.includes(clear)]).toEqual([false, true])
+    }
+    const full = await fetched(doctor, `${path}?identity=full&reason=${encodeURIComponent('转院刻盘')}`)
+    expect(full.bytes.includes('Wang^XiaoDong')).toBe(true)
+    expect((await fetched(doctor, `${path}?identity=full`)).status).toBe(400)
+    const [record] = await records(a, 'action=patient.unmask&objectType=study')
+    expect(record).toMatchObject({ reason: '转院刻盘', object: { id: studyInstanceUid } })
+  })
 })
 
 describe('one exam, addressed by four accounts', () => {

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { GCM_TAG_BYTES, randomBytes, Sm4Gcm } from 'pki'
+import { GCM_TAG_BYTES, randomBytes, type Sm4Gcm } from 'pki'
 import { Problem } from 'specs'
 
 const MAGIC = Buffer.from('LPB1')
