@@ -49,6 +49,8 @@ const ListQuery = z.object({
   dateFrom: z.iso.date().optional(),
   dateTo: z.iso.date().optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
+  /** How far the total is counted; `atLeast` says that there are more. */
+  countUpTo: z.coerce.number().int().min(1).max(100_000).optional(),
   after: z
     .string()
     .regex(/^\d+_[0-9a-f-]{36}$/)

@@ -5,6 +5,8 @@ import { bitOf, bitsOf, classKeysOf, isInForce, namesOne, objectKey, oneKeysOf, 
 interface IndexedRule {
   readonly rule: AccessRule
   readonly subject: string
+  /** What it is about. */
+  readonly key: string
   readonly bits: number
 }
 
@@ -19,11 +21,13 @@ export interface RuleFindings {
   readonly classAllowedBy: AccessRule | undefined
 }
 
-/** The single exams and patients that rules close or open to one asker, by their keys. */
+/** The single exams and patients that rules name for one asker, by their keys; undefined where they are too many to be written down. */
 export interface NamedOnes {
-  readonly denied: ReadonlySet<string>
-  readonly reserved: ReadonlySet<string>
-  readonly allowed: ReadonlySet<string>
+  readonly denied: ReadonlySet<string> | undefined
+  readonly reserved: ReadonlySet<string> | undefined
+  /** Reserved for the asker. */
+  readonly own: ReadonlySet<string> | undefined
+  readonly allowed: ReadonlySet<string> | undefined
 }
 
 /**
@@ -35,18 +39,24 @@ export class RuleBook {
   /** About one exam or patient, by whom they name; and those that reserve one. */
   readonly #onesBySubject = new Map<string, IndexedRule[]>()
   readonly #reservingOnes: IndexedRule[] = []
+  readonly #reservingKinds = new Set<string>()
+  readonly #withHours = new Set<AccessRule['effect']>()
   readonly #ofClasses: IndexedRule[] = []
   readonly size: number
 
   constructor(rules: readonly AccessRule[]) {
     this.size = rules.length
     for (const rule of rules) {
-      const entry = { rule, subject: subjectKey(rule.subject), bits: bitsOf(rule.doings) }
-      add(this.#byObject, objectKey(rule.object), entry)
+      const entry = { rule, subject: subjectKey(rule.subject), key: objectKey(rule.object), bits: bitsOf(rule.doings) }
+      add(this.#byObject, entry.key, entry)
       if (!namesOne(rule.object)) this.#ofClasses.push(entry)
       else {
         add(this.#onesBySubject, entry.subject, entry)
-        if (rule.effect === 'only') this.#reservingOnes.push(entry)
+        if (rule.hours) this.#withHours.add(rule.effect)
+        if (rule.effect === 'only') {
+          this.#reservingOnes.push(entry)
+          this.#reservingKinds.add(rule.object.kind)
+        }
       }
     }
   }
@@ -86,36 +96,51 @@ export class RuleBook {
     return { deniedBy, reservedBy, allowedBy: allowed.one, classAllowedBy: allowed.class }
   }
 
-  /** Rules about classes of exams that are in force for this doing: few, so that a query may name them one by one. */
-  classRules(doing: Doing, moment: Moment): readonly { readonly rule: AccessRule; readonly subject: string }[] {
+  /** Rules about classes of exams that are in force and concern the asker, or reserve a class: few, so that a query may name them one by one. */
+  classRules(subjects: ReadonlySet<string>, doing: Doing, moment: Moment): readonly { readonly rule: AccessRule; readonly isMeant: boolean }[] {
     const bit = bitOf(doing)
-    return this.#ofClasses.filter(({ rule, bits }) => (bits & bit) !== 0 && isInForce(rule, moment))
+    const found: { rule: AccessRule; isMeant: boolean }[] = []
+    for (const { rule, subject, bits } of this.#ofClasses) {
+      const isMeant = subjects.has(subject)
+      if ((isMeant || rule.effect === 'only') && (bits & bit) !== 0 && isInForce(rule, moment)) found.push({ rule, isMeant })
+    }
+    return found
   }
 
-  /**
-   * The exams and patients that rules name one by one for this asker, where they are few enough to be written into a query.
-   * @returns undefined when there are more than `most` of a kind.
-   */
-  namedOnes(subjects: ReadonlySet<string>, doing: Doing, moment: Moment, most: number): NamedOnes | undefined {
+  /** The exams and patients that rules name one by one for this asker. @param most of a kind that are written down. */
+  namedOnes(subjects: ReadonlySet<string>, doing: Doing, moment: Moment, most: number): NamedOnes {
     const bit = bitOf(doing)
     const holds = ({ rule, bits }: IndexedRule) => (bits & bit) !== 0 && isInForce(rule, moment)
-    const [denied, allowed, own, reserved] = [new Set<string>(), new Set<string>(), new Set<string>(), new Set<string>()]
+    const [denied, allowed, own] = [new Set<string>(), new Set<string>(), new Set<string>()]
     for (const subject of subjects)
       for (const entry of this.#onesBySubject.get(subject) ?? []) {
         if (!holds(entry)) continue
-        const key = objectKey(entry.rule.object)
-        if (entry.rule.effect === 'deny') denied.add(key)
-        else allowed.add(key)
-        if (entry.rule.effect === 'only') own.add(key)
-        if (denied.size > most || allowed.size > most) return undefined
+        if (entry.rule.effect === 'deny') denied.add(entry.key)
+        else allowed.add(entry.key)
+        if (entry.rule.effect === 'only') own.add(entry.key)
       }
+    const few = (keys: Set<string>) => (keys.size > most ? undefined : keys)
+    return { denied: few(denied), own: few(own), allowed: few(allowed), reserved: this.#reserved(subjects, own, holds, most) }
+  }
+
+  #reserved(subjects: ReadonlySet<string>, own: ReadonlySet<string>, holds: (entry: IndexedRule) => boolean, most: number): Set<string> | undefined {
+    const reserved = new Set<string>()
     for (const entry of this.#reservingOnes) {
       if (subjects.has(entry.subject) || !holds(entry)) continue
-      const key = objectKey(entry.rule.object)
-      if (!own.has(key)) reserved.add(key)
+      if (!own.has(entry.key)) reserved.add(entry.key)
       if (reserved.size > most) return undefined
     }
-    return { denied, reserved, allowed }
+    return reserved
+  }
+
+  /** Whether a rule of this effect about a single exam or patient holds at certain hours only. */
+  hasHours(effect: AccessRule['effect']): boolean {
+    return this.#withHours.has(effect)
+  }
+
+  /** Whether rules reserve single exams, or single patients, for anybody. */
+  reserves(kind: 'exam' | 'patient'): boolean {
+    return this.#reservingKinds.has(kind)
   }
 }
 
