@@ -7,6 +7,8 @@ export interface Asked {
   readonly path: string
   readonly body?: unknown
   readonly headers?: Readonly<Record<string, string>>
+  /** The source address: Linux lets us be all of 127.0.0.0/8, so that guesses of one test do not lock out the next. */
+  readonly from?: string
 }
 
 export interface Answered {
@@ -20,11 +22,11 @@ export interface Answered {
 const agent = new Agent({ keepAlive: true, maxSockets: 16 })
 
 /** One request over plain sockets, so that also what fetch would mend or refuse can be sent. Streams are left after their head. */
-export function ask(url: string, { method, path, body, headers = {} }: Asked): Promise<Answered> {
+export function ask(url: string, { method, path, body, headers = {}, from }: Asked): Promise<Answered> {
   const bytes = body === undefined ? undefined : Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url)
-    const sent = request({ agent, hostname, port, method, path, headers: { ...(bytes && { 'content-type': 'application/json', 'content-length': bytes.length }), ...headers } }, (response) => {
+    const sent = request({ agent, ...(from !== undefined && { localAddress: from }), hostname, port, method, path, headers: { ...(bytes && { 'content-type': 'application/json', 'content-length': bytes.length }), ...headers } }, (response) => {
       const chunks: Buffer[] = []
       const done = () => {
         const text = Buffer.concat(chunks).toString('utf8')
@@ -79,4 +81,18 @@ export async function doorsOf(url: string): Promise<Door[]> {
       takesBody: requestBody !== undefined,
     })),
   )
+}
+
+export interface SignedInVisitor {
+  readonly token: string
+  readonly cookie: string
+  readonly id: string
+}
+
+/** @throws when the password is not taken. */
+export async function signIn(url: string, username: string, password: string, headers: Record<string, string> = {}): Promise<SignedInVisitor> {
+  const answered = await ask(url, { method: 'POST', path: '/api/sessions', body: { username, password }, headers })
+  if (answered.status !== 201) throw new Error(`${username}: ${shown(answered)}`)
+  const { token, user } = JSON.parse(answered.text) as { token: string; user: { id: string } }
+  return { token, id: user.id, cookie: String(answered.headers['set-cookie']).split(';')[0] ?? '' }
 }
