@@ -82,7 +82,12 @@ export async function maskedFile(file: InstanceFile): Promise<InstanceFile> {
   }
   const lastPatched = Math.max(...patches.map(({ offset, bytes }) => offset + bytes.length))
   return {
-    ...file,
+    file: file.file,
+    sizeBytes: file.sizeBytes,
+    transferSyntaxUid: file.transferSyntaxUid,
+    frameIndex: file.frameIndex,
+    datasetOffset: file.datasetOffset,
+    headerBytes: file.headerBytes,
     // Another content has another name: a cache must not give one for the other.
     row: { ...file.row, sm3: sm3Hex(Buffer.from(`masked ${file.row.sm3}`)) },
     read: async (offset, length) => patched(await file.read(offset, length), offset),
