@@ -87,9 +87,9 @@ export class TrustStore {
       chain = this.#verifyLinks(chainPem)
       this.#chains.set(key, chain)
     }
-    for (const certificate of chain) this.#checkNow(certificate, at, options)
     const leaf = chain[0]!
     if (!leaf.keyUsage.has(options.usage ?? 'digitalSignature')) throw untrusted('key usage', leaf)
+    for (const certificate of chain) this.#checkNow(certificate, at, options)
     return leaf
   }
 
