@@ -109,6 +109,25 @@ export const NodeConfig = z.strictObject({
     })
     .prefault({}),
   access: AccessConfig,
+  /** 跨院调阅: what this hospital answers to others, and how it asks them. */
+  crossHospital: z
+    .strictObject({
+      /** A grant for one study ends by itself after this long; whoever still reads is given a new one while the authorisation lasts. */
+      grantMinutes: z.number().int().min(5).max(24 * 60).default(60),
+      /** Nobody may authorise for longer. */
+      authorisationDays: z.number().int().min(1).max(3_660).default(366),
+      /** `told`: others learn that there is more which needs an authorisation, and with it that the patient is known here. */
+      unseen: z.enum(['untold', 'told']).default('untold'),
+      /** `region`: a consent that the treating hospital recorded counts here as well; `own`: only those recorded or coded by us. */
+      consentsFrom: z.enum(['own', 'region']).default('own'),
+      /** Of one person of another hospital. */
+      searchesPerHour: z.number().int().min(1).max(10_000).default(60),
+      /** How long a patient may carry a code before it is entered. */
+      codeDays: z.number().int().min(1).max(90).default(7),
+      /** How long a search waits for a hospital. */
+      answerWaitMs: z.number().int().min(500).max(60_000).default(8_000),
+    })
+    .prefault({}),
   consult: z
     .strictObject({
       /** Days until a grant given with a consultation ends by itself. */

@@ -52,6 +52,9 @@ import { patientTokenMigrations } from './patient/token.ts'
 import { addLabelRoutes } from './exam/label-routes.ts'
 import { addExamRoutes } from './exam/routes.ts'
 import { adoptExams, examMigrations } from './exam/store.ts'
+import { joinSharing } from './grant/join.ts'
+import { heldForStudy, withdrawalOf } from './grant/held-store.ts'
+import { sharingMigrations } from './grant/tables.ts'
 import { addHospitalRoutes } from './hospital/routes.ts'
 import { JoinedRegions, unassigned } from './region/joined-regions.ts'
 import { regionMigrations } from './region/membership.ts'
@@ -95,6 +98,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   await db.migrate('region', regionMigrations)
   await db.migrate('grant', grantMigrations)
   await db.migrate('assertion', assertionMigrations)
+  await db.migrate('sharing', sharingMigrations)
   await db.migrate('exam', examMigrations)
   await db.migrate('patient', contactMigrations)
   await db.migrate('patient-token', patientTokenMigrations)
@@ -174,11 +178,21 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const { listing } = settings.access
   const policy = await PolicyBook.open({ db, log, relation: settings.access.relation })
   const register = new ExamRegister({ db, hospitalId, settle: () => intake.flush() })
+  const tasksOfStudy = async (study: string) =>
+    Promise.all(
+      (await consultsOfStudy(db, study)).map(async (consult) => {
+        const { owner, grantId } = consult.facts.grant.grant
+        const grantWithdrawnAt = owner === hospitalId ? undefined : await withdrawalOf(db, owner, grantId)
+        return { ...taskViewOf(consult), ...(grantWithdrawnAt !== undefined && { grantWithdrawnAt }) }
+      }),
+    )
   const access = new AccessControl({
     db, log, hospitalId, policy,
     factsOf: (exam) => register.factsOf(exam),
     kinds: () => region.hospital?.kinds ?? [],
-    tasksOfStudy: async (study) => (await consultsOfStudy(db, study)).map(taskViewOf),
+    tasksOfStudy,
+    heldGrants: (study) => heldForStudy(db, study),
+    withdrawalOf: (owner, grantId) => withdrawalOf(db, owner, grantId),
     events: new AccessEvents(audit, hospitalId, patientKeyOf),
   }) // prettier-ignore
   audience = new LiveAudience({
@@ -303,7 +317,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   addStudyLogRoute(face, { trail: audit, access, hospitalId, nameOf: (party) => region.directory?.hospitals.find(({ id }) => id === party)?.name ?? party, flush: () => arrivals.flush().then(() => audit.flush()) })
   addRefusalRoutes(face, { book: refusals, region })
   addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, outbound, log })
-  const studies = new NodeStudySource({ db, access, register, exports, listing, inHospital, regional, transfers, consults })
+  const sharing = joinSharing({ db, log, vault, audit, region, access, assert, assertions, hospitalId, regional, transfers, tasksOfStudy, settings: settings.crossHospital, announce, face })
+  const studies = new NodeStudySource({ db, access, register, held: sharing.held, exports, listing, inHospital, regional, transfers, consults })
   const renderer = createRenderer({ log })
   /** Files with names in them leave only when the trail knows it. */
   const onUnmask: OnUnmask = async (_user, study, reason) =>
@@ -320,6 +335,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   region.onConnected(() => transfers.wake())
   await region.start()
   await consults.resume()
+  sharing.start()
   region.onConnected(() => void reports.report())
   await health.start()
   const upkeep = setInterval(() => void retire(audit).catch((error: unknown) => log.error({ err: error }, 'old audit records not removed')), 3_600_000)
@@ -353,6 +369,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await forwarder.stop()
     await region.stop()
     await consults.stop()
+    await sharing.stop()
     await signing.stop()
     await intake.stop()
     await retention.stop()

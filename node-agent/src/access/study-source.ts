@@ -1,10 +1,11 @@
 import type { Database } from 'service-kit'
-import { isProblem, Problem } from 'specs'
+import { isProblem, Problem, StudyInstanceUid } from 'specs'
 import type { Archive } from '../archive/archive.ts'
 import type { Consult } from '../consult/consult.ts'
 import type { Consults } from '../consult/consults.ts'
 import { knownOf } from '../consult/key-images.ts'
 import { consultsOfStudy } from '../consult/store.ts'
+import type { HeldExams } from '../cross-hospital/held-exams.ts'
 import { archiveStudyAccess } from '../dicomweb/local-study.ts'
 import type { StudyAccess, StudySource, Viewer } from '../dicomweb/study-source.ts'
 import type { TransferEngine } from '../transfer/engine.ts'
@@ -23,6 +24,8 @@ export interface NodeStudySourceParts {
   readonly transfers: TransferEngine
   readonly consults: Consults
   readonly register: ExamRegister
+  /** Other hospitals' exams that people here hold grants for. */
+  readonly held?: Pick<HeldExams, 'forStudy' | 'refuseEnded'>
   readonly exports?: ImageExports
   /** Whether studies may be listed without a search key (SEC-05). */
   readonly listing?: ListingPolicy
@@ -31,7 +34,7 @@ export interface NodeStudySourceParts {
 
 /**
  * What DICOMweb and WADO may show to whom: our own studies, and those of other hospitals that a consultation entrusts to
- * us, wherever their images are at the moment.
+ * us or a grant gives to this person, wherever their images are at the moment.
  */
 export class NodeStudySource implements StudySource {
   readonly #parts: NodeStudySourceParts
@@ -72,7 +75,13 @@ export class NodeStudySource implements StudySource {
       if (doing === 'export') await this.#parts.exports?.begin({ accountId: user.id, study: studyInstanceUid, owner: access.hospitalId, reason })
       return archiveStudyAccess(inHospital, studyInstanceUid)
     }
-    const consult = await this.#entrusting(user, studyInstanceUid, doing)
+    const study = StudyInstanceUid.safeParse(studyInstanceUid).data
+    const given = study && (await this.#parts.held?.forStudy(user, study, doing))
+    if (given) return given
+    const consult = await this.#entrusting(user, studyInstanceUid, doing).catch(async (refusal: unknown) => {
+      if (study) await this.#parts.held?.refuseEnded(user, study, doing)
+      throw refusal
+    })
     await noteOpened(db, studyInstanceUid, now())
     const job = await this.#job(user, consult, studyInstanceUid)
     if (job.state === 'complete' && (await regional.study(studyInstanceUid))) return archiveStudyAccess(regional, studyInstanceUid)

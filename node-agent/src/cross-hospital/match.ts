@@ -24,8 +24,8 @@ export async function matchPatients(db: Queries, vault: Pick<Sealing, 'blindInde
   if (said !== undefined && birthDate !== undefined && birthDate !== said.birthDate) return []
   if (idCard !== undefined) {
     const byCard = await patientsWhere(db, `e.exam_id IN (SELECT c.exam_id FROM exam_contact c WHERE c.id_card_index = $2)`, [name, vault.blindIndex(idCard, 'id-card')])
-    const agreeing = byCard.filter((id) => patientId === undefined || id === patientId)
-    if (byCard.length > 0) return agreeing
+    // A number of the asking hospital beside it says nothing here.
+    if (byCard.length > 0) return byCard
   }
   const born = birthDate ?? said?.birthDate
   if (patientId !== undefined) {

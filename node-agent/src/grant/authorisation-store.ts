@@ -1,5 +1,5 @@
 import type { Queries, Transaction } from 'service-kit'
-import { Authorisation, type EpochMs } from 'specs'
+import { Authorisation, type EpochMs, type HospitalId } from 'specs'
 
 interface Row {
   readonly body: string
@@ -44,9 +44,14 @@ export async function findAuthorisation(db: Queries, authorisationId: string): P
   return row && authorisationOf(row)
 }
 
-export async function authorisationOfConsent(db: Queries, consentId: string): Promise<KeptAuthorisation | undefined> {
-  const row = await db.get<Row>(`SELECT ${columns} FROM authorisation WHERE consent_id = $1`, [consentId])
-  return row && authorisationOf(row)
+/** A consent may speak of several numbers of one patient: one authorisation each. */
+export const consentKey = (recordedAt: HospitalId, consentId: string, patientId: string) => `${recordedAt}/${consentId}/${patientId}`
+
+/** Those of a consent that nobody has withdrawn. */
+export async function authorisationsOfConsent(db: Queries, recordedAt: HospitalId, consentId: string): Promise<KeptAuthorisation[]> {
+  // Neither identifier can hold a wildcard.
+  const rows = await db.all<Row>(`SELECT ${columns} FROM authorisation WHERE consent_id LIKE $1 AND withdrawn_at IS NULL`, [`${consentKey(recordedAt, consentId, '')}%`])
+  return rows.map(authorisationOf)
 }
 
 /** Newest first. */
