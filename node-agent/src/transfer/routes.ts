@@ -22,7 +22,7 @@ export function addTransferRoutes(
 ): void {
   const params = z.object({ id: z.uuid() })
   face.route(
-    { method: 'GET', path: '/api/transfers', summary: 'Images on their way, newest first', allow: 'signed-in', answer: Page(TransferRow) },
+    { method: 'GET', path: '/api/transfers', summary: 'Images on their way, newest first', allow: ['image.view', 'consult.apply', 'consult.process', 'system.configure', 'system.monitor', 'device.watch'], answer: Page(TransferRow) },
     async () => {
       const rows = [...(await listJobs(db, 200)).map(rowOf), ...owner.outgoing()].sort((a, b) => b.updatedAt - a.updatedAt)
       return { rows, total: rows.length, next: null }
