@@ -75,6 +75,8 @@ export const NodeConfig = z.strictObject({
         url: z.string(),
         schemaPrefix: z.string().regex(/^[a-z_][a-z0-9_]{0,40}$/),
         poolSize: z.number().int().min(2).max(100).default(10),
+        /** Another server for what belongs to other hospitals (FED-33). */
+        regionalUrl: z.string().optional(),
       }),
     ])
     .default({ dialect: 'sqlite' }),
@@ -175,6 +177,12 @@ export const NodeConfig = z.strictObject({
   outbound: OutboundConfig.prefault({}),
   identity: IdentityConfig.prefault({}),
   vault: VaultConfig.prefault({}),
+  privacy: z
+    .strictObject({
+      /** What whoever holds the right to unmask sees on the page of one exam; lists are always masked (SEC-06). */
+      clinicians: z.enum(['masked', 'clear']).default('masked'),
+    })
+    .prefault({}),
   /** Made at the start when missing; for demonstrations. */
   accounts: z
     .array(
@@ -231,7 +239,7 @@ export function databaseOf(
   if (database.dialect === 'sqlite') return { dialect: 'sqlite', file: join(dataFolder, `${part}.sqlite`) }
   return {
     dialect: 'postgres',
-    url: database.url,
+    url: part === 'archive-regional' ? (database.regionalUrl ?? database.url) : database.url,
     schema: `${database.schemaPrefix}_${part.replaceAll('-', '_')}`,
     poolSize: database.poolSize,
   }

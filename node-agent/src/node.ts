@@ -263,7 +263,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const intake = new ExamIntake({ db, archive: inHospital, log, placeOf: (aeTitle) => placeOfCaller(db, aeTitle), onChange: (examId) => announce({ type: 'exam', examId }) })
 
   addHospitalRoutes(face, { region, hospitalId })
-  addExamRoutes(face, { db, access, vault, hospitalId, regionId: () => joined.activeId, newestConsults: (examIds) => newestOfExams(db, examIds), announce, audit, listing })
+  addExamRoutes(face, { db, access, vault, clinicians: settings.privacy.clinicians, hospitalId, regionId: () => joined.activeId, newestConsults: (examIds) => newestOfExams(db, examIds), announce, audit, listing })
   const sealedKeys = { table: 'signing_key', key: 'key_id', column: 'sealed_key', context: (keyId: string) => `signing-key/${keyId}` }
   const resealing = new Resealing({ db, vault, log, columns: [...sealedAccountColumns, ...sealedContact, sealedKeys] })
   addVaultRoutes(face, { vault, resealing, audit })

@@ -1,4 +1,4 @@
-import type { AuditTrail, Database, HttpFace, Vault } from 'service-kit'
+import { hasRight, type AuditTrail, type Database, type HttpFace, type User, type Vault } from 'service-kit'
 import {
   ExamChange,
   ExamDetail,
@@ -29,6 +29,8 @@ export interface ExamRoutes {
   readonly access: AccessControl
   readonly hospitalId: HospitalId
   readonly vault: Vault
+  /** `clear`: whoever may unmask sees the page of an exam in full, and the trail is told; lists stay masked. */
+  readonly clinicians?: 'masked' | 'clear'
   /** Of an exam that is registered now. */
   readonly regionId: () => RegionId
   readonly newestConsults: (examIds: readonly string[]) => Promise<ReadonlyMap<string, { taskId: TaskId; state: string }>>
@@ -65,6 +67,12 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
   const detailOf = async (exam: Exam | undefined, about: object): Promise<ExamDetail> => {
     if (!exam) throw new Problem('exam/unknown', { ...about })
     return examDetail(parts, exam, 'L1')
+  }
+  const opened = async (user: User, exam: Exam | undefined, about: object): Promise<ExamDetail> => {
+    const isClear = parts.clinicians === 'clear' && exam !== undefined && hasRight(user, 'patient.unmask') && (await access.mayUser(user, 'unmask', own({ examId: exam.examId })))
+    if (!isClear) return detailOf(exam, about)
+    await audit?.record({ action: 'patient.unmask', outcome: 'success', object: objectOf(exam), basis: 'privacy.clinicians' })
+    return examDetail(parts, exam, 'L0')
   }
   const own = (named: { study?: StudyInstanceUid; examId?: string } = {}) => ({ owner: hospitalId, ...named, kept: 'in-hospital' }) as const
 
@@ -104,7 +112,7 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
     },
     async ({ user, params: { studyUid } }) => {
       await access.admitUser(user, 'read', own({ study: studyUid }))
-      return detailOf(await findExamOfStudy(db, studyUid), { studyInstanceUid: studyUid })
+      return opened(user, await findExamOfStudy(db, studyUid), { studyInstanceUid: studyUid })
     },
   )
   face.route(
@@ -134,7 +142,7 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
     { method: 'GET', path: '/api/exams/:examId', summary: 'One exam', allow: ['exam.read'], params, answer: ExamDetail },
     async ({ user, params: { examId } }) => {
       await access.admitUser(user, 'read', own({ examId }))
-      return detailOf(await findExam(db, examId), { examId })
+      return opened(user, await findExam(db, examId), { examId })
     },
   )
   face.route(

@@ -1,0 +1,56 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { ExamDetail, ExamRow } from 'specs'
+import type { ApiUser } from '../../../scripts/region/api.ts'
+import { unpackFixtures } from '../../../scripts/fixtures.mjs'
+import { identityOf } from '../../../scripts/region/dicom-file.ts'
+import { startPostgres, type TestPostgres } from '../../../service-kit/tests/support/postgres.ts'
+import { A } from '../../src/access/builders.ts'
+import { sendInstances } from '../../src/dimse/scu.ts'
+import { instanceOfFile } from '../../src/dimse/stored-instance.ts'
+import { TestHospital } from '../support/region.ts'
+
+let folder: string
+let own: TestPostgres, regional: TestPostgres
+let hospital: TestHospital
+let doctor: ApiUser
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lianpian-two-databases-'))
+  ;[own, regional] = await Promise.all([startPostgres(), startPostgres()])
+  const database = { dialect: 'postgres', url: await own.newDatabase(), regionalUrl: await regional.newDatabase(), schemaPrefix: 'hospital_a', poolSize: 10 }
+  hospital = await TestHospital.start(folder, A, '云溪县人民医院', { database })
+  doctor = await hospital.signIn('doctor')
+}, 120_000)
+
+afterAll(async () => {
+  await hospital?.stop().catch(() => undefined)
+  await Promise.all([own?.stop(), regional?.stop()])
+  await rm(folder, { recursive: true, force: true })
+})
+
+describe('in-hospital and regional data in two databases', () => {
+  it('the fall of the regional one leaves registration, archiving, viewing and reporting of the hospital working', async () => {
+    // FED-33, SEC-15
+    await regional.kill()
+    const images = join(unpackFixtures('ct-chest'), 'ct-chest')
+    const files = (await readdir(images)).sort().slice(0, 3).map((name) => join(images, name))
+    const instances = await Promise.all(files.map(async (file) => instanceOfFile(file, await identityOf(file))))
+    const study = (await identityOf(files[0]!)).studyInstanceUid
+    const { examId } = await doctor.send<ExamDetail>('POST', '/api/exams', {
+      accessionNumber: 'F33', patientId: 'P1', patientName: '张秀兰', patientSex: 'F', patientBirthDate: '1961-04-12', modality: 'CT', bodyPart: '胸部', description: '', studyDate: '2026-11-20', studyTime: '',
+      studyInstanceUid: study, clinicalHistory: '', reportFindings: '', reportImpression: '', idCard: '11010519491231002X',
+    }) // prettier-ignore
+    const deliveries = await sendInstances({ host: '127.0.0.1', port: hospital.node.dimsePort, aeTitle: 'TEST' }, instances, { callingAeTitle: 'CT01' })
+    expect(deliveries.filter(({ kind }) => kind === 'failed')).toEqual([])
+    await vi.waitFor(async () => expect((await doctor.get<ExamDetail>(`/api/exams/${examId}`)).instanceCount).toBe(3), { timeout: 20_000, interval: 100 })
+    await doctor.send('PATCH', `/api/exams/${examId}`, { reportFindings: '右肺门旁占位', reportImpression: '建议增强' })
+    expect(await doctor.get<ExamDetail>(`/api/exams/${examId}`)).toMatchObject({ reportImpression: '建议增强' })
+    expect((await doctor.raw(`/dicom-web/studies/${study}/metadata`, { headers: { accept: 'application/dicom+json' } })).status).toBe(200)
+    // Sealed values and their index on PostgreSQL, too.
+    expect((await doctor.get<{ rows: ExamRow[] }>('/api/exams?text=11010519491231002X')).rows.map((row) => row.examId)).toEqual([examId])
+    await regional.restart()
+  })
+})
