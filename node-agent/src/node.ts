@@ -1,6 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { addAuditRoutes, addFaultRoutes, createAccounts, createHttpFace, createMetrics, HealthWatch, openDatabase, Outbound, retire, kekSourceOf, addVaultRoutes, Resealing, sealedAccountColumns, Vault, SyslogFeeder, Trail, type HttpFace, type Log } from 'service-kit'
+import { addAuditRoutes, addFaultRoutes, addPostureRoutes, createAccounts, createHttpFace, createMetrics, HealthWatch, openDatabase, Outbound, retire, kekSourceOf, addVaultRoutes, Resealing, sealedAccountColumns, Vault, SyslogFeeder, Trail, type HttpFace, type Log } from 'service-kit'
 import { nodeRoles, Problem, type LiveEvent } from 'specs'
 import { AccessControl } from './access/access-control.ts'
 import { BreakGlassDesk } from './access/break-glass.ts'
@@ -294,6 +294,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     witnesses: () => reports.witnesses(),
     syslog: async () => (await syslog?.status()) ?? null,
   })
+  addPostureRoutes(face, { accounts, trail: audit, verifications })
   addFaultRoutes(face, audit)
   addRuleRoutes(face, { db, audit, announce, book: policy, settings: { listing, breakGlass: settings.access.breakGlass, export: settings.access.export } })
   addBreakGlassRoutes(face, new BreakGlassDesk({

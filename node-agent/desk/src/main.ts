@@ -3,15 +3,17 @@ import 'page-kit/page.css'
 import { createApp, ref } from 'vue'
 import { createI18n } from 'vue-i18n'
 import { createRouter, createWebHistory } from 'vue-router'
-import { createApiClient, createLiveEvents, createSession, pageKey, type ApiClient, type Session } from 'page-kit'
+import { createApiClient, createLiveEvents, createSession, kitMessages, pageKey, type ApiClient, type Session } from 'page-kit'
 import App from './App.vue'
 import { en, zhCN } from './language/messages.ts'
+import { securityRoutes } from './security/routes.ts'
+import * as securityTexts from './security/texts.ts'
 
-const i18n = createI18n({ legacy: false, locale: localStorage.getItem('lianpian-language') ?? 'zh-CN', fallbackLocale: 'zh-CN', messages: { 'zh-CN': zhCN, en } })
+const i18n = createI18n({ legacy: false, locale: localStorage.getItem('lianpian-language') ?? 'zh-CN', fallbackLocale: 'zh-CN', messages: { 'zh-CN': { ...kitMessages['zh-CN'], ...securityTexts.zhCN, ...zhCN }, en: { ...kitMessages.en, ...securityTexts.en, ...en } } })
 const router = createRouter({
   history: createWebHistory('/desk/'),
   routes: [
-    { path: '/', redirect: '/exams' },
+    { path: '/', redirect: () => (session.user.value && !session.may('exam.list') ? '/security' : '/exams') },
     { path: '/exams', component: () => import('./exam/ExamsPage.vue') },
     { path: '/exams/:examId', component: () => import('./exam/ExamPage.vue'), props: true },
     { path: '/requests', component: () => import('./consult/ConsultsPage.vue'), props: { side: 'submitter' } },
@@ -21,13 +23,14 @@ const router = createRouter({
     { path: '/transfers', component: () => import('./transfer/TransfersPage.vue') },
     { path: '/region', component: () => import('./region/RegionPage.vue') },
     { path: '/dicom-nodes', component: () => import('./dicom-node/DicomNodesPage.vue') },
-    { path: '/:rest(.*)*', redirect: '/exams' },
+    ...securityRoutes,
+    { path: '/:rest(.*)*', redirect: '/' },
   ],
 })
 
 // Session and client need each other: a 401 ends the session, signing in uses the client.
 const sessionHolder = ref<Session>()
-const api: ApiClient = createApiClient(() => sessionHolder.value?.ended())
+const api: ApiClient = createApiClient(() => sessionHolder.value?.ended(), undefined, () => sessionHolder.value?.strengthen() ?? Promise.resolve(false))
 const session = createSession(() => api)
 sessionHolder.value = session
 void session.look()

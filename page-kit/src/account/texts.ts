@@ -16,7 +16,7 @@ export const zhCN = {
     thisOne: '本次登录',
     key: '签名密钥与证书',
     keyNone: '还没有个人签名证书',
-    keyNoneHint: '签署的报告和会诊意见由本院证书签名；需要个人签名时请联系安全管理员',
+    keyNoneHint: '第一次签署会诊意见或报告时，输入密码后自动生成并由区域签发证书',
   },
   session: {
     title: '登录会话',
@@ -151,7 +151,7 @@ export const en: Shape<typeof zhCN> = {
     thisOne: 'This one',
     key: 'Signing key and certificate',
     keyNone: 'No personal signing certificate yet',
-    keyNoneHint: 'Reports and opinions are signed with the hospital\'s certificate; ask the security administrator for a personal one',
+    keyNoneHint: 'It is made when you first sign an opinion or a report, and certified by the region',
   },
   session: {
     title: 'Sessions',

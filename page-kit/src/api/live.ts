@@ -12,7 +12,7 @@ export function createLiveEvents(open: () => EventSource = () => new EventSource
   const connected = ref(false)
   let source: EventSource | undefined
   let wasConnected = false
-  const types = ['consult', 'hospital', 'refusal', 'link', 'transfer', 'exam'] as const
+  const types = ['consult', 'hospital', 'refusal', 'link', 'transfer', 'exam', 'audit', 'break-glass', 'rule', 'grant', 'cross-search'] as const
 
   function start() {
     if (source) return

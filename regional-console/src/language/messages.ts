@@ -1,8 +1,7 @@
 /** One catalogue; English has the same shape, which the compiler checks. */
 export const zhCN = {
   app: { name: '联片', title: '区域协同控制台', live: '实时', offline: '连接中断，正在重连', language: 'English', signOut: '退出登录', empty: '暂无数据', retry: '重试', refresh: '刷新', cancel: '取消', save: '保存', close: '关闭', copy: '复制', copied: '已复制', all: '全部', lastUpdate: '更新于' },
-  session: { username: '用户名', password: '密码', signIn: '登录', bothNeeded: '请输入用户名和密码' },
-  menu: { overview: '区域总览', tasks: '协作任务', hospitals: '成员医院', refusals: '异常与拒收' },
+  menu: { overview: '区域总览', tasks: '协作任务', hospitals: '成员医院', refusals: '异常与拒收', crossViewing: '互阅审计', security: '管理' },
   overview: { online: '在线医院', open: '进行中任务', today: '今日提交', problems: '异常与拒收', moving: '正在流转', members: '成员医院', noTasks: '目前没有进行中的协作任务', noTasksHint: '成员医院提交会诊后会立即出现在这里' },
   task: { id: '任务编号', submitter: '提交方', processor: '处理方', target: '目标', pool: '专家池', patient: '患者', modality: '类型', mode: '方式', push: '推送', pull: '查询', state: '状态', urgency: '紧急程度', urgent: '急', routine: '普通', holder: '处理人', created: '提交时间', updated: '最近变化', images: '影像', imagesUnit: '幅', imagesTo: '影像前置', toProcessor: '处理方医院', toDataCentre: '区域数据中心', toNone: '不前置，按需查询', arrivedAt: '影像已到达', timeline: '时间线', who: '人员', where: '医院', when: '时间', detail: '任务详情', filterHint: '按医院、状态筛选', none: '没有符合条件的任务', region: '区域', revision: '版本', agent: '院侧代理', actedAt: '操作时间 {time}，断网期间完成，恢复后补报', hub: '区域平台' },
   state: { submitted: '待接收', accepted: '已接收', started: '处理中', signed: '已签署', returned: '已返回', read: '已阅', cancelled: '已取消', declined: '已退回' },
@@ -15,8 +14,7 @@ type Shape<T> = { [K in keyof T]: T[K] extends string ? string : Shape<T[K]> }
 
 export const en: Shape<typeof zhCN> = {
   app: { name: 'Lianpian', title: 'Regional console', live: 'Live', offline: 'Connection lost, reconnecting', language: '中文', signOut: 'Sign out', empty: 'Nothing here', retry: 'Retry', refresh: 'Refresh', cancel: 'Cancel', save: 'Save', close: 'Close', copy: 'Copy', copied: 'Copied', all: 'All', lastUpdate: 'Updated' },
-  session: { username: 'User name', password: 'Password', signIn: 'Sign in', bothNeeded: 'Enter user name and password' },
-  menu: { overview: 'Overview', tasks: 'Tasks', hospitals: 'Hospitals', refusals: 'Refusals' },
+  menu: { overview: 'Overview', tasks: 'Tasks', hospitals: 'Hospitals', refusals: 'Refusals', crossViewing: 'Cross-viewing', security: 'Manage' },
   overview: { online: 'Hospitals online', open: 'Tasks in progress', today: 'Submitted today', problems: 'Refusals', moving: 'On the move', members: 'Member hospitals', noTasks: 'No task in progress', noTasksHint: 'A submitted consultation appears here at once' },
   task: { id: 'Task', submitter: 'Submitter', processor: 'Processor', target: 'Target', pool: 'Expert pool', patient: 'Patient', modality: 'Modality', mode: 'Mode', push: 'Push', pull: 'Pull', state: 'State', urgency: 'Urgency', urgent: 'Urgent', routine: 'Routine', holder: 'Holder', created: 'Submitted', updated: 'Last change', images: 'Images', imagesUnit: 'images', imagesTo: 'Images ahead to', toProcessor: 'Processor', toDataCentre: 'Data centre', toNone: 'Not sent ahead', arrivedAt: 'Images arrived at', timeline: 'Time line', who: 'Who', where: 'Where', when: 'When', detail: 'Task', filterHint: 'Filter by hospital and state', none: 'No task fits the filter', region: 'Region', revision: 'Revision', agent: 'Node agent', actedAt: 'Done at {time} while offline, reported later', hub: 'Regional hub' },
   state: { submitted: 'Waiting', accepted: 'Accepted', started: 'In progress', signed: 'Signed', returned: 'Returned', read: 'Read', cancelled: 'Cancelled', declined: 'Declined' },

@@ -11,13 +11,7 @@ export default {
     noStudyHint: 'Open images from the exam or consultation list of the workstation.',
     unsupported: 'The image display could not be started',
   },
-  session: {
-    title: 'Sign in to read',
-    username: 'User name',
-    password: 'Password',
-    signIn: 'Sign in',
-    bothNeeded: 'Enter user name and password',
-  },
+  session: { title: 'Sign in to read' },
   patient: {
     sex: { M: 'M', F: 'F', O: 'O' },
     age: { Y: 'y', M: 'm', W: 'w', D: 'd' },

@@ -1,3 +1,4 @@
+import { signInMessages } from 'page-kit'
 import { createI18n } from 'vue-i18n'
 import en from './en.ts'
 import zh from './zh-CN.ts'
@@ -9,7 +10,7 @@ const STORED = 'lianpian-language' // the hospital's other pages keep it under t
 /** Chinese unless the reader chose English here before. */
 export function createLanguage() {
   const stored = localStorage.getItem(STORED)
-  return createI18n({ legacy: false, locale: stored === 'en' ? 'en' : 'zh-CN', fallbackLocale: 'zh-CN', messages: { 'zh-CN': zh, en } })
+  return createI18n({ legacy: false, locale: stored === 'en' ? 'en' : 'zh-CN', fallbackLocale: 'zh-CN', messages: { 'zh-CN': { ...signInMessages['zh-CN'], ...zh }, en: { ...signInMessages.en, ...en } } })
 }
 
 export function keepLanguage(language: Language): void {

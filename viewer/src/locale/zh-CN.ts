@@ -9,7 +9,7 @@ export default {
     noStudyHint: '请从工作站的检查列表或会诊列表打开影像。',
     unsupported: '影像显示组件启动失败',
   },
-  session: { title: '登录后阅片', username: '用户名', password: '密码', signIn: '登录', bothNeeded: '请输入用户名和密码' },
+  session: { title: '登录后阅片' },
   patient: {
     sex: { M: '男', F: '女', O: '其他' },
     age: { Y: '岁', M: '月', W: '周', D: '天' },

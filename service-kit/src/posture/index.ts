@@ -1,0 +1,1 @@
+export { addPostureRoutes, Posture } from './routes.ts'
