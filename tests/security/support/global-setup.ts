@@ -19,6 +19,7 @@ export interface Grounds {
   readonly natsUrl: string
   readonly dicom: { readonly host: string; readonly port: number; readonly aeTitle: string }
   readonly logs: { readonly hub: string; readonly node: string }
+  readonly pids: { readonly hub: number; readonly node: number }
   readonly exam: { readonly examId: string; readonly study: string; readonly series: string; readonly instance: string; readonly patientId: string }
 }
 
@@ -73,6 +74,7 @@ async function prepare(region: Region): Promise<Grounds> {
     natsUrl: file.hub.nats,
     dicom: a.dicom,
     logs: { hub: region.hub.settings.logFile, node: region.node(a.id).settings.logFile },
+    pids: { hub: region.hub.pid ?? 0, node: region.node(a.id).pid ?? 0 },
     exam: await anExam(await region.signIn(a.id, 'technician')),
   } // prettier-ignore
 }
