@@ -84,7 +84,8 @@ export class TestRegion {
     this.#admin = admin
   }
 
-  static async start(regionId = 'yunling', name = '云岭区域影像网'): Promise<TestRegion> {
+  /** @param more settings of the hub that matter to the test. */
+  static async start(regionId = 'yunling', name = '云岭区域影像网', more: Record<string, unknown> = {}): Promise<TestRegion> {
     const folder = await mkdtemp(join(tmpdir(), 'lianpian-nodes-'))
     const nats = await startThrowAwayNats()
     const region = { id: RegionId.parse(regionId), name }
@@ -103,6 +104,7 @@ export class TestRegion {
       audit: { checkpointSeconds: 1 },
       identity: { secondFactor: 'optional' },
       accounts,
+      ...more,
     })
     const settings = hubSettingsOf(config, folder)
     await initAuthority({ dir: settings.dir, regionId: region.id, regionName: region.name })
