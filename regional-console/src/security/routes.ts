@@ -10,7 +10,7 @@ export const securityRoutes = [
     props: { items: securityItems },
     children: [
       { path: '', component: SecurityStart, props: { items: securityItems } },
-      { path: 'overview', component: () => import('page-kit/pages/security/OverviewPage.vue') },
+      { path: 'overview', component: () => import('page-kit/pages/security/OverviewPage.vue'), props: { at: 'hub' } },
       ...sharedPages,
       { path: 'certificates', component: () => import('./CertificatesPage.vue') },
       { path: 'audit', component: () => import('page-kit/pages/audit/AuditPage.vue'), props: { patients: false } },

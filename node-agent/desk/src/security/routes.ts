@@ -9,7 +9,7 @@ export const securityRoutes = [
     props: { items: securityItems },
     children: [
       { path: '', component: SecurityStart, props: { items: securityItems } },
-      { path: 'overview', component: () => import('page-kit/pages/security/OverviewPage.vue') },
+      { path: 'overview', component: () => import('page-kit/pages/security/OverviewPage.vue'), props: { at: 'node' } },
       ...sharedPages,
       { path: 'rules', component: () => import('./RulesPage.vue') },
       { path: 'explain', component: () => import('./ExplainPage.vue') },
