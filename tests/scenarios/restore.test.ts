@@ -43,7 +43,7 @@ describe('a hospital whose node is destroyed', () => {
     expect(backup('verify')['files']).toBe(second['files'])
   })
 
-  it('comes back from the backup, with what it had then, in minutes', async () => { // SEC-15, LOC-05
+  it('comes back from the backup, with what it had then, in minutes', async () => { // SEC-15
     // What happens after the backup is what a disaster costs.
     later = await sendStudy(region, 'hospital-a', 'ct-head-tiny', 93)
     afterwards = await submit(await wang(), { exam: later, mode: 'pull' })
