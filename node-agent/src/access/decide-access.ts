@@ -19,7 +19,7 @@ export type Asker =
 export interface HospitalAsker {
   readonly kind: 'hospital'
   readonly hospitalId: HospitalId
-  /** For whom it asks, on that hospital's word (docs/adr/0013). */
+  /** For whom it asks, on that hospital's word (docs/adr/0014). */
   readonly person?: AssertedPerson | undefined
   readonly grant?: PresentedGrant
   readonly authorisations?: readonly Authorisation[]

@@ -3,9 +3,14 @@ import { GrantStandingAnswer, GrantsWithdrawn, HospitalId, isProblem, parseWith,
 import type { Archive } from '../archive/archive.ts'
 import type { Line } from '../region/line.ts'
 import type { TransferEngine } from '../transfer/engine.ts'
-import { findHeld, heldForStudy, keepWithdrawal, liveHeld, withdrawalOf } from './held-store.ts'
+import { endedBetween, findHeld, heldForStudy, keepWithdrawal, liveHeld, withdrawalOf } from './held-store.ts'
 
 const ASK_MS = 5_000
+const HOUR_MS = 3_600_000
+/** A copy outlives its last grant by so much, for whoever opens the study again tomorrow. */
+const KEPT_MS = 24 * HOUR_MS
+/** Ends older than this have been looked at often enough. */
+const LOOKED_BACK_MS = 14 * KEPT_MS
 const ASKED_AT_ONCE = 500
 
 /** A grant that came with a task, for studies kept here. */
@@ -37,9 +42,12 @@ export interface HeldGrantsParts {
 export class HeldGrants {
   readonly #parts: HeldGrantsParts
   #removing: Promise<void> = Promise.resolve()
+  readonly #sweeping: NodeJS.Timeout
 
   constructor(parts: HeldGrantsParts) {
     this.#parts = parts
+    this.#sweeping = setInterval(() => void this.sweep(), HOUR_MS)
+    this.#sweeping.unref()
     parts.line.serve(services.grantWithdrawn, async ({ from, body }) => {
       // The sender is who the seal says: nobody withdraws what another hospital has given.
       const owner = parseWith(HospitalId, from, 'sender')
@@ -90,6 +98,13 @@ export class HeldGrants {
     }
   }
 
+  /** What was given for an hour is not kept for ever: copies whose last grant ended a day ago leave. */
+  async sweep(): Promise<void> {
+    const { db, now } = this.#parts
+    for (const { owner, study } of await endedBetween(db, now() - LOOKED_BACK_MS, now() - KEPT_MS)) this.#remove(owner, study)
+    await this.#removing
+  }
+
   #remove(owner: HospitalId, study: StudyInstanceUid): void {
     this.#removing = this.#removing
       .then(() => this.removeUnlessEntitled(owner, study))
@@ -115,6 +130,7 @@ export class HeldGrants {
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.#sweeping)
     await this.#removing
   }
 }

@@ -63,6 +63,11 @@ export async function liveHeld(db: Queries, now: EpochMs): Promise<Pick<Grant, '
   )
 }
 
+/** Studies with a grant that ended by itself in this time. */
+export function endedBetween(db: Queries, from: EpochMs, until: EpochMs): Promise<{ owner: HospitalId; study: StudyInstanceUid }[]> {
+  return db.all('SELECT DISTINCT owner, study_instance_uid AS "study" FROM held_grant WHERE expires > $1 AND expires <= $2', [from, until])
+}
+
 /** Returns whether it is news. */
 export async function keepWithdrawal(tx: Transaction, owner: HospitalId, grantId: GrantId, withdrawnAt: EpochMs, now: EpochMs): Promise<boolean> {
   const sql = 'INSERT INTO foreign_withdrawal (owner, grant_id, withdrawn_at, told_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING'

@@ -36,7 +36,7 @@ export interface TransferJob {
   readonly startedAt: EpochMs
   readonly updatedAt: EpochMs
   readonly problem: ProblemNote | null
-  /** For whom it is fetched, as far as somebody asked: the owner is told (docs/adr/0013). */
+  /** For whom it is fetched, as far as somebody asked: the owner is told (docs/adr/0014). */
   readonly requester: Requester | null
 }
 

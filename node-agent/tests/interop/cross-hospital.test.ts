@@ -1,9 +1,13 @@
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { signDocument } from 'pki'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
+  ASSERTION_TYPE,
   noPlacement,
+  services,
   type AuditPage,
   type AuthorisationRow,
   type CrossSearch,
@@ -243,6 +247,54 @@ describe('a doctor at B and the exams of A and C', () => {
     const back = Date.now()
     await vi.waitFor(async () => expect((await imagesOf(doctorB, studyAt(A))).status).toBe(403), soon)
     expect(Date.now() - back).toBeLessThan(5_000)
+  })
+})
+
+describe('the word of a hospital for its people', () => {
+  const person = { userId: 'u1', name: '冒名者', title: '', roles: [], rights: ['region.search'], authMethod: 'password' }
+  const call = (change: Record<string, unknown> = {}) => ({
+    type: ASSERTION_TYPE, assertionId: randomUUID(), hospital: B, audience: A, service: services.grantAsk, person, purpose: 'treatment',
+    studyInstanceUid: studyAt(A), issuedAt: Date.now(), expires: Date.now() + 240_000, ...change,
+  }) // prettier-ignore
+  /** B's genuine line carries it; what it carries is B's, C's or nobody's word. */
+  const ask = (assertion: object, signedBy: TestHospital = b, signed: object = assertion) =>
+    b.node.region.line.request(A, services.grantAsk, { studyInstanceUid: studyAt(A), purpose: 'treatment', assertion: { assertion, ...signDocument(signedBy.node.region.identity, signed) } }, { timeoutMs: 5_000 })
+
+  it('is refused when forged, borrowed, old, for somebody else or used again; the owner keeps every attempt', async () => {
+    // FED-37
+    const authorisation = await authorise(recordsA)
+    const good = call()
+    expect(await ask(good)).toMatchObject({ grant: { grant: { owner: A, grantees: [B], person: 'u1' } } })
+    await expect(ask(good)).rejects.toMatchObject({ code: 'access/assertion-replayed' })
+    const other = call()
+    await expect(ask(other, b, { ...other, person: { ...person, name: '陈立' } })).rejects.toMatchObject({ code: 'access/assertion-invalid', facts: { reason: 'envelope/bad-signature' } })
+    await expect(ask(call(), c)).rejects.toMatchObject({ code: 'access/assertion-invalid', facts: { reason: 'signer' } })
+    await expect(ask(call({ hospital: C }), c)).rejects.toMatchObject({ code: 'access/assertion-invalid', facts: { reason: 'hospital' } })
+    await expect(ask(call({ audience: C }))).rejects.toMatchObject({ code: 'access/assertion-invalid', facts: { reason: 'audience' } })
+    await expect(ask(call({ studyInstanceUid: studyAt(C) }))).rejects.toMatchObject({ code: 'access/assertion-invalid', facts: { reason: 'study' } })
+    await expect(ask(call({ issuedAt: Date.now() - 600_000, expires: Date.now() - 400_000 }))).rejects.toMatchObject({ code: 'access/assertion-expired' })
+    await expect(ask(call({ expires: Date.now() + 3_600_000 }))).rejects.toMatchObject({ code: 'access/assertion-invalid', facts: { reason: 'validity' } })
+    await expect(ask(call({ person: { ...person, rights: [] } }))).rejects.toMatchObject({ code: 'access/forbidden' })
+    await vi.waitFor(async () => {
+      const refused = await records(auditorA, { action: 'access.refused', objectId: services.grantAsk })
+      expect(new Set(refused.map(({ code }) => code))).toEqual(new Set(['access/assertion-replayed', 'access/assertion-invalid', 'access/assertion-expired', 'access/forbidden']))
+    }, soon)
+    await withdraw(recordsA, authorisation)
+  })
+
+  it('goes with every fetch: a grant given to a person is worth nothing without the word for that person', async () => {
+    // FED-37, SEC-02
+    const authorisation = await authorise(recordsA)
+    const { grant } = (await ask(call())) as { grant: object }
+    const fetchWith = (more: object) => b.node.region.line.request(A, services.transferOpen, { studyInstanceUid: studyAt(A), purpose: 'pull', grant, ...more }, { timeoutMs: 5_000 })
+    const word = (assertion: object) => ({ assertion: { assertion, ...signDocument(b.node.region.identity, assertion) } })
+    await expect(fetchWith({})).rejects.toMatchObject({ code: 'access/assertion-needed' })
+    await expect(fetchWith(word(call({ service: services.transferOpen, person: { ...person, userId: 'u2' } })))).rejects.toMatchObject({ code: 'access/assertion-needed' })
+    const again = word(call({ service: services.transferOpen }))
+    expect(await fetchWith(again)).toMatchObject({ totalRows: 3 })
+    await expect(fetchWith(again)).rejects.toMatchObject({ code: 'access/assertion-replayed' })
+    await withdraw(recordsA, authorisation)
+    await expect(fetchWith(word(call({ service: services.transferOpen })))).rejects.toMatchObject({ code: 'access/grant-withdrawn' })
   })
 })
 
