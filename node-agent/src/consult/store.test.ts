@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openDatabase, type Database } from 'service-kit'
 import { HospitalId, MessageId, TaskId, type StudyInstanceUid } from 'specs'
-import { B, C, CHEST, NOW, TASK } from '../access/builders.ts'
+import { A, B, C, CHEST, NOW, TASK } from '../access/builders.ts'
+import { examMigrations } from '../exam/store.ts'
 import { aConsultAt, anEvent, by, someFacts } from './builders.ts'
 import { findDraft, saveDraft } from './draft-store.ts'
 import {
@@ -14,6 +15,7 @@ import {
   consultsOfStudy,
   findCommand,
   listConsults,
+  type PermittedConsults,
   markRepeated,
   queuedCommands,
   rememberCommand,
@@ -73,6 +75,33 @@ describe('the list of consultations', () => {
     expect(first.total).toBe(4)
     const last = first.rows.at(-1)!
     expect(await tasks({ limit: 2, after: { appliedAt: last.appliedAt, taskId: last.taskId } })).toEqual([2, 1])
+  })
+  it('holds our own cases by their exams, those of others by modality; whoever may see none counts none', async () => {
+    // SEC-03, REG-21
+    await db.migrate('exam', examMigrations)
+    const examOf = (examId: string, area: string) =>
+      db.run(
+        `INSERT INTO exam (exam_id, accession_number, patient_id, patient_name, patient_sex, patient_birth_date, patient_age, modality, body_part, description, study_date, study_time,
+          study_instance_uid, series_count, instance_count, size_bytes, clinical_history, report_findings, report_impression, received_at, updated_at, area)
+         VALUES ($1, $1, 'P1', '', '', '', '', 'CT', '', '', '', '', $2, 1, 1, 1, '', '', '', 1, 1, $3)`,
+        [examId, examId === 'e1' ? CHEST : null, area],
+      )
+    await examOf('e1', '总院超声')
+    await examOf('e2', '西院超声')
+    const own = (index: number, examId: string | null) => ({ ...aConsultAt(A), taskId: task(index), appliedAt: NOW + index, examId })
+    await db.write(async (tx) => {
+      for (const row of [own(21, 'e1'), own(22, 'e2'), own(23, null)]) await saveConsult(tx, row, A)
+    })
+    const seen = (permitted: Partial<PermittedConsults>) => tasks({ permitted: { exams: () => '1 = 0', entrusted: [], passing: false, ...permitted } })
+    const inArea = (area: string) => (exam: string, bind: (value: string) => string) => `${exam}.area = ${bind(area)}`
+    expect(await seen({})).toEqual([])
+    expect(await seen({ exams: inArea('西院超声') })).toEqual([22])
+    expect(await seen({ exams: inArea('总院超声') })).toEqual([23, 21]) // 23 lost its exam and is known by its study
+    expect(await seen({ entrusted: ['MR'] })).toEqual([3])
+    expect(await seen({ entrusted: 'all' })).toEqual([4, 3, 2, 1])
+    expect((await listConsults(db, { limit: 1, permitted: { exams: inArea('西院超声'), entrusted: [], passing: false } })).total).toBe(1)
+    await db.run(`DELETE FROM consult WHERE exam_id IS NOT NULL OR side = 'submitter'`)
+    await db.run(`DELETE FROM consult_study WHERE task_id IN ('${task(21)}', '${task(22)}', '${task(23)}')`)
   })
   it('knows which images are still needed', async () => {
     expect((await consultsOfStudy(db, CHEST)).length).toBe(6)

@@ -21,7 +21,7 @@ const NAMED_AT_MOST = 64
  * @param exam the alias of the exam table in the statement. @param bind adds a parameter and gives its place.
  */
 export function examCondition(question: ExamsQuestion, exam: string, bind: Bind, namedAtMost = NAMED_AT_MOST): string {
-  const { subject, right, doing, relation, rules, moment } = question
+  const { subject, right, doing, relation } = question
   const scopes = subject.scopes.get(right)
   if (scopes === undefined) return NOTHING
   const among = (column: string, values: readonly string[]) => {
