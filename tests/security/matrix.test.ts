@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, inject, it } from 'vitest'
 import type { Party } from './support/global-setup.ts'
+import { matrixPage, printMatrix } from './support/matrix-page.ts'
 import { readTable, type Row } from './support/table.ts'
 import { ask, bearer, doorsOf, shown, signedAs, type Door } from './support/visitor.ts'
 
@@ -50,6 +52,11 @@ describe.each([
     }
     expect(wrong).toEqual([])
   }, 120_000)
+})
+
+it('the printed matrix is that of the tables', () => {
+  // SEC-14
+  expect(readFileSync(matrixPage, 'utf8'), 'npm run access-matrix').toBe(printMatrix())
 })
 
 function requestOf({ method, path, takesBody, door }: Door, { request }: Row) {

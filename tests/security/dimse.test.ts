@@ -1,0 +1,70 @@
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { serviceSopClasses } from '../../node-agent/src/dimse/sop-classes.ts'
+import { eventually } from '../support/region.ts'
+import { makeStudies, type MadeStudy } from '../support/studies.ts'
+import { readTable } from './support/table.ts'
+import { ask, bearer } from './support/visitor.ts'
+
+const { node, dicom, exam } = inject('grounds')
+const table = readTable('dimse')
+const run = promisify(execFile)
+const peer = [dicom.host, String(dicom.port)]
+
+describe('DICOM services', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'lianpian-dimse-'))
+  const studies = new Map<string, MadeStudy>()
+  beforeAll(async () => {
+    const registered = { store: { permissions: ['store'] }, query: { permissions: ['query'] }, narrow: { permissions: ['query'], scope: { modalities: ['US'] } }, closed: { allowed: false } }
+    for (const [name, rights] of Object.entries(registered)) {
+      const { status, text } = await ask(node.url, { method: 'POST', path: '/api/dicom-nodes', body: { aeTitle: name.toUpperCase(), host: '127.0.0.1', port: 11_999, ...rights }, headers: bearer(node.tokens['admin'] ?? '') })
+      expect(status, text).toBe(201)
+    }
+    for (const [n, made] of makeStudies(folder, { count: table.roles.length, instancesEach: 1, batch: 79 }).entries()) studies.set(table.roles[n] ?? '', made)
+  })
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  const outcomes: Record<string, (role: string) => Promise<string>> = {
+    'dimse C-ECHO': async (role) => (await run('echoscu', ['-aet', role.toUpperCase(), '-aec', dicom.aeTitle, ...peer]).then(() => 'success', () => 'refused')),
+    'dimse C-STORE': async (role) => {
+      const made = studies.get(role)
+      await run('storescu', ['-aet', role.toUpperCase(), '-aec', dicom.aeTitle, '+sd', ...peer, made?.folder ?? '']).catch(() => undefined)
+      // What counts is what is kept, not what was answered.
+      const kept = () => ask(node.url, { method: 'GET', path: `/dicom-web/studies/${made?.studyInstanceUid}/series`, headers: bearer(node.tokens['doctor'] ?? '') }).then(({ status, text }) => status === 200 && (JSON.parse(text || '[]') as unknown[]).length > 0)
+      const expected = table.rows.find(({ door }) => door === 'dimse C-STORE')?.who.includes(role)
+      if (expected) await eventually('the image is kept', kept, 10_000)
+      return (await kept()) ? 'success' : 'refused'
+    },
+    'dimse C-FIND': async (role) => {
+      const told = await run('findscu', ['-S', '-v', '-aet', role.toUpperCase(), '-aec', dicom.aeTitle, '-k', 'QueryRetrieveLevel=STUDY', '-k', `StudyInstanceUID=${exam.study}`, '-k', 'PatientName', ...peer]).then(({ stdout, stderr }) => stdout + stderr, () => 'refused')
+      if (told === 'refused' || /Final Find Response \((?!Success)/i.test(told)) return 'refused'
+      return told.includes('Find Response: 1') || told.includes(exam.study) && /Pending/.test(told) ? 'found' : 'nothing'
+    },
+  }
+
+  it('each have a row', () => {
+    const services = new Set(['dimse C-STORE', ...serviceSopClasses.map(({ service }) => `dimse ${service}`)])
+    expect([...services].sort()).toEqual(table.rows.map(({ door }) => door).sort())
+  })
+
+  it('are given to a device as the table says', async () => {
+    // FED-15, SEC-03. Shown to fail with admitDicomNode taken out of storageFor and queryFor.
+    const wrong: string[] = []
+    for (const { door, who, answer, but } of table.rows) {
+      for (const role of table.roles) {
+        const expected = but[role] ?? (who.includes(role) ? answer : 'refused')
+        const got = await outcomes[door]?.(role)
+        if (got !== expected) wrong.push(`${door} for ${role}: ${got}, not ${expected}`)
+      }
+    }
+    expect(wrong).toEqual([])
+  })
+
+  it('are not given to an AE title that is a pattern or a path', async () => {
+    for (const calling of ['*', '%', "STORE'--", '../STORE', 'STORE*']) await expect(run('echoscu', ['-aet', calling, '-aec', dicom.aeTitle, ...peer]), calling).rejects.toThrow()
+  })
+})
