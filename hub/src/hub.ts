@@ -60,6 +60,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     settings: settings.audit,
     party: HUB,
     keyFolder: join(settings.dir, 'keys'),
+    safe: vault,
     callers: [db],
     identity: () => authority.hub,
     log,

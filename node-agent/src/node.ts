@@ -122,14 +122,19 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const inHospital = await open('in-hospital')
   const regional = await open('regional')
 
+  // The trail is opened first of all and may want to sign before there is a region or an audience.
+  let opened: Region | undefined
+  let audience: LiveAudience | undefined
+  const announce = (event: LiveEvent) => audience?.publish(event)
   const audit = await Trail.open({
     log, metrics,
     database: settings.audit.database,
     settings: settings.audit,
     party: hospitalId,
     keyFolder: join(dataFolder, 'keys'),
+    safe: vault,
     callers: [db],
-    identity: () => (region.membership ? region.identity : undefined),
+    identity: () => (opened?.membership ? opened.identity : undefined),
     onState: (available) => announce({ type: 'audit', state: available ? 'ok' : 'failing' }),
   }) // prettier-ignore
   const outbound = new Outbound({ config: settings.outbound, own: { host: settings.http.host, behindProxy: settings.http.plain === 'behind-proxy' || settings.http.trustProxy } })
@@ -141,9 +146,6 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   }) // prettier-ignore
   for (const account of settings.accounts) await accounts.ensure(account)
   const face = createHttpFace({ name: hospitalId, version: VERSION, log, metrics, accounts, audit, trustProxy: settings.http.trustProxy, limits: settings.http.limits })
-  // Nobody listens before the doors open, and then the audience is known.
-  let audience: LiveAudience | undefined
-  const announce = (event: LiveEvent) => audience?.publish(event)
 
   const dicomAddressOf = async (host: string) => (await outbound.addressOf('dicom-node', host)).address
 
@@ -170,6 +172,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
       if (studies + exams > 0) log.info({ regionId, studies, exams }, 'what was here before joining belongs to the region')
     },
   }) // prettier-ignore
+  opened = region
 
   const patientKeyOf = patientKeysOf({ db, audit, hospitalId, archive: inHospital })
   const arrivals = new Arrivals({ audit, hospitalId, patientKeyOf, archives: [inHospital, regional] })

@@ -4,7 +4,6 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import { loadPrivateKey } from 'pki'
 import { openDatabase, readWitnesses, verifyTrail, type AuditVerdict, type Database } from 'service-kit'
 import { isProblem } from 'specs'
 
@@ -73,8 +72,8 @@ async function rootsOf(dir: string): Promise<string[]> {
 }
 
 async function ownKeyOf(dir: string): Promise<string | undefined> {
-  const file = join(dir, 'keys', 'audit-signing.pem')
-  return existsSync(file) ? loadPrivateKey(await readFile(file, 'utf8')).publicKey.toPem() : undefined
+  const file = join(dir, 'keys', 'audit-signing.pub.pem')
+  return existsSync(file) ? await readFile(file, 'utf8') : undefined
 }
 
 function textOf({ records, firstSeq, lastSeq, checkpoints, witnesses, party, trailId, findings }: AuditVerdict): string {

@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generateSm2KeyPair, loadPrivateKey, loadPublicKey, parseCertificate, randomBytes, signDocument, sm2Sign, sm2Verify, TrustStore, type Identity, type Sm2PrivateKey } from 'pki' // prettier-ignore
 import { canonicalJson, Problem, type AuditSignature } from 'specs'
+import { readSecretFile, type Vault } from '../vault/index.ts'
 
 /** The node's certificate when it has one; before it has joined a region, a key of its own that nobody vouches for yet. */
 export class AuditSigner {
@@ -66,12 +67,21 @@ export interface AuditKeys {
   readonly signingKey: Sm2PrivateKey
 }
 
-export async function openAuditKeys(folder: string): Promise<AuditKeys> {
+/** @param safe seals both files, also those of before; whoever carries the disk away can then neither sign nor look patients up. */
+export async function openAuditKeys(folder: string, safe?: Pick<Vault, 'seal' | 'open'>): Promise<AuditKeys> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  const hashKey = await readOrMake(join(folder, 'audit-hash.key'), () => Buffer.from(randomBytes(32)).toString('hex'))
-  const signingKey = await readOrMake(join(folder, 'audit-signing.pem'), () => generateSm2KeyPair().privateKeyPem)
-  return { hashKey: Buffer.from(hashKey.trim(), 'hex'), signingKey: loadPrivateKey(signingKey) }
+  const secret = async (name: string, make: () => string) => {
+    const text = await readOrMake(join(folder, name), make)
+    return (safe && (await readSecretFile(safe, join(folder, name), `audit-key/${name}`))) ?? text
+  }
+  const hashKey = await secret('audit-hash.key', () => Buffer.from(randomBytes(32)).toString('hex'))
+  const signingKey = loadPrivateKey(await secret('audit-signing.pem', () => generateSm2KeyPair().privateKeyPem))
+  // For whoever checks the chain without the keys of the service.
+  await writeFile(join(folder, AUDIT_PUBLIC_KEY), signingKey.publicKey.toPem(), { mode: 0o644 })
+  return { hashKey: Buffer.from(hashKey.trim(), 'hex'), signingKey }
 }
+
+export const AUDIT_PUBLIC_KEY = 'audit-signing.pub.pem'
 
 /** Two processes that start together agree on what the first has written. */
 async function readOrMake(file: string, make: () => string): Promise<string> {

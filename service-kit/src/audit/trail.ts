@@ -11,6 +11,7 @@ import { actorOf } from './context.ts'
 import { draftOf, keyedHash, noteRefusal, type Drafting } from './draft.ts'
 import { Folding, foldingKey } from './folding.ts'
 import { PendingMover, savePending } from './pending.ts'
+import type { Vault } from '../vault/index.ts'
 import { AuditSigner, openAuditKeys } from './signing.ts'
 import { auditMigrations, auditPendingMigrations } from './tables.ts'
 import { ChainWriter } from './writer.ts'
@@ -36,6 +37,8 @@ export interface TrailOptions {
   readonly party: string
   /** Folder of secrets. */
   readonly keyFolder: string
+  /** Seals them at rest. */
+  readonly safe?: Pick<Vault, 'seal' | 'open'>
   /** Databases whose transactions may be given to `within`. */
   readonly callers: readonly Database[]
   readonly identity?: () => Identity | undefined
@@ -114,7 +117,7 @@ export class Trail implements AuditTrail {
     await db.migrate('audit', auditMigrations(db.dialect))
     await db.run('INSERT INTO audit_head (id, trail_id, seq, hash, at) VALUES (1, $1, 0, $2, 0) ON CONFLICT (id) DO NOTHING', [randomUUID(), GENESIS])
     for (const caller of options.callers) await caller.migrate('audit-pending', auditPendingMigrations)
-    const trail = new Trail(options, db, await openAuditKeys(options.keyFolder))
+    const trail = new Trail(options, db, await openAuditKeys(options.keyFolder, options.safe))
     await trail.checkpoints.open()
     trail.#headSeq = (await db.get<{ seq: number }>('SELECT seq FROM audit_head WHERE id = 1'))?.seq ?? 0
     trail.#pending.wake()

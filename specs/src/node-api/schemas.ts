@@ -122,7 +122,7 @@ export type DicomPermission = z.infer<typeof DicomPermission>
 export const DicomNode = z.object({
   id: z.string().optional(),
   aeTitle: AeTitle,
-  host: z.string().trim().min(1).max(255),
+  host: z.string().trim().regex(/^(?=.{1,255}$)[\w.:\-[\]]+$/, '应为主机名或地址 / a host name or an address'),
   port: z.number().int().min(1).max(65535),
   description: z.string().max(100).default(''),
   /** May send to and query us. */
