@@ -30,11 +30,12 @@ const connectedTo = (regionId: string) =>
 describe('a hospital that moves between two platforms', () => {
   it('joins with a code of the new one, is connected there, and needs none to return', async () => {
     // AGT-03, FED-08, FED-20
-    const first = await connectedTo('east')
-    expect(first).toMatchObject({
+    await connectedTo('east')
+    // The trail's first checkpoint leaves with the connection.
+    await vi.waitFor(async () => expect(await admin.get<LinkStatus>('/api/link')).toMatchObject({ pendingMessages: 0 }), soon)
+    expect(await admin.get<LinkStatus>('/api/link')).toMatchObject({
       regionName: '云岭区域影像网',
       hubUrl: east.hubUrl,
-      pendingMessages: 0,
       hospital: { id: A, kinds: ['submitter'] },
     })
     await expect(admin.send('PUT', '/api/link', { hubUrl: west.hubUrl })).rejects.toMatchObject({ code: 'region/not-joined' })
