@@ -3,8 +3,8 @@ import type { AuditRow } from 'specs'
 /** Who a record is of, as a person reads it. */
 export const actorText = ({ actor }: AuditRow): string => actor.name || actor.id
 
-/** What it is about: `检查 …`. The patient's own number is never in the trail. */
-export const objectText = ({ object }: AuditRow): string => (object ? `${object.type} ${object.id}` : '')
+/** What it is about: `检查 …`; a list of many has no name of its own. The patient's own number is never in the trail. */
+export const objectText = ({ object }: AuditRow, typeText: (type: string) => string): string => (object ? `${typeText(object.type)} ${object.id === '*' ? '' : object.id}`.trim() : '')
 
 /** Old and new values side by side, field by field; what did not change is left out. */
 export function changesOf(before: unknown, after: unknown): { field: string; before: string; after: string }[] {

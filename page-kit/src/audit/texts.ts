@@ -14,9 +14,9 @@ export const zhCN = {
     outcome: '结果',
     outcomes: { success: '成功', refused: '被拒绝', failed: '失败' },
     actor: '人员',
-    actorHint: '用户标识',
+    actorHint: '人员标识',
     object: '对象',
-    objectHint: '检查号、账号等标识',
+    objectHint: '对象标识',
     source: '来源地址',
     at: '时间',
     none: '没有符合条件的记录',
@@ -75,6 +75,7 @@ export const zhCN = {
     findings: { changed: '内容被修改', removed: '记录被删除', inserted: '记录被插入', reordered: '顺序被改变', truncated: '末尾记录被删除', rewritten: '记录被改写', signature: '签名无效', replaced: '整条记录链被替换' },
     noVerification: '还没有校验过',
     noVerificationHint: '建议每月至少校验一次',
+    objects: { exam: '检查', study: '影像', patient: '患者', report: '报告', account: '账号', role: '角色', group: '用户组', rule: '规则', grant: '授权', consent: '患者授权', certificate: '证书', key: '密钥', task: '会诊', transfer: '传输', config: '配置', organisation: '院区科室', session: '会话', hospital: '医院', 'dicom-node': 'DICOM 节点', association: 'DICOM 关联', component: '组件', audit: '审计', backup: '备份', route: '接口' },
   },
   cross: { hint: '哪家医院的谁，在什么时候、凭什么授权，看过哪家医院的检查。这里没有患者身份。', viewer: '调阅医院', owner: '检查所属医院', person: '人员', study: '检查', basis: '授权依据', none: '没有跨院调阅', noneHint: '成员医院之间的调阅会显示在这里' },
 }
@@ -157,6 +158,7 @@ export const en: Shape<typeof zhCN> = {
     findings: { changed: 'changed', removed: 'removed', inserted: 'inserted', reordered: 'out of order', truncated: 'cut off at the end', rewritten: 'rewritten', signature: 'signature not genuine', replaced: 'trail exchanged' },
     noVerification: 'Never verified',
     noVerificationHint: 'Once a month at least is advised',
+    objects: { exam: 'exam', study: 'study', patient: 'patient', report: 'report', account: 'account', role: 'role', group: 'group', rule: 'rule', grant: 'grant', consent: 'consent', certificate: 'certificate', key: 'key', task: 'consultation', transfer: 'transfer', config: 'configuration', organisation: 'organisation', session: 'session', hospital: 'hospital', 'dicom-node': 'DICOM node', association: 'association', component: 'component', audit: 'audit', backup: 'backup', route: 'interface' },
   },
   cross: { hint: 'Who at which hospital looked at an exam of which hospital, when and on what ground. No patient is named here.', viewer: 'Viewed from', owner: 'Exam of', person: 'Person', study: 'Exam', basis: 'Ground', none: 'No viewing across hospitals', noneHint: 'It appears here as it happens' },
 }
