@@ -37,8 +37,10 @@ describe.each([
       const door = doors.find((candidate) => candidate.door === row.door)
       if (door === undefined) continue // told above
       const asked = requestOf(door, row)
+      let visitors = 0
       const check = async (visitor: string, headers: Record<string, string>, expected: readonly string[]) => {
-        const answered = shown(await ask(party.url, { ...asked, headers: { ...asked.headers, ...headers } }))
+        // Each from an address of its own: limits of requests are not what is asked here.
+        const answered = shown(await ask(party.url, { ...asked, headers: { ...asked.headers, ...headers }, from: `127.0.10.${++visitors}` }))
         if (!expected.includes(answered)) wrong.push(`${row.door} for ${visitor}: ${answered}, not ${expected.join(' or ')}`)
       }
       const visits = table.roles.map(async (role) => check(role, bearer(await tokenFor(party, row, role)), expectedOf(row, role)))

@@ -27,7 +27,7 @@ export interface Grounds {
 export interface Party {
   readonly id: string
   readonly url: string
-  /** By role; also `narrow` (a doctor for ultrasound only) and `disabled` (signed in before the account was closed). */
+  /** By role; also `narrow` (a doctor for ultrasound only), `tester` (whose locks hurt nobody) and `disabled` (signed in before the account was closed). */
   readonly tokens: Readonly<Record<string, string>>
   readonly service: { readonly keyId: string; readonly privateKeyPem: string; readonly role: string }
 }
@@ -58,7 +58,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
 }
 
 /** Accounts that lose something before the tests begin, or in them. */
-const spare = <R extends string>(role: R) => ['narrow', 'disabled', 'victim'].map((username) => ({ username, name: username, title: '', roles: [role] }))
+const spare = <R extends string>(role: R) => ['narrow', 'disabled', 'victim', 'tester'].map((username) => ({ username, name: username, title: '', roles: [role] }))
 
 async function prepare(region: Region): Promise<Grounds> {
   const { file, dir } = region
@@ -96,7 +96,7 @@ async function partyOf(id: string, url: string, roles: readonly string[], signIn
   const accountOf = (username: string) => rows.find((row) => row.username === username)?.id ?? ''
   if (narrow !== undefined) await security.send('PUT', `/api/accounts/${accountOf('narrow')}/roles`, { roles: [{ role: narrow, scope }] })
   const tokens: Record<string, string> = {}
-  for (const username of [...roles, 'narrow', 'disabled']) tokens[username] = (await signIn(username)).token
+  for (const username of [...roles, 'narrow', 'disabled', 'tester']) tokens[username] = (await signIn(username)).token
   await keeper.send('POST', `/api/accounts/${accountOf('disabled')}/disable`, { reason: '离职' })
   const pair = generateSm2KeyPair()
   const made = await keeper.send<{ id: string }>('POST', '/api/service-accounts', { username: 'his', name: 'HIS 接口' })
