@@ -3,6 +3,7 @@ import { crl, initRegion, initRoot, issue, renewRegion, request, revoke } from '
 import { type Command, helpOf, parseOptions } from './command.ts'
 import { verifyDocumentFile } from './document-commands.ts'
 import { inspect, open, seal, verify } from './inspection-commands.ts'
+import { tlsServer } from './tls-commands.ts'
 import { PASSPHRASE_VARIABLE, type Terminal } from './terminal.ts'
 
 const commands: Readonly<Record<string, Command>> = {
@@ -18,6 +19,7 @@ const commands: Readonly<Record<string, Command>> = {
   'verify-document': verifyDocumentFile,
   seal,
   open,
+  'tls-server': tlsServer,
 }
 
 /** @returns the exit code: 0 done, 1 refused, 2 not understood. A bug is thrown. */

@@ -75,6 +75,7 @@ export class HttpFace {
   readonly #options: HttpFaceOptions
   readonly #accounts: Authenticator | undefined
   readonly #routes: DescribedRoute[] = []
+  #described: { readonly doors: number; readonly document: unknown } | undefined
   readonly #limits: HttpLimits
   readonly #rates: RateClasses
   #server: Server | undefined
@@ -196,6 +197,12 @@ export class HttpFace {
     this.#app.route(path)[verbs[method]](named, ...handlers)
   }
 
+  /** Made once for the doors there are: it is costly, and anybody may ask for it. */
+  #describe(service: Parameters<typeof openApiDocument>[0]): unknown {
+    if (this.#described?.doors !== this.#routes.length) this.#described = { doors: this.#routes.length, document: openApiDocument(service, this.#routes) }
+    return this.#described.document
+  }
+
   #ownRoutes(): void {
     const { name, version, metrics, accounts } = this.#options
     this.route(
@@ -207,7 +214,7 @@ export class HttpFace {
       },
     )
     this.route({ method: 'GET', path: '/openapi.json', summary: 'This document', allow: 'anyone' }, () =>
-      openApiDocument({ name, version, cookie: accounts?.cookieName }, this.#routes),
+      this.#describe({ name, version, cookie: accounts?.cookieName }),
     )
     this.raw(
       { method: 'GET', path: '/metrics', summary: 'Figures for Prometheus, to this machine only', allow: 'anyone', produces: 'text/plain' },

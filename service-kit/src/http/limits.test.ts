@@ -142,6 +142,20 @@ describe('one visitor', () => {
   })
 })
 
+describe('the description of the API', () => {
+  it('is made once, though anybody may ask for it', async () => { // SEC-09
+    const url = await started()
+    const ask = async () => {
+      const began = performance.now()
+      await (await fetch(`${url}/openapi.json`)).text()
+      return performance.now() - began
+    }
+    const first = await ask()
+    const later = Math.min(await ask(), await ask(), await ask())
+    expect(later).toBeLessThan(first)
+  })
+})
+
 describe('requests by class', () => {
   it('strangers, changes and searches are told apart; pages, frames and health are not counted among them', () => {
     const asked = (method: 'GET' | 'POST', path: string, allow: 'anyone' | 'signed-in' = 'signed-in', query?: unknown) => rateClassOf({ method, path, allow, query })
