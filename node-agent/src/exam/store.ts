@@ -55,6 +55,13 @@ export const examMigrations: readonly Migration[] = [
   },
   // Whoever has one area of many would pass over the exams of all others to fill a page.
   { name: '0005-area', up: ['CREATE INDEX exam_area ON exam (area, received_at DESC, exam_id)'] },
+  {
+    name: '0006-area-rights',
+    up: [
+      'DROP INDEX exam_area',
+      'CREATE INDEX exam_area ON exam (area, received_at DESC, exam_id, label, campus, department, modality, requesting_department, requesting_physician, patient_id)',
+    ],
+  },
 ]
 
 const columns = `exam_id AS "examId", region_id AS "regionId", accession_number AS "accessionNumber", patient_id AS "patientId", patient_name AS "patientName",
@@ -130,17 +137,26 @@ export async function listExams(db: Queries, filter: ExamFilter): Promise<{ rows
   if (filter.permitted) wanted.push(filter.permitted('e', bind))
   const where = (conditions: readonly string[]) => (conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`)
   const countUpTo = filter.countUpTo ?? COUNTED_UP_TO
+  const { after, limit } = filter
+  if (after === undefined) {
+    const rows = await db.all<Exam & { total: number }>(pageWithTotal(where(wanted), bind(Math.max(limit, countUpTo + 1)), bind(limit)), params)
+    const total = rows[0]?.total ?? 0
+    return { rows: rows.map(({ total: _total, ...exam }) => exam), total: Math.min(total, countUpTo), atLeast: total > countUpTo }
+  }
   const counting = [...params, countUpTo + 1]
   const counted = db.get<{ total: number }>(`SELECT COUNT(*) AS "total" FROM (SELECT 1 AS one FROM exam e ${where(wanted)} LIMIT $${counting.length}) counted`, counting)
-  if (filter.after) {
-    const at = bind(filter.after.receivedAt)
-    wanted.push(`(received_at < ${at} OR (received_at = ${at} AND exam_id > ${bind(filter.after.examId)}))`)
-  }
-  const listed = db.all<Exam>(`SELECT ${columns} FROM exam e ${where(wanted)} ORDER BY received_at DESC, exam_id LIMIT ${bind(filter.limit)}`, params)
-  // Two connections read beside each other.
+  const at = bind(after.receivedAt)
+  wanted.push(`(received_at < ${at} OR (received_at = ${at} AND exam_id > ${bind(after.examId)}))`)
+  const listed = db.all<Exam>(`SELECT ${columns} FROM exam e ${where(wanted)} ORDER BY received_at DESC, exam_id LIMIT ${bind(limit)}`, params)
   const [rows, { total } = { total: 0 }] = await Promise.all([listed, counted])
   return { rows, total: Math.min(total, countUpTo), atLeast: total > countUpTo }
 }
+
+/** What is found is looked for once, in an index alone; only the rows of the page are read. */
+const pageWithTotal = (where: string, upTo: string, limit: string): string =>
+  `WITH found AS MATERIALIZED (SELECT e.exam_id, e.received_at FROM exam e ${where} ORDER BY e.received_at DESC, e.exam_id LIMIT ${upTo})
+   SELECT ${columns}, (SELECT COUNT(*) FROM found) AS "total" FROM exam
+   WHERE exam_id IN (SELECT f.exam_id FROM found f ORDER BY f.received_at DESC, f.exam_id LIMIT ${limit}) ORDER BY received_at DESC, exam_id`
 
 export function findExam(db: Queries, examId: string): Promise<Exam | undefined> {
   return db.get<Exam>(`SELECT ${columns} FROM exam WHERE exam_id = $1`, [examId])

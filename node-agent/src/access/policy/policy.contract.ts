@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Database, SqlValue } from 'service-kit'
 import { examLabels, HospitalId, type ExamLabel, type Scope } from 'specs'
-import { examMigrations } from '../../exam/store.ts'
+import { examMigrations, listExams } from '../../exam/store.ts'
 import { decideExam, type BreakGlass, type RelationPolicy, type Subject } from './decide-exam.ts'
 import type { ExamFacts } from './exam-facts.ts'
 import { doings, type AccessRule, type Moment } from './rule.ts'
@@ -128,6 +128,11 @@ export function policyContract(name: string, open: () => Promise<Database>, runs
           seen += opened.length
           // Rules written into the statement, and rules looked up in the table.
           for (const namedAtMost of [64, -1]) expect(await listed(db, asked, namedAtMost)).toEqual(opened)
+          const page = await listExams(db, { limit: 4, permitted: (exam, bind) => examCondition(asked, exam, bind) })
+          expect([page.rows.map(({ examId }) => examId), page.total]).toEqual([opened.slice(0, 4), opened.length])
+          const last = page.rows.at(-1)
+          const rest = last && (await listExams(db, { limit: 4, after: last, permitted: (exam, bind) => examCondition(asked, exam, bind) }))
+          expect([rest?.rows.map(({ examId }) => examId) ?? [], rest?.total ?? 0]).toEqual([opened.slice(4), opened.length])
           // What was stored says the same as what was meant; rules of the past are not loaded at all.
           const reloaded = { ...asked, rules: new RuleBook(await loadRules(db, NOW)) }
           expect(exams.filter((exam) => decideExam({ ...reloaded, exam }).allowed).map(({ examId }) => examId)).toEqual(opened)
