@@ -96,7 +96,7 @@ describe('the id of something that belongs to somebody else', () => {
   })
 
   it('gives nobody rights: neither the keeper of accounts nor the keeper of roles to itself', async () => {
-    // 三员分立. Shown to fail with refuseMixedDuties taken out of the roles.
+    // 三员分立
     const admin = await signIn(node.url, 'admin', password)
     const security = await signIn(node.url, 'security-admin', password)
     const roles = (token: string, id: string, list: string[]) => ask(node.url, { method: 'PUT', path: `/api/accounts/${id}/roles`, body: { roles: list }, headers: bearer(token) }).then(shown)

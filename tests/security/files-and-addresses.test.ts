@@ -33,7 +33,6 @@ describe('a path that leads out of its folder', () => {
   })
 
   it('as the UID of an instance is not stored, and writes no file', async () => {
-    // Shown to fail with the UID check taken out of the archive's path.
     const folder = mkdtempSync(join(tmpdir(), 'lianpian-uids-'))
     const [made] = makeStudies(folder, { count: 1, instancesEach: 1, batch: 78 })
     const file = readFileSync(join(made?.folder ?? '', '0.dcm'))
@@ -56,7 +55,7 @@ describe('a small body that unpacks to a large one', () => {
   const memoryMb = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pids.node}/status`, 'utf8'))?.[1] ?? 0) / 1024
 
   it('is refused as a compressed request, and as a deflated data set, without using the memory', async () => {
-    // Shown to fail with the check of Content-Encoding taken out of guardBodies, and with maxRatio taken out of InflatedScan.
+    // Shown to fail with the check of Content-Encoding taken out of guardBodies.
     const before = memoryMb()
     const zipped = gzipSync(Buffer.alloc(20_000_000, ' '))
     for (const encoding of ['gzip', 'deflate', 'br', 'x-gzip', 'identity, gzip']) {
@@ -100,7 +99,7 @@ async function deflatedBomb(mib: number): Promise<Buffer> {
 
 describe('an address that an administrator enters', () => {
   it('is never that of cloud metadata, a link-local or reserved one, or of another kind', async () => {
-    // SSRF. Shown to fail with `outbound.check` taken out of PUT /api/link and of the DICOM nodes.
+    // SSRF. Shown to fail with Outbound.check taken out.
     const admin = bearer(node.tokens['admin'] ?? '')
     const taken: string[] = []
     for (const hubUrl of ['http://169.254.169.254/latest/meta-data', 'http://[fe80::1]/', 'http://[::ffff:169.254.169.254]/', 'http://2852039166/', 'http://0xa9fea9fe/', 'http://0251.0376.0251.0376/', 'file:///etc/passwd', 'gopher://127.0.0.1:6379/_x', 'ftp://127.0.0.1/', 'http://0.0.0.0/', 'http://224.0.0.1/', 'http://255.255.255.255/', 'javascript:alert(1)', 'http://user:pass@169.254.169.254/', 'http://100.100.100.200/']) {
@@ -121,7 +120,7 @@ describe('an address that an administrator enters', () => {
 
 describe('somebody with the disk in hand', () => {
   it('cannot change the audit trail unseen', async () => {
-    // SEC-12. Shown to fail with hashOfBody answering the stored hash.
+    // SEC-12. Two checks hold it: without the one of the hash, the columns beside the body still differ.
     const audit = await signIn(otherNode.url, 'audit-admin', password)
     const verify = async () => {
       const begun = await ask(otherNode.url, { method: 'POST', path: '/api/audit/verifications', body: {}, headers: bearer(audit.token) })
@@ -148,7 +147,7 @@ describe('somebody with the disk in hand', () => {
   }, 60_000)
 
   it('finds neither keys nor secrets in clear beside the data', () => {
-    // SEC-08. `root` is the region's root key, which a hospital carries to a safe (docs); nats-server reads its own keys itself. Shown to fail with the vault replaced by one that answers the text itself.
+    // SEC-08. `root` is the region's root key, which a hospital carries to a safe (docs); nats-server reads its own keys itself. Failed until the keys of the trail were sealed.
     for (const party of ['hub', 'hospital-a/data', 'hospital-b/data']) {
       const clear = readdirSync(join(dir, party), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile() && !/\/(nats|root)(\/|$)/.test(entry.parentPath)).filter((entry) => {
         const text = readFileSync(join(entry.parentPath, entry.name)).toString('latin1')

@@ -63,7 +63,7 @@ describe('the line between hospitals', () => {
   })
 
   it('answers a member what the table says; a stranger’s seal, another service’s and a repeated envelope nothing', async () => {
-    // FED-05, SEC-11. Shown to fail with the chain check, `call.service !== service` and the replay guard taken out of Calls.
+    // FED-05, SEC-11. Shown to fail with the replay guard taken out of Calls.
     const root = createRootCa({ name: 'Evil Root', days: 10 })
     const authority = createIntermediateCa(root, { name: 'Evil CA', regionId: joined.membership.regionId, days: 10 })
     const keys = generateSm2KeyPair()
@@ -92,7 +92,7 @@ describe('the line between hospitals', () => {
   }, 60_000)
 
   it('lets nobody speak for another hospital, hear another’s messages or order the stores about', async () => {
-    // FED-05: nats-server enforces it. Shown to fail with `region.*.>` in nodePermissions.
+    // FED-05: nats-server enforces it. Shown to fail with `region.<region>.>` in nodePermissions.
     const { regionId } = joined.membership
     const other = HospitalId.parse(node.id)
     const before = (await refusals()).length

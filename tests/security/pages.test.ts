@@ -47,7 +47,7 @@ describe('texts of others on real pages', () => {
     { page: 'a page that is not there', path: () => `/desk/${encodeURIComponent(image)}?x=${encodeURIComponent(image)}`, shows: '' },
     { page: 'the region’s hospitals', path: () => '/console/', shows: '', console: true },
   ])('are text and nothing else: $page', async ({ path, shows, console: isConsole }) => {
-    // SEC-09, XSS. Shown to fail with `{{ … }}` of the exam page written as v-html: the element is there, although CSP keeps its script from running.
+    // SEC-09, XSS. Elements are looked for and not scripts alone: CSP would keep those from running.
     const url = isConsole ? hub.url : node.url
     const { cookie } = await signIn(url, isConsole ? 'region-admin' : 'doctor', password)
     const { context, page } = await openPerson(browser)

@@ -96,7 +96,7 @@ describe('a browser’s cookie', () => {
 
 describe('guessing', () => {
   it('a password locks the name after five failures, also for the right one and from elsewhere', async () => {
-    // SEC-01. Shown to fail with `guard.attempt` taken out of SignIn.byPassword.
+    // SEC-01. Shown to fail with SignInGuard letting everything pass.
     const attempt = (word: string, from: string) => ask(otherNode.url, { method: 'POST', path: '/api/sessions', body: { username: 'victim', password: word }, from }).then(shown)
     const answers = await Promise.all(Array.from({ length: 12 }, (_, n) => attempt(`Wrong-${n}-guess`, `127.0.1.${n + 1}`)))
     expect(answers.filter((answer) => answer === '401 access/wrong-credentials').length).toBeLessThanOrEqual(5)
@@ -114,7 +114,7 @@ describe('guessing', () => {
   })
 
   it('a second factor or a recovery code locks, too, and a join code meets a limit', async () => {
-    // SEC-01, FED-11. Shown to fail with the guard taken out of bySecondFactor and the limit out of POST /api/join.
+    // SEC-01, FED-11. Shown to fail with SignInGuard letting everything pass.
     const { token } = await signIn(otherNode.url, 'narrow', password)
     const begun = await ask(otherNode.url, { method: 'POST', path: '/api/second-factors/totp/begin', body: { password }, headers: bearer(token) })
     const { ticket, secret } = JSON.parse(begun.text) as { ticket: string; secret: string }
@@ -134,7 +134,7 @@ describe('guessing', () => {
   })
 
   it('takes as long for a name that does not exist as for a wrong password', async () => {
-    // SEC-01. Shown to fail with `nobodysPassword` taken out of SignIn.byPassword: then a missing name answers in a tenth of the time.
+    // SEC-01. Shown to fail with `nobodysPassword` taken out of SignIn.byPassword.
     const known = ['expert', 'reviewer', 'technician', 'records', 'audit-admin', 'security-admin']
     const times: Record<'known' | 'unknown', number[]> = { known: [], unknown: [] }
     const measure = async (kind: 'known' | 'unknown', username: string) => {
