@@ -83,7 +83,8 @@ describe('a browser’s cookie', () => {
     expect(doors.length).toBeGreaterThan(20)
     for (const { method, path, door } of doors) {
       const target = path.replace(/\{\w+\}/g, '00000000-0000-4000-8000-000000000000')
-      for (const headers of [{}, { origin: 'https://evil.example', 'x-requested-with': 'lianpian' }, { 'sec-fetch-site': 'cross-site', 'x-requested-with': 'lianpian' }]) {
+      const sites: Record<string, string>[] = [{}, { origin: 'https://evil.example', 'x-requested-with': 'lianpian' }, { 'sec-fetch-site': 'cross-site', 'x-requested-with': 'lianpian' }]
+      for (const headers of sites) {
         const answer = shown(await ask(party.url, { method, path: target, body: 'a=1', headers: { cookie, 'content-type': 'application/x-www-form-urlencoded', ...headers } }))
         if (!['403 access/forbidden', '401 access/not-signed-in'].includes(answer)) open.push(`${door} ${JSON.stringify(headers)}: ${answer}`)
       }
