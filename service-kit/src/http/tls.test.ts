@@ -1,6 +1,7 @@
+import { once } from 'node:events'
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { request as askPlain } from 'node:http'
-import { request as askTls, type RequestOptions } from 'node:https'
+import { createServer as createTlsServer, request as askTls, type RequestOptions } from 'node:https'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -80,6 +81,19 @@ describe('a service with a certificate', () => {
     await expect(ask(port, { maxVersion: 'TLSv1.2', ciphers: 'AES128-GCM-SHA256:AES256-SHA:DHE-RSA-AES128-SHA' })).rejects.toThrow()
     expect((await ask(port, { maxVersion: 'TLSv1.2' })).status).toBe(200)
     expect((await ask(port, { minVersion: 'TLSv1.3' })).status).toBe(200)
+  })
+
+  it('refuses old versions by itself, also where the ciphers of somebody would allow them', async () => { // SEC-09
+    await install(20)
+    const { options } = readServerCertificate(files(), 'http.tls')
+    const server = createTlsServer({ ...options, ciphers: 'ALL:@SECLEVEL=0' }, (_request, response) => void response.end())
+    server.on('tlsClientError', () => undefined).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    const port = typeof address === 'object' && address ? address.port : 0
+    await expect(ask(port, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' })).rejects.toThrow()
+    expect((await ask(port, { maxVersion: 'TLSv1.2' })).status).toBe(200)
+    server.close()
   })
 
   it('takes a renewed certificate into use without a restart, and keeps the old one when the new pair does not fit', async () => {

@@ -96,9 +96,9 @@ describe('a connection through the gate', () => {
 
   it('goes to the address that was checked, though the name means another one a moment later', async () => { // SEC-09
     let asked = 0
-    const rebinding: Resolve = () => Promise.resolve([{ address: asked++ === 0 ? '10.255.255.1' : '127.0.0.1', family: 4 as const }])
+    const rebinding: Resolve = () => Promise.resolve([{ address: asked++ < 2 ? '10.255.255.1' : '127.0.0.1', family: 4 as const }])
     const outbound = gate({}, { resolve: rebinding })
-    await outbound.check('hub', 'http://rebind.example')
+    await outbound.check('hub', 'http://rebind.example') // when it is entered; once more before the connection, and then for the connection itself
     const port = await serving(() => ({ status: 200, body: 'the inner secret' }))
     await expect(outboundFetch(outbound, `http://rebind.example:${port}/`, {}, { purpose: 'hub' })).rejects.toEqual(refusal('loopback'))
     const socket = connect({ host: 'rebind.example', port, lookup: outbound.lookupFor('dicom-node') })
