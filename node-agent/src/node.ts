@@ -123,9 +123,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const regional = await open('regional')
 
   // The trail is opened first of all and may want to sign before there is a region or an audience.
-  let opened: Region | undefined
-  let audience: LiveAudience | undefined
-  const announce = (event: LiveEvent) => audience?.publish(event)
+  const later: { region?: Region; audience?: LiveAudience } = {}
+  const announce = (event: LiveEvent) => later.audience?.publish(event)
   const audit = await Trail.open({
     log, metrics,
     database: settings.audit.database,
@@ -134,7 +133,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     keyFolder: join(dataFolder, 'keys'),
     safe: vault,
     callers: [db],
-    identity: () => (opened?.membership ? opened.identity : undefined),
+    identity: () => (later.region?.membership ? later.region.identity : undefined),
     onState: (available) => announce({ type: 'audit', state: available ? 'ok' : 'failing' }),
   }) // prettier-ignore
   const outbound = new Outbound({ config: settings.outbound, own: { host: settings.http.host, behindProxy: settings.http.plain === 'behind-proxy' || settings.http.trustProxy } })
@@ -172,7 +171,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
       if (studies + exams > 0) log.info({ regionId, studies, exams }, 'what was here before joining belongs to the region')
     },
   }) // prettier-ignore
-  opened = region
+  later.region = region
 
   const patientKeyOf = patientKeysOf({ db, audit, hospitalId, archive: inHospital })
   const arrivals = new Arrivals({ audit, hospitalId, patientKeyOf, archives: [inHospital, regional] })
@@ -198,7 +197,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     withdrawalOf: (owner, grantId) => withdrawalOf(db, owner, grantId),
     events: new AccessEvents(audit, hospitalId, patientKeyOf),
   }) // prettier-ignore
-  audience = new LiveAudience({
+  later.audience = new LiveAudience({
     access, log,
     factsOf: (exam) => register.factsOf(exam),
     consultOf: (taskId) => findConsult(db, taskId),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { GrantId, UserId, type Authorisation } from 'specs'
-import { A, aPerson, aRequest, aRule, aTask, B, C, CHEST, HEAD, noRules, NOW, someFacts } from './builders.ts'
+import { A, aPerson, aRequest, aRule, aTask, B, C, CHEST, HEAD, noRules, NOW } from './builders.ts'
 import { decideAccess, type AccessRequest } from './decide-access.ts'
 import { RuleBook } from './policy/rule-book.ts'
 import { decideSharing, type HeldGrant, type SharedExam } from './shared.ts'

@@ -40,7 +40,7 @@ describe('local accounts', () => {
     expect(body).toEqual({
       hospital: { id: 'hospital-a', name: '云溪县人民医院' },
       token: expect.any(String),
-      user: { id: expect.any(String), username: 'wang', name: '王医生', title: '主治医师', roles: ['doctor'], rights: expect.arrayContaining(['exam.list', 'image.view']), authMethod: 'password' },
+      user: { id: expect.any(String), username: 'wang', name: '王医生', title: '主治医师', roles: ['doctor'], rights: expect.arrayContaining(['exam.list', 'image.view']), authMethod: 'password', signedInAt: expect.any(Number) },
     })
     const cookie = response.headers.get('set-cookie') ?? ''
     expect(cookie).toMatch(/^lianpian_hospital-a=[^;]+; Max-Age=43(?:199|200); Path=\/; Expires=[^;]+; HttpOnly; SameSite=Strict$/)
