@@ -1,12 +1,16 @@
 import type { HttpFace } from 'service-kit'
-import { CrossSearch, CrossSearchRequest, HeldExam, LiveExam, OpenCrossExam, StudyInstanceUid } from 'specs'
+import { CrossSearch, CrossSearchRequest, HeldExam, LiveExam, MemberName, OpenCrossExam, StudyInstanceUid } from 'specs'
 import { z } from 'zod'
 import type { HeldExams } from './held-exams.ts'
 import type { Searches } from './searches.ts'
 
 /** 跨院调阅: for whoever may search other hospitals, with a purpose and a reason each time. */
-export function addCrossHospitalRoutes(face: HttpFace, { searches, held }: { searches: Searches; held: HeldExams }): void {
+export function addCrossHospitalRoutes(face: HttpFace, { searches, held, members }: { searches: Searches; held: HeldExams; members: () => readonly MemberName[] }): void {
   const allow = ['region.search'] as const
+  face.route(
+    { method: 'GET', path: '/api/cross-hospital/hospitals', summary: 'The other hospitals of the region', allow: ['region.search', 'grant.manage', 'patient.consent'], answer: z.array(MemberName) },
+    members,
+  )
   face.route(
     {
       method: 'POST',

@@ -62,7 +62,10 @@ export function joinSharing(parts: SharingParts): Sharing {
     changed: ({ searchId, userId }) => face.events.publish({ type: 'cross-search', searchId }, (user) => user.id === userId),
   }) // prettier-ignore
   new SharedExams({ ...parts, consents, now })
-  addCrossHospitalRoutes(face, { searches, held })
+  addCrossHospitalRoutes(face, {
+    searches, held,
+    members: () => (region.directory?.hospitals ?? []).filter(({ id, certificate, revoked }) => id !== hospitalId && certificate !== '' && !revoked).map(({ id, name }) => ({ id, name })),
+  }) // prettier-ignore
   addConsentRoutes(face, consents)
   addGrantRoutes(face, {
     db, audit, withdrawals, hospitalId,

@@ -11,6 +11,10 @@ const Reason = z.string().trim().min(2, '请填写理由').max(500)
 export const SearchPurpose = CarePurpose.extract(['treatment', 'referral', 'consultation'])
 export type SearchPurpose = z.infer<typeof SearchPurpose>
 
+/** GET /api/cross-hospital/hospitals: the other members of the region. */
+export const MemberName = z.object({ id: HospitalId, name: z.string() })
+export type MemberName = z.infer<typeof MemberName>
+
 /** POST /api/cross-hospital/searches */
 export const CrossSearchRequest = z.object({ patient: PatientIdentity, purpose: SearchPurpose, reason: Reason, code: ConsentCode.optional() })
 export type CrossSearchRequest = z.input<typeof CrossSearchRequest>

@@ -9,6 +9,7 @@ export default {
     back: 'Back',
     noStudy: 'No study was named',
     noStudyHint: 'Open images from the exam or consultation list of the workstation.',
+    endedHint: 'The images are no longer shown. To see them again, a new authorisation is needed.',
     unsupported: 'The image display could not be started',
   },
   session: { title: 'Sign in to read' },

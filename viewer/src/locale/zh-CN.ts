@@ -7,6 +7,7 @@ export default {
     back: '返回',
     noStudy: '没有指定检查',
     noStudyHint: '请从工作站的检查列表或会诊列表打开影像。',
+    endedHint: '影像已停止显示。如仍需调阅，请重新取得授权。',
     unsupported: '影像显示组件启动失败',
   },
   session: { title: '登录后阅片' },

@@ -1,6 +1,6 @@
 import { computed, shallowRef, type MaybeRefOrGetter, toValue } from 'vue'
 import type { ApiClient } from 'page-kit'
-import { ExamDetail, type ConsultDetail } from 'specs'
+import { ExamDetail, LiveExam, type ConsultDetail, type ExamSnapshot } from 'specs'
 import type { Dataset } from '../dicomweb/dataset.ts'
 import { identityOf } from './identity.ts'
 
@@ -13,13 +13,22 @@ export function useIdentity(
   dataset: MaybeRefOrGetter<Dataset | undefined>,
 ) {
   const exam = shallowRef<ExamDetail>()
+  const given = shallowRef<ExamSnapshot>()
   async function lookUp(): Promise<void> {
     try {
       exam.value = ExamDetail.parse(await api.get(`/api/exams/by-study/${encodeURIComponent(studyInstanceUid)}`))
     } catch {
-      exam.value = undefined // not an exam of this hospital: the images themselves tell whose they are
+      await lookUpElsewhere()
+    }
+  }
+  /** Not an exam of this hospital: its own hospital knows, if the reader was given a grant; otherwise the images tell whose they are. */
+  async function lookUpElsewhere(): Promise<void> {
+    try {
+      given.value = LiveExam.parse(await api.get(`/api/cross-hospital/exams/${encodeURIComponent(studyInstanceUid)}`)).exam
+    } catch {
+      given.value = undefined
     }
   }
   if (!hasTask) void lookUp()
-  return computed(() => identityOf({ request: toValue(task)?.request?.exam, exam: exam.value, dataset: toValue(dataset) }))
+  return computed(() => identityOf({ request: toValue(task)?.request?.exam ?? given.value, exam: exam.value, dataset: toValue(dataset) }))
 }
