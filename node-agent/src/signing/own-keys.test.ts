@@ -118,6 +118,7 @@ describe('a doctor’s own key', () => {
     const signer = keys()
     await signer.unlock(chen(), password, origin)
     const before = await signer.sign(chen(), text)
+    clock += 60_000
     password = 'other-Pass-2'
     await signer.unlock(chen(), password, origin)
     const after = await signer.sign(chen(), text)
