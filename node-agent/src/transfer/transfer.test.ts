@@ -125,8 +125,8 @@ describe('fetching a study from its owner', () => {
   })
 
   it('ends when the grant is withdrawn in the middle', async () => {
-    // CON-20
-    const b = await openBench(200_000, 200_000)
+    // CON-20: enough pieces that a slow disk commits the withdrawal while some are still to come
+    const b = await openBench(1_000_000, 1_000_000)
     let pieces = 0
     b.lineC.onBytes = async (answer) => {
       if (++pieces === 3) await b.dbA.write((tx) => withdrawGrants(tx, TASK, 'cancelled', Date.now()))
