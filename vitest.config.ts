@@ -2,8 +2,9 @@ import { defineConfig } from 'vitest/config'
 
 const common = { environment: 'node', testTimeout: 20_000, hookTimeout: 60_000 } as const
 
-// Three kinds of tests: beside the code; against real peers; several processes. The last two start servers, so their
-// files run one after another on a machine with two cores.
+// Kinds of tests: beside the code; against real peers; attacks on one shared region; several processes. Those that start
+// servers mostly wait for them, so two files at once use two cores better than one; more would starve each other.
+const twoAtOnce = { fileParallelism: true, maxWorkers: 2, minWorkers: 1 } as const
 export default defineConfig({
   test: {
     projects: [
@@ -21,7 +22,7 @@ export default defineConfig({
           include: ['{specs,pki,service-kit,hub,node-agent,viewer,regional-console,page-kit}/tests/**/*.test.ts', 'node-agent/desk/tests/**/*.test.ts', 'tests/interop/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          ...twoAtOnce,
         },
       },
       {
@@ -29,7 +30,7 @@ export default defineConfig({
         test: { ...common, name: 'security', include: ['tests/security/**/*.test.ts'], globalSetup: ['tests/security/support/global-setup.ts'], testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false },
       },
       {
-        test: { ...common, name: 'scenarios', include: ['tests/scenarios/**/*.test.ts', 'tests/browser/**/*.test.ts'], testTimeout: 240_000, hookTimeout: 240_000, fileParallelism: false },
+        test: { ...common, name: 'scenarios', include: ['tests/scenarios/**/*.test.ts', 'tests/browser/**/*.test.ts'], testTimeout: 240_000, hookTimeout: 240_000, ...twoAtOnce },
       },
     ],
   },
