@@ -4,6 +4,8 @@ const common = { environment: 'node', testTimeout: 20_000, hookTimeout: 60_000 }
 
 // Kinds of tests: beside the code; against real peers; attacks on one shared region; several processes. Those that start
 // servers mostly wait for them, so two files at once use two cores better than one; more would starve each other.
+// `endurance` takes minutes of both cores for each file; `npm run test:endurance` runs it, `npm test` says that it was left out.
+const endurance = ['tests/scenarios/rolling-update.test.ts', 'tests/scenarios/long-outage.test.ts', 'tests/browser/modalities.test.ts']
 const twoAtOnce = { fileParallelism: true, maxWorkers: 2, minWorkers: 1 } as const
 export default defineConfig({
   test: {
@@ -30,7 +32,10 @@ export default defineConfig({
         test: { ...common, name: 'security', include: ['tests/security/**/*.test.ts'], globalSetup: ['tests/security/support/global-setup.ts'], testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false },
       },
       {
-        test: { ...common, name: 'scenarios', include: ['tests/scenarios/**/*.test.ts', 'tests/browser/**/*.test.ts'], testTimeout: 240_000, hookTimeout: 240_000, ...twoAtOnce },
+        test: { ...common, name: 'scenarios', include: ['tests/scenarios/**/*.test.ts', 'tests/browser/**/*.test.ts'], exclude: endurance, testTimeout: 240_000, hookTimeout: 240_000, ...twoAtOnce },
+      },
+      {
+        test: { ...common, name: 'endurance', include: endurance, testTimeout: 240_000, hookTimeout: 240_000, fileParallelism: false },
       },
     ],
   },
