@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
-const common = { environment: 'node', testTimeout: 20_000, hookTimeout: 60_000 } as const
+// Projects with different numbers of workers must not share a group; groups run one after the other.
+const common = (group: number) => ({ environment: 'node', testTimeout: 20_000, hookTimeout: 60_000, sequence: { groupOrder: group } }) as const
 
 // Kinds of tests: beside the code; against real peers; attacks on one shared region; several processes. Those that start
 // servers mostly wait for them, so two files at once use two cores better than one; more would starve each other.
@@ -12,14 +13,14 @@ export default defineConfig({
     projects: [
       {
         test: {
-          ...common,
+          ...common(0),
           name: 'unit',
           include: ['{specs,pki,service-kit,hub,node-agent,viewer,regional-console,page-kit}/src/**/*.test.ts', 'node-agent/desk/src/**/*.test.ts', 'scripts/**/*.test.ts'],
         },
       },
       {
         test: {
-          ...common,
+          ...common(1),
           name: 'interop',
           include: ['{specs,pki,service-kit,hub,node-agent,viewer,regional-console,page-kit}/tests/**/*.test.ts', 'node-agent/desk/tests/**/*.test.ts', 'tests/interop/**/*.test.ts'],
           testTimeout: 60_000,
@@ -29,13 +30,13 @@ export default defineConfig({
       },
       {
         // One region for all attacks and the matrix of who may what.
-        test: { ...common, name: 'security', include: ['tests/security/**/*.test.ts'], globalSetup: ['tests/security/support/global-setup.ts'], testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false },
+        test: { ...common(2), name: 'security', include: ['tests/security/**/*.test.ts'], globalSetup: ['tests/security/support/global-setup.ts'], testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false },
       },
       {
-        test: { ...common, name: 'scenarios', include: ['tests/scenarios/**/*.test.ts', 'tests/browser/**/*.test.ts'], exclude: endurance, testTimeout: 240_000, hookTimeout: 240_000, ...twoAtOnce },
+        test: { ...common(3), name: 'scenarios', include: ['tests/scenarios/**/*.test.ts', 'tests/browser/**/*.test.ts'], exclude: endurance, testTimeout: 240_000, hookTimeout: 240_000, ...twoAtOnce },
       },
       {
-        test: { ...common, name: 'endurance', include: endurance, testTimeout: 240_000, hookTimeout: 240_000, fileParallelism: false },
+        test: { ...common(4), name: 'endurance', include: endurance, testTimeout: 240_000, hookTimeout: 240_000, fileParallelism: false },
       },
     ],
   },
