@@ -5,7 +5,7 @@ import { createI18n } from 'vue-i18n'
 import { createRouter, createWebHistory } from 'vue-router'
 import App from './App.vue'
 import { en, zhCN } from './language/messages.ts'
-import { securityRoutes } from './security/routes.ts'
+import { securityRoutes } from './security/centre.ts'
 import { type ApiClient, createApiClient, createLiveEvents, createSession, kitMessages, pageKey, type Session } from 'page-kit'
 
 const i18n = createI18n({ legacy: false, locale: localStorage.getItem('lianpian-language') ?? 'zh-CN', fallbackLocale: 'zh-CN', messages: { 'zh-CN': { ...kitMessages['zh-CN'], ...zhCN }, en: { ...kitMessages.en, ...en } } })

@@ -7,7 +7,7 @@ import { createApiClient, createLiveEvents, createSession, kitMessages, pageKey,
 import App from './App.vue'
 import { en, zhCN } from './language/messages.ts'
 import { sharingRoutes } from './cross-hospital/routes.ts'
-import { securityRoutes } from './security/routes.ts'
+import { securityRoutes } from './security/centre.ts'
 import * as securityTexts from './security/texts.ts'
 import * as sharingTexts from './cross-hospital/texts.ts'
 
