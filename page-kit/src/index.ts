@@ -1,4 +1,4 @@
-export { ApiProblem, createApiClient, type ApiClient } from './api/client.ts'
+export { ApiProblem, createApiClient, type ApiClient, type DownloadedFile } from './api/client.ts'
 export { createLiveEvents, type LiveEvents } from './api/live.ts'
 export { default as ListPanel } from './api/ListPanel.vue'
 export { pageKey, usePage, type PageContext } from './api/page.ts'

@@ -22,6 +22,15 @@ describe('talking to the hub', () => {
     await expect(api.send('POST', '/api/roles', {})).resolves.toEqual({ ok: true })
     expect(strengthen).toHaveBeenCalledOnce()
   })
+  it('hands over a file that needed a second factor, once', async () => {
+    // SEC-07: the export is asked for again after the factor; what comes then is the file, under its own name.
+    const file = () => Promise.resolve(new Response('a,b', { headers: { 'content-type': 'text/csv', 'content-disposition': 'attachment; filename="audit-2026.csv"' } }))
+    const answers = [answer(403, { code: 'access/second-factor-needed', title: '此操作需要第二因素认证' }), file]
+    const fetcher = vi.fn((_path: string) => answers.shift()!())
+    const api = createApiClient(vi.fn(), fetcher as unknown as typeof fetch, () => Promise.resolve(true))
+    const { name, content } = await api.download('/api/audit/exports', { format: 'csv' })
+    expect([name, await content.text(), fetcher.mock.calls.length]).toEqual(['audit-2026.csv', 'a,b', 2])
+  })
   it('tells the refusal when the second factor was not shown', async () => {
     const refused = answer(403, { code: 'access/second-factor-needed', title: '此操作需要第二因素认证' })
     const api = createApiClient(vi.fn(), refused as unknown as typeof fetch, () => Promise.resolve(false))

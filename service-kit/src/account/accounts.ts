@@ -115,8 +115,8 @@ export class Accounts implements Authenticator {
     if (service !== undefined) return service
     const shown = this.#tokenOf(request)
     if (shown === undefined) return undefined
-    const { sessionId, user, strong, must } = await this.sessions.of(shown.token, passive)
-    return { sessionId, user, by: shown.by, strong, ...(must && { must }) }
+    const { sessionId, user, strong, must, idleMs } = await this.sessions.of(shown.token, passive)
+    return { sessionId, user, by: shown.by, strong, ...(must && { must }), ...(idleMs !== undefined && { idleMs }) }
   }
 
   /** An account as its own session would show it, for "what may they do"; disabled ones too. @throws {Problem} request/not-found */

@@ -48,6 +48,8 @@ export interface SignedIn {
   readonly strong: boolean
   /** What must be done before anything else. */
   readonly must?: 'change-password'
+  /** How long without a person's doing until it ends: the account's own time or the hospital's. Absent: never. */
+  readonly idleMs?: number
 }
 
 /** The headers of a request, as express gives them, and what a signature covers. */

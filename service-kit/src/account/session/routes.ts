@@ -123,7 +123,7 @@ export function addSessionRoutes(face: HttpFace, accounts: Accounts, extra: () =
     {
       method: 'GET',
       path: '/api/sessions/current',
-      summary: 'Who is signed in, and what must be done first',
+      summary: 'Who is signed in, what must be done first, and after how many minutes without doing anything it ends (0: never)',
       allow: 'signed-in',
       unfinished: true,
       passive: true,
@@ -131,7 +131,7 @@ export function addSessionRoutes(face: HttpFace, accounts: Accounts, extra: () =
     },
     ({ user, signedIn }) => {
       const must = mustOf(accounts, signedIn)
-      return { ...extra(), user: answerOf(user), strong: signedIn?.strong ?? false, idleMinutes: accounts.settings.session.idleMinutes, ...(must && { must }) }
+      return { ...extra(), user: answerOf(user), strong: signedIn?.strong ?? false, idleMinutes: (signedIn?.idleMs ?? 0) / 60_000, ...(must && { must }) }
     },
   )
   face.route(
@@ -161,7 +161,8 @@ function addSessionLists(face: HttpFace, accounts: Accounts): void {
     (await accounts.sessions.list(accountId)).map((session) => ({ ...session, current: session.id === current }))
 
   face.route(
-    { method: 'GET', path: '/api/sessions/own', summary: 'Where I am signed in', allow: 'signed-in', unfinished: true, answer: z.array(SessionRowAnswer) },
+    // Passive: a page looks here whether it must warn, which must not keep alive what it warns of.
+    { method: 'GET', path: '/api/sessions/own', summary: 'Where I am signed in', allow: 'signed-in', unfinished: true, passive: true, answer: z.array(SessionRowAnswer) },
     ({ user, sessionId }) => rows(user.id, sessionId),
   )
   face.route(

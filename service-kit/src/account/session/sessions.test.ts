@@ -62,6 +62,9 @@ describe('sessions', () => {
       await service.accounts.people.change(account?.id ?? '', { idleMinutes })
     }
     const [reading, screen, other] = [await signIn(url, { ...doctor, username: 'reading' }), await signIn(url, { ...doctor, username: 'screen' }), await signIn(url, doctor)]
+    // The page warns before the end, so it is told the time that holds for this account.
+    const told = ({ bearer }: { bearer: Record<string, string> }) => fetch(`${url}/api/sessions/current`, { headers: bearer }).then(async (answer) => ((await answer.json()) as { idleMinutes: number }).idleMinutes)
+    expect([await told(reading), await told(screen), await told(other)]).toEqual([30, 0, 15])
     now += 20 * MINUTE
     await service.accounts.sweep()
     expect([await images(reading.bearer), await images(screen.bearer), await images(other.bearer)]).toEqual([200, 200, 401])
