@@ -1,8 +1,9 @@
-import type { AuditEvent } from 'specs'
+import { Problem, type AuditEvent } from 'specs'
 import type { AuditTrail } from '../audit/index.ts'
 import type { Database, Queries, Transaction } from '../database/index.ts'
 import type { Log } from '../log/index.ts'
 import type { Outbound } from '../outbound/index.ts'
+import { isSealed } from '../vault/vault.ts'
 import type { IdentitySettings } from './config.ts'
 import { guardDuties, standingOfDuties } from './role/duties.ts'
 
@@ -14,16 +15,25 @@ export interface Secrets {
 
 export const CLEAR = 'clear:'
 
-/** Values kept before there was a vault stay readable; what is written from now on is sealed. */
+/**
+ * With a vault only what it has sealed is believed: a value in clear may have been put there by somebody who can write the database and
+ * has no key, and a key of sessions or a second factor is worth an account. Without one (a service that keeps no patients) values stand in clear.
+ */
 export function secretsOf(vault: Secrets | undefined): Secrets {
   return {
     seal: (text, context) => (vault === undefined ? `${CLEAR}${text}` : vault.seal(text, context)),
     open: (sealed, context) => {
-      if (sealed.startsWith(CLEAR)) return sealed.slice(CLEAR.length)
-      if (vault === undefined) throw new Error('a sealed value of an account cannot be opened without the vault')
-      return vault.open(sealed, context)
+      if (vault !== undefined && !isSealed(sealed)) throw new Problem('vault/unreadable', { context, reason: 'not sealed' })
+      if (vault !== undefined) return vault.open(sealed, context)
+      if (!sealed.startsWith(CLEAR)) throw new Problem('vault/unreadable', { context, reason: 'no vault' })
+      return sealed.slice(CLEAR.length)
     },
   }
+}
+
+/** Telephone numbers of before there was a vault stay readable: they open nothing, and re-sealing takes them along. */
+export function openPhone(secrets: Secrets, phone: string, context: string): string {
+  return phone.startsWith(CLEAR) ? phone.slice(CLEAR.length) : secrets.open(phone, context)
 }
 
 /** What every part of identity stands on. */

@@ -1,6 +1,6 @@
 import { Problem } from 'specs'
 import type { Transaction } from '../../database/index.ts'
-import { change, type Ground } from '../ground.ts'
+import { change, openPhone, type Ground } from '../ground.ts'
 import { deleteSessionsOf } from '../session/store.ts'
 import { changeAccount, readAccount, type AccountRow } from '../store.ts'
 import { hashPassword, isPassword } from './hash.ts'
@@ -71,7 +71,7 @@ export class Passwords {
 }
 
 export function ownerOf({ secrets }: Pick<Ground, 'secrets'>, account: Pick<AccountRow, 'id' | 'username' | 'name' | 'staffNumber' | 'phone'>): PasswordOwner {
-  return { ...account, phone: account.phone === null ? null : secrets.open(account.phone, phoneContext) }
+  return { ...account, phone: account.phone === null ? null : openPhone(secrets, account.phone, phoneContext) }
 }
 
 /** Binds a sealed telephone number to its column. */

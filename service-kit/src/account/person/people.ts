@@ -1,7 +1,7 @@
 import { Problem, Scope, type AuditEvent } from 'specs'
 import type { Queries, Transaction } from '../../database/index.ts'
 import { hasRight, type User } from '../../http/user.ts'
-import { change, type Ground } from '../ground.ts'
+import { change, openPhone, type Ground } from '../ground.ts'
 import { putInto } from '../group/groups.ts'
 import { readOrganisation } from '../organisation/organisation.ts'
 import { hashPassword } from '../password/hash.ts'
@@ -83,7 +83,7 @@ export class People {
       const expired = account.validUntil !== null && account.validUntil <= now()
       return {
         ...rest,
-        phone: phone === null ? null : secrets.open(phone, phoneContext),
+        phone: phone === null ? null : openPhone(secrets, phone, phoneContext),
         requestedRoles: [...requestedRoles],
         state: disabled ? 'disabled' : expired ? 'expired' : locked.has(account.username) ? 'locked' : 'active',
         roles: (roles.get(account.id) ?? []).map(({ role, scope }) => ({ role, scope: Scope.parse(JSON.parse(scope)) })),
