@@ -1,0 +1,63 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createMetrics, kekSourceOf, openDatabase, Vault, type Log } from 'service-kit'
+import { policyMigrations } from '../access/policy/tables.ts'
+import { grantMigrations } from '../access/grant-store.ts'
+import { openArchive, type ArchiveName } from '../archive/archive.ts'
+import { assertionMigrations } from '../assertion/admit.ts'
+import { databaseOf, type NodeSettings } from '../config.ts'
+import { dicomNodeMigrations } from '../dicom-node/store.ts'
+import { examMigrations } from '../exam/store.ts'
+import { sharingMigrations } from '../grant/tables.ts'
+import { contactMigrations } from '../patient/contact.ts'
+import { patientTokenMigrations } from '../patient/token.ts'
+import { JoinedRegions } from '../region/joined-regions.ts'
+import { regionMigrations } from '../region/membership.ts'
+import { signingMigrations } from '../signing/key-store.ts'
+import { transferMigrations } from '../transfer/store.ts'
+
+export type Ground = Awaited<ReturnType<typeof openGround>>
+
+/**
+ * What a node stands on: its database, its vault and the two archives (FED-33). Opened before anything else and given back last.
+ *
+ * @throws An Error for the administrator when a database cannot be opened; {Problem} vault/… when the key does not fit.
+ */
+export async function openGround(settings: NodeSettings, log: Log) {
+  const { dataFolder } = settings
+  const hospitalId = settings.hospital.id
+  const metrics = createMetrics()
+  await mkdir(join(dataFolder, 'incoming'), { recursive: true })
+  const db = await openDatabase(databaseOf(settings, 'node'))
+  await db.migrate('region', regionMigrations)
+  await db.migrate('grant', grantMigrations)
+  await db.migrate('assertion', assertionMigrations)
+  await db.migrate('sharing', sharingMigrations)
+  await db.migrate('exam', examMigrations)
+  await db.migrate('patient', contactMigrations)
+  await db.migrate('patient-token', patientTokenMigrations)
+  await db.migrate('transfer', transferMigrations)
+  await db.migrate('dicom-node', dicomNodeMigrations)
+  await db.migrate('access', policyMigrations)
+  await db.migrate('signing', signingMigrations)
+  const vault = await Vault.open({ db, kek: kekSourceOf(settings.vault) })
+  const joined = await JoinedRegions.open(db, settings.region.id)
+
+  const open = async (name: ArchiveName) =>
+    openArchive({
+      name, hospitalId, log, metrics,
+      db: await openDatabase(databaseOf(settings, `archive-${name}`)),
+      root: join(dataFolder, `archive-${name}`),
+      regionId: () => joined.activeId,
+      minFreeBytes: settings.archive.minFreeBytes,
+      registrationRetries: settings.archive.registrationRetries,
+      registrationRetryMs: settings.archive.registrationRetryMs,
+      ...(settings.archive.pathTemplate && { pathTemplate: settings.archive.pathTemplate }),
+    }) // prettier-ignore
+  return {
+    settings, log, metrics, hospitalId, db, vault, joined,
+    inHospital: await open('in-hospital'),
+    regional: await open('regional'),
+    keyFolder: join(dataFolder, 'keys'),
+  } // prettier-ignore
+}

@@ -1,0 +1,160 @@
+import { addAuditRoutes, addFaultRoutes, addPostureRoutes, addVaultRoutes, Resealing, sealedAccountColumns, SyslogFeeder } from 'service-kit'
+import { Problem, type LiveEvent } from 'specs'
+import { BreakGlassDesk } from '../access/break-glass.ts'
+import { addBreakGlassRoutes } from '../access/break-glass-routes.ts'
+import { addExplainRoutes } from '../access/explain-routes.ts'
+import { addRuleRoutes } from '../access/policy/rule-routes.ts'
+import { findRule } from '../access/policy/rule-store.ts'
+import { deviceSubject, subjectOf } from '../access/policy/subject.ts'
+import { factsWhere } from '../access/register-facts.ts'
+import { NodeStudySource } from '../access/study-source.ts'
+import type { Arrivals } from '../audit/arrivals.ts'
+import { objectsOfPatient } from '../audit/patient-keys.ts'
+import type { RegionReports } from '../audit/region-reports.ts'
+import { addStudyLogRoute } from '../audit/study-log.ts'
+import { addWitnessRoutes } from '../audit/witness-routes.ts'
+import type { Consults } from '../consult/consults.ts'
+import { addConsultRoutes } from '../consult/routes.ts'
+import { newestOfExams } from '../consult/store.ts'
+import { addUnansweredRoutes } from '../consult/unanswered-routes.ts'
+import { createRenderer } from '../dicom/render/renderer.ts'
+import type { Forwarder } from '../dicom-node/forward.ts'
+import { addDicomNodeRoutes } from '../dicom-node/routes.ts'
+import type { OnUnmask } from '../dicomweb/identity-export.ts'
+import { mountDicomWeb } from '../dicomweb/routes.ts'
+import { addLabelRoutes } from '../exam/label-routes.ts'
+import { addExamRoutes } from '../exam/routes.ts'
+import type { Sharing } from '../grant/join.ts'
+import { addHospitalRoutes } from '../hospital/routes.ts'
+import { sealedContact } from '../patient/contact.ts'
+import { addPatientRoutes } from '../patient/routes.ts'
+import type { TellRefusal } from '../refusal/edge.ts'
+import type { RefusalBook } from '../refusal/refusal-book.ts'
+import { addRefusalRoutes } from '../refusal/routes.ts'
+import type { Region } from '../region/region.ts'
+import { addRegionRoutes } from '../region/routes.ts'
+import type { Retention } from '../retention/retention.ts'
+import { addRetentionRoutes } from '../retention/routes.ts'
+import type { OwnKeys } from '../signing/own-keys.ts'
+import { addSigningRoutes } from '../signing/routes.ts'
+import type { TransferEngine } from '../transfer/engine.ts'
+import type { TransferOwner } from '../transfer/owner.ts'
+import { addTransferRoutes } from '../transfer/routes.ts'
+import { mountWadoUri } from '../wado-uri/routes.ts'
+import { deviceRights } from './dicom.ts'
+import type { Ground } from './ground.ts'
+import type { NodeIdentity } from './identity.ts'
+import type { NodeRights } from './rights.ts'
+
+export interface HttpParts extends NodeIdentity, NodeRights {
+  readonly announce: (event: LiveEvent) => void
+  readonly region: Region
+  readonly refusals: RefusalBook
+  readonly refused: TellRefusal
+  readonly arrivals: Arrivals
+  readonly reports: RegionReports
+  readonly retention: Retention
+  readonly forwarder: Forwarder
+  readonly transfers: TransferEngine
+  readonly owner: TransferOwner
+  readonly signing: OwnKeys
+  readonly consults: Consults
+  readonly sharing: Sharing
+}
+
+/** What this node answers over HTTP, gathered by whom it is for; nobody can call before the face listens. */
+export async function addHttpFaces(ground: Ground, parts: HttpParts) {
+  addStaffRoutes(ground, parts)
+  const administration = await addAdministrationRoutes(ground, parts)
+  const { renderer } = mountImages(ground, parts)
+  addPages(ground, parts)
+  return { ...administration, renderer }
+}
+
+/** Exams, patients, consultations and images on the way: the daily work. */
+function addStaffRoutes({ settings, db, vault, joined, hospitalId }: Ground, parts: HttpParts): void {
+  const { face, announce, region, access, audit, consults, signing, transfers, owner, retention } = parts
+  const newestConsults = (examIds: readonly string[]) => newestOfExams(db, examIds)
+  const { listing } = settings.access
+  addHospitalRoutes(face, { region, hospitalId })
+  addExamRoutes(face, { db, access, vault, clinicians: settings.privacy.clinicians, hospitalId, regionId: () => joined.activeId, newestConsults, announce, audit, listing })
+  addRetentionRoutes(face, { db, retention, access, hospitalId })
+  addPatientRoutes(face, { db, access, vault, hospitalId, consults, audit, newestConsults })
+  addLabelRoutes(face, { db, access, audit, hospitalId, announce })
+  addUnansweredRoutes(face, { unanswered: consults.unanswered, region })
+  addConsultRoutes(face, { consults, signer: signing, db })
+  addSigningRoutes(face, { keys: signing, db })
+  addTransferRoutes(face, { db, engine: transfers, owner })
+}
+
+/** Region, trail, vault, rules and devices: what administrators and auditors look after. */
+async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
+  const { settings, db, log, vault, joined, hospitalId } = ground
+  const { face, announce, region, refused, refusals, audit, accounts, outbound, access, policy, arrivals, reports, forwarder } = parts
+  const sealedKeys = { table: 'signing_key', key: 'key_id', column: 'sealed_key', context: (keyId: string) => `signing-key/${keyId}` }
+  const resealing = new Resealing({ db, vault, log, columns: [...sealedAccountColumns, ...sealedContact, sealedKeys] })
+  addVaultRoutes(face, { vault, resealing, audit })
+  addRegionRoutes(face, region, joined, (problem, hubUrl) => refused({ service: 'join', peer: '', address: hubUrl, problem }), audit)
+  if (settings.audit.syslog) await outbound.check('syslog', settings.audit.syslog.host)
+  const syslog = settings.audit.syslog && (await SyslogFeeder.start(audit, settings.audit.syslog))
+  const verifications = addAuditRoutes(face, {
+    trail: audit,
+    objectsOfPatient: (patientId) => objectsOfPatient(db, patientId),
+    rootPems: () => (region.membership ? [region.membership.rootCertificate] : []),
+    witnesses: () => reports.witnesses(),
+    syslog: async () => (await syslog?.status()) ?? null,
+  })
+  addPostureRoutes(face, { accounts, trail: audit, verifications })
+  addFaultRoutes(face, audit)
+  addRuleRoutes(face, { db, audit, announce, book: policy, settings: { listing: settings.access.listing, breakGlass: settings.access.breakGlass, export: settings.access.export } })
+  addBreakGlassRoutes(face, new BreakGlassDesk({
+    db, audit, hospitalId,
+    book: policy,
+    settings: settings.access.breakGlass,
+    onChange: (breakGlassId, state) => announce({ type: 'break-glass', breakGlassId, state }),
+  })) // prettier-ignore
+  const rightsOf = deviceRights(ground)
+  addExplainRoutes(face, {
+    access, hospitalId,
+    subjectOf: async (who) => {
+      if (who.kind === 'user') return subjectOf(await accounts.userOf(who.id))
+      const device = await rightsOf(who.aeTitle)
+      if (device === undefined) throw new Problem('dimse/unknown-ae', { aeTitle: who.aeTitle })
+      return deviceSubject(who.aeTitle, device)
+    },
+    examOf: async (exam) => (await factsWhere(db, hospitalId, exam))[0],
+    ruleOf: (ruleId) => findRule(db, ruleId),
+  }) // prettier-ignore
+  addWitnessRoutes(face, db)
+  addStudyLogRoute(face, { trail: audit, access, hospitalId, nameOf: (party) => region.directory?.hospitals.find(({ id }) => id === party)?.name ?? party, flush: () => arrivals.flush().then(() => audit.flush()) })
+  addRefusalRoutes(face, { book: refusals, region })
+  addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, outbound, log })
+  return { resealing, syslog, verifications }
+}
+
+/** DICOMweb and WADO-URI over what this hospital holds and what it may fetch. */
+function mountImages({ settings, db, log, hospitalId, inHospital, regional }: Ground, parts: HttpParts) {
+  const { face, audit, access, register, exports, refused, transfers, consults, sharing } = parts
+  const { listing } = settings.access
+  const source = new NodeStudySource({ db, access, register, held: sharing.held, exports, listing, inHospital, regional, transfers, consults })
+  const renderer = createRenderer({ log })
+  /** Files with names in them leave only when the trail knows it. */
+  const onUnmask: OnUnmask = async (_user, study, reason) =>
+    audit.record({ action: 'patient.unmask', outcome: 'success', object: { type: 'study', id: study, owner: hospitalId }, reason, basis: 'export' })
+  mountDicomWeb(face, { source, renderer, onUnmask, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }) })
+  mountWadoUri(face, { source, renderer, onUnmask })
+  return { renderer }
+}
+
+/** The pages, and what the state of health is made of. */
+function addPages({ settings, inHospital }: Ground, { face, region, audit }: HttpParts): void {
+  face.pages('/desk', settings.pages.desk)
+  face.pages('/viewer', settings.pages.viewer)
+  face.redirect('/', '/desk/')
+  face.check('link', () => ({ state: region.link?.status().state ?? 'not-joined' }), { critical: false })
+  face.check('storage', async () => {
+    if ((await inHospital.freeBytes()) < settings.archive.minFreeBytes) throw new Error('out of storage space')
+    return undefined
+  }, { critical: false }) // prettier-ignore
+  face.check('audit', () => audit.health(), { critical: false })
+}

@@ -1,0 +1,70 @@
+import { join } from 'node:path'
+import type { Outbound, Trail } from 'service-kit'
+import type { LiveEvent } from 'specs'
+import type { AccessControl } from '../access/access-control.ts'
+import type { AssertionDesk } from '../assertion/admit.ts'
+import type { Assert } from '../assertion/assert.ts'
+import { receivedEvent } from '../audit/edge-events.ts'
+import { studiesOfOpenConsults } from '../consult/store.ts'
+import { Forwarder } from '../dicom-node/forward.ts'
+import type { Region } from '../region/region.ts'
+import { CipherThread } from '../transfer/cipher-thread.ts'
+import { TransferEngine } from '../transfer/engine.ts'
+import { TransferOwner } from '../transfer/owner.ts'
+import { RegionalCache } from '../transfer/regional-cache.ts'
+import type { Ground } from './ground.ts'
+
+export interface ImagesParts {
+  readonly announce: (event: LiveEvent) => void
+  readonly audit: Trail
+  readonly outbound: Outbound
+  readonly region: Region
+  readonly access: AccessControl
+  readonly assert: Assert
+  readonly assertions: AssertionDesk
+  /** All images of a study have come; told once that is durable. */
+  readonly onComplete: () => void
+}
+
+/** Images between hospitals: fetched and given, what of them is kept here, and what goes on to devices of this hospital. */
+export function openImages(ground: Ground, parts: ImagesParts) {
+  const { settings, db, log, metrics, hospitalId, inHospital, regional } = ground
+  const { announce, audit, outbound, region, access, assert, assertions, onComplete } = parts
+  const coder = new CipherThread(log)
+  const forwarder = new Forwarder({
+    db, log,
+    archive: regional,
+    callingAeTitle: settings.dimse.aeTitle,
+    addressOf: async (host) => (await outbound.addressOf('dicom-node', host)).address,
+  }) // prettier-ignore
+  const transfers: TransferEngine = new TransferEngine({
+    db, log, metrics, announce, coder, assert,
+    line: region.line,
+    archive: regional,
+    folder: join(settings.dataFolder, 'incoming'),
+    settings: settings.transfer,
+    onComplete: async (tx, job) => {
+      await audit.within(tx, receivedEvent(job, hospitalId))
+      if (job.purpose === 'push') await forwarder.studyArrived(tx, job.studyInstanceUid)
+      tx.afterCommit(() => {
+        onComplete()
+        void cache.trim()
+      })
+    },
+  }) // prettier-ignore
+  const cache = new RegionalCache({
+    db, log,
+    archive: regional,
+    engine: transfers,
+    limitBytes: settings.transfer.regionalCacheBytes,
+    studiesInUse: () => studiesOfOpenConsults(db),
+    onLeft: (study, sizeBytes) => audit.note({ action: 'study.delete', outcome: 'success', object: { type: 'study', id: study }, reason: 'regional cache', facts: { sizeBytes, source: `${hospitalId}/regional` } }),
+  }) // prettier-ignore
+  const owner = new TransferOwner({
+    coder, hospitalId, inHospital, regional, access, assertions, log, metrics, audit,
+    line: region.line,
+    trust: () => region.trust,
+    sessionMs: settings.transfer.sessionMs,
+  }) // prettier-ignore
+  return { coder, forwarder, transfers, owner }
+}
