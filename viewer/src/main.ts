@@ -6,7 +6,11 @@ import { createLanguage } from './locale/index.ts'
 import { parseAddress } from './reading-room/address.ts'
 
 // Session and client need each other: a 401 of any request ends the session, and the session asks through the client.
-const api: ApiClient = createApiClient(() => session.ended())
+const api: ApiClient = createApiClient(
+  () => session.ended(),
+  undefined,
+  () => session.strengthen(),
+)
 const session: Session = createSession(() => api)
 
 createApp(App, { address: parseAddress(location.search) })

@@ -1,6 +1,9 @@
 import type { ApiClient } from 'page-kit'
 import { ConsultDetail, LiveExam, SavedDraft, SigningKeyState, type ConsultRow, type OpinionDraft } from 'specs'
 
+/** Whether the next signature asks for the password; `new`: there is none for signing yet, what is typed becomes it. */
+export type SigningSecret = 'none' | 'password' | 'new'
+
 /** What the viewer asks of the node about one consultation. Answers are parsed: a page may be older than its node. */
 export interface ConsultApi {
   read(taskId: string): Promise<ConsultDetail>
@@ -11,8 +14,7 @@ export interface ConsultApi {
   decline(taskId: string, reason: string): Promise<unknown>
   /** @param signingPassword shown again where the node asks for it; then signatures are possible for a while. */
   sign(taskId: string, opinion: OpinionDraft, draftRevision: number, signingPassword?: string): Promise<unknown>
-  /** Whether the next signature asks for the password; `new`: there is none for signing yet, what is typed becomes it. */
-  signingSecret(): Promise<'none' | 'password' | 'new'>
+  signingSecret(): Promise<SigningSecret>
   readDraft(taskId: string): Promise<SavedDraft>
   saveDraft(taskId: string, draft: OpinionDraft, revision: number | undefined): Promise<SavedDraft>
 }

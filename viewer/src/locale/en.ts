@@ -18,6 +18,11 @@ export default {
     age: { Y: 'y', M: 'm', W: 'w', D: 'd' },
     unknown: 'Name unknown',
     hidden: 'Patient data hidden',
+    unmask: 'In full',
+    cover: 'Cover again',
+    unmaskTitle: 'Patient data in full',
+    unmaskHint: 'Patient data are masked. Showing them in full is audited, and ends when you leave this page.',
+    unmaskShow: 'Show',
   },
   series: {
     title: 'Series',

@@ -16,6 +16,11 @@ export default {
     age: { Y: '岁', M: '月', W: '周', D: '天' },
     unknown: '姓名未知',
     hidden: '已隐藏患者信息',
+    unmask: '完整信息',
+    cover: '恢复遮盖',
+    unmaskTitle: '查看完整患者信息',
+    unmaskHint: '患者信息已脱敏显示。查看完整信息会记入审计，离开本页后恢复脱敏。',
+    unmaskShow: '显示',
   },
   series: {
     title: '序列',
