@@ -4,13 +4,13 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import { openDatabase, readWitnesses, verifyTrail, type AuditVerdict, type Database } from 'service-kit'
+import { AUDIT_PUBLIC_KEY, AUDIT_TAIL_PUBLIC_KEY, openDatabase, readTailMemory, readWitnesses, verifyTrail, type AuditVerdict, type Database } from 'service-kit'
 import { isProblem } from 'specs'
 
 const HELP = `npm run audit -- verify --dir <数据目录 data folder of a node or the hub>
   --witness <file>   检查点见证：区域平台或其他医院导出的文件（JSON 行），可多次 / checkpoints kept by the hub or another node; may be repeated
   --root <file>      区域根证书 / PEM root of the region; found in the data folder of a node unless told
-  --url <postgres://…> --schema <name>   审计库在 PostgreSQL 时 / where the trail lies in PostgreSQL
+  --url <postgres://…> --schema <name>   审计库在 PostgreSQL 时，可与 --dir 同用 / where the trail lies in PostgreSQL; with --dir for its keys
   --json             机器可读 / the verdict as JSON
 结果 exit code: 0 完整 whole · 1 有问题 something was found · 2 无法校验 cannot be verified`
 
@@ -39,7 +39,7 @@ async function main(): Promise<number> {
     const witnesses = (await Promise.all(values.witness.map(async (name) => readWitnesses(await readFile(name, 'utf8'))))).flat()
     const given = await Promise.all(values.root.map((name) => readFile(name, 'utf8')))
     const rootPems = given.length > 0 || dir === undefined ? given : await rootsOf(dir)
-    const verdict = await verifyTrail(db, { witnesses, rootPems, ownKeyPem: dir === undefined ? undefined : await ownKeyOf(dir), onProgress: progress(values.json) })
+    const verdict = await verifyTrail(db, { witnesses, rootPems, ...(dir !== undefined && (await proofOf(join(dir, 'keys')))), onProgress: progress(values.json) })
     console.log(values.json ? JSON.stringify(verdict, undefined, 2) : textOf(verdict))
     return verdict.findings.length === 0 ? 0 : 1
   } finally {
@@ -71,9 +71,10 @@ async function rootsOf(dir: string): Promise<string[]> {
   }
 }
 
-async function ownKeyOf(dir: string): Promise<string | undefined> {
-  const file = join(dir, 'keys', 'audit-signing.pub.pem')
-  return existsSync(file) ? await readFile(file, 'utf8') : undefined
+/** What lies beside the database: public keys of the trail, and the head that it remembered last. */
+async function proofOf(keys: string) {
+  const pem = async (name: string) => (existsSync(join(keys, name)) ? await readFile(join(keys, name), 'utf8') : undefined)
+  return { ownKeyPem: await pem(AUDIT_PUBLIC_KEY), tailKeyPem: await pem(AUDIT_TAIL_PUBLIC_KEY), remembered: await readTailMemory(keys) }
 }
 
 function textOf({ records, firstSeq, lastSeq, checkpoints, witnesses, party, trailId, findings }: AuditVerdict): string {

@@ -4,7 +4,7 @@ import { isAbsolute, join, relative, resolve } from 'node:path'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { BackupRepository, createBackup, restoreBackup, tellTrail, verifyBackup, type BackupManifest, type BackupSource, type DatabaseConfig } from 'service-kit'
+import { BackupRepository, createBackup, restoreBackup, TAIL_MEMORY, tellTrail, verifyBackup, type BackupManifest, type BackupSource, type DatabaseConfig } from 'service-kit'
 import { HUB, isProblem } from 'specs'
 import { loadHubConfig } from '../../hub/src/config.ts'
 import { databaseOf, loadNodeConfig } from '../../node-agent/src/config.ts'
@@ -42,7 +42,7 @@ function serviceOf({ node, hub }: { node?: string | undefined; hub?: string | un
 }
 
 function service(name: string, folder: string, databases: readonly DatabaseConfig[], keyFile: string | undefined, skip: readonly string[]): Service {
-  return { source: { service: name, folder, databases, skip: [...skip, ...(keyFile === undefined ? [] : [below(folder, keyFile)])] }, main: databases[0]!, keyFile }
+  return { source: { service: name, folder, databases, skip: [...skip, join('keys', TAIL_MEMORY), ...(keyFile === undefined ? [] : [below(folder, keyFile)])] }, main: databases[0]!, keyFile }
 }
 
 const below = (folder: string, path: string) => (isAbsolute(path) ? relative(folder, path) : path)

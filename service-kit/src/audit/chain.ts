@@ -3,6 +3,7 @@ import { sm3Hex } from 'pki'
 import { canonicalJson, Sm3Hex, type AuditRecord } from 'specs'
 import type { Database, SqlValue, Transaction } from '../database/index.ts'
 import type { Draft } from './draft.ts'
+import type { StoredHead } from './tail.ts'
 
 /** Before the first record. */
 export const GENESIS = Sm3Hex.parse('0'.repeat(64))
@@ -61,14 +62,15 @@ const ROWS_PER_INSERT = 50
  * Locks the head until the commit, so that several processes write one after the other. LOCK TABLE takes no snapshot: what the process before us
  * has committed is seen, and nobody has to begin anew.
  */
-export async function lockHead(tx: Transaction, dialect: Database['dialect']): Promise<Head> {
+export async function lockHead(tx: Transaction, dialect: Database['dialect']): Promise<StoredHead> {
   if (dialect === 'postgres') await tx.run('LOCK TABLE audit_head IN EXCLUSIVE MODE')
-  const head = await tx.get<Head>('SELECT trail_id AS "trailId", seq, hash FROM audit_head WHERE id = 1')
+  const head = await tx.get<StoredHead>('SELECT trail_id AS "trailId", seq, hash, sealed FROM audit_head WHERE id = 1')
   if (head === undefined) throw new Error('the head of the audit trail is missing')
   return head
 }
 
-export async function append(tx: Transaction, records: readonly ChainedRecord[], at: number): Promise<void> {
+/** @param sealed the signature over the new head. */
+export async function append(tx: Transaction, records: readonly ChainedRecord[], at: number, sealed: string): Promise<void> {
   const last = records.at(-1)
   if (last === undefined) return
   for (let from = 0; from < records.length; from += ROWS_PER_INSERT) {
@@ -78,7 +80,7 @@ export async function append(tx: Transaction, records: readonly ChainedRecord[],
     const rows = part.map((_row, row) => `(${Array.from({ length: width }, (_column, column) => `$${row * width + column + 1}`).join(', ')})`)
     await tx.run(`INSERT INTO audit_record (${COLUMNS.join(', ')}, body, hash) VALUES ${rows.join(', ')}`, params)
   }
-  await tx.run('UPDATE audit_head SET seq = $1, hash = $2, at = $3 WHERE id = 1', [last.record.seq, last.hash, at])
+  await tx.run('UPDATE audit_head SET seq = $1, hash = $2, at = $3, sealed = $4 WHERE id = 1', [last.record.seq, last.hash, at, sealed])
 }
 
 /** Which of these events are in the chain already. */

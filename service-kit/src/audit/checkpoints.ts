@@ -2,11 +2,15 @@ import { SignedCheckpoint, type AuditCheckpoint, type WitnessedCheckpoint } from
 import type { Database, Transaction } from '../database/index.ts'
 import { lockHead } from './chain.ts'
 import type { AuditSigner } from './signing.ts'
+import type { Tail } from './tail.ts'
 
 export interface CheckpointParts {
   readonly db: Database
   readonly party: string
   readonly signer: AuditSigner
+  readonly tail: Tail
+  /** The head is not the one that was signed last: the writer has to say so before anything else is signed. */
+  readonly onBreach: () => void
   readonly now: () => number
   readonly everyRecords: number
   readonly everyMs: number
@@ -41,19 +45,26 @@ export class Checkpoints {
     return seq > this.#lastSeq && (seq - this.#lastSeq >= everyRecords || now() - this.#lastAt >= everyMs)
   }
 
-  /** Signs where the chain stands. @returns undefined when there is nothing new. */
+  /** Signs where the chain stands. @returns undefined when there is nothing new, or nothing that could be vouched for. */
   async make(): Promise<SignedCheckpoint | undefined> {
-    const { db, party, signer, now } = this.#parts
+    const { db, party, signer, tail, now, onBreach } = this.#parts
+    let isBroken = false
     const made = await db.write(async (tx) => {
-      const { trailId, seq, hash } = await lockHead(tx, db.dialect)
-      if (seq === 0) return undefined
+      const head = await lockHead(tx, db.dialect)
+      const { trailId, seq, hash } = head
+      isBroken = tail.examine(head) !== undefined
+      if (seq === 0 || isBroken) return undefined
       const known = await tx.get('SELECT seq FROM audit_checkpoint WHERE seq = $1', [seq])
       if (known !== undefined) return undefined
-      const checkpoint: AuditCheckpoint = { v: 1, kind: 'audit.checkpoint', party, trailId, seq, hash, at: now() }
+      const checkpoint: AuditCheckpoint = { v: 1, kind: 'audit.checkpoint', party, trailId, seq, hash, at: now(), tailKey: tail.keyPem }
       const signed = { checkpoint, signed: signer.sign(checkpoint) }
       await insertCheckpoint(tx, signed)
       return signed
     })
+    if (isBroken) {
+      onBreach()
+      return undefined
+    }
     const head = await db.get<{ seq: number }>('SELECT seq FROM audit_head WHERE id = 1')
     this.#lastSeq = made?.checkpoint.seq ?? head?.seq ?? this.#lastSeq
     this.#lastAt = now()

@@ -15,6 +15,11 @@ export class AuditSigner {
     this.#identity = identity
   }
 
+  /** PEM of the key that signs while there is no certificate. */
+  get ownKeyPem(): string {
+    return this.#own.publicKey.toPem()
+  }
+
   sign(value: unknown): AuditSignature {
     const identity = this.#identity()
     if (identity !== undefined) return signDocument(identity, value)
@@ -61,34 +66,47 @@ function chainsTo(rootPem: string, chain: readonly string[], at: number): boolea
   }
 }
 
-/** Two secrets of the trail: the key of its hashes, and the key that signs while there is no certificate. Made at the first start. */
+/**
+ * The secrets of the trail: the key of its hashes, the key that signs while there is no certificate, and the key that signs the end of the chain.
+ * Made at the first start.
+ */
 export interface AuditKeys {
   readonly hashKey: Uint8Array
   readonly signingKey: Sm2PrivateKey
+  readonly tailKey: Sm2PrivateKey
+  /** The tail key was made just now. */
+  readonly isNewTailKey: boolean
 }
 
-/** @param safe seals both files, also those of before; whoever carries the disk away can then neither sign nor look patients up. */
+/** @param safe seals the files, also those of before; whoever carries the disk away can then neither sign nor look patients up. */
 export async function openAuditKeys(folder: string, safe?: Pick<Vault, 'seal' | 'open'>): Promise<AuditKeys> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const secret = async (name: string, make: () => string) => {
-    const text = await readOrMake(join(folder, name), make)
-    return (safe && (await readSecretFile(safe, join(folder, name), `audit-key/${name}`))) ?? text
+    const { text, isNew } = await readOrMake(join(folder, name), make)
+    return { text: (safe && (await readSecretFile(safe, join(folder, name), `audit-key/${name}`))) ?? text, isNew }
   }
+  const newKeyPem = () => generateSm2KeyPair().privateKeyPem
   const hashKey = await secret('audit-hash.key', () => Buffer.from(randomBytes(32)).toString('hex'))
-  const signingKey = loadPrivateKey(await secret('audit-signing.pem', () => generateSm2KeyPair().privateKeyPem))
+  const signingKey = loadPrivateKey((await secret('audit-signing.pem', newKeyPem)).text)
+  const tail = await secret('audit-tail.pem', newKeyPem)
+  const tailKey = loadPrivateKey(tail.text)
   // For whoever checks the chain without the keys of the service.
   await writeFile(join(folder, AUDIT_PUBLIC_KEY), signingKey.publicKey.toPem(), { mode: 0o644 })
-  return { hashKey: Buffer.from(hashKey.trim(), 'hex'), signingKey }
+  await writeFile(join(folder, AUDIT_TAIL_PUBLIC_KEY), tailKey.publicKey.toPem(), { mode: 0o644 })
+  return { hashKey: Buffer.from(hashKey.text.trim(), 'hex'), signingKey, tailKey, isNewTailKey: tail.isNew }
 }
 
 export const AUDIT_PUBLIC_KEY = 'audit-signing.pub.pem'
+export const AUDIT_TAIL_PUBLIC_KEY = 'audit-tail.pub.pem'
 
 /** Two processes that start together agree on what the first has written. */
-async function readOrMake(file: string, make: () => string): Promise<string> {
+async function readOrMake(file: string, make: () => string): Promise<{ text: string; isNew: boolean }> {
+  let isNew = true
   try {
     await writeFile(file, make(), { mode: 0o600, flag: 'wx', flush: true } as Parameters<typeof writeFile>[2])
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    isNew = false
   }
-  return readFile(file, 'utf8')
+  return { text: await readFile(file, 'utf8'), isNew }
 }

@@ -35,6 +35,8 @@ export function auditMigrations(dialect: Database['dialect']): readonly Migratio
         ...(sqlite ? sqliteFence : postgresFence),
       ],
     },
+    // The head, signed with every batch: see tail.ts.
+    { name: '0002-sealed-head', up: ['ALTER TABLE audit_head ADD COLUMN sealed TEXT'] },
   ]
 }
 

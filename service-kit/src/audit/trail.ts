@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { Identity } from 'pki'
-import { Problem, type AuditEvent, type SignedCheckpoint } from 'specs'
+import { Problem, type AuditEvent, type SignedCheckpoint, type SignedHead } from 'specs'
 import { openDatabase, type Database, type DatabaseConfig, type Transaction } from '../database/index.ts'
 import type { Log } from '../log/index.ts'
 import type { Metrics } from '../metrics/index.ts'
-import { GENESIS, type ChainedRecord } from './chain.ts'
+import { GENESIS, lockHead, type ChainedRecord } from './chain.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { AuditRules } from './config.ts'
 import { actorOf } from './context.ts'
@@ -12,8 +12,9 @@ import { draftOf, keyedHash, noteRefusal, type Drafting } from './draft.ts'
 import { Folding, foldingKey } from './folding.ts'
 import { PendingMover, savePending } from './pending.ts'
 import type { Vault } from '../vault/index.ts'
-import { AuditSigner, openAuditKeys } from './signing.ts'
+import { AuditSigner, openAuditKeys, type AuditKeys } from './signing.ts'
 import { auditMigrations, auditPendingMigrations } from './tables.ts'
+import { breachEvent, readTailMemory, Tail } from './tail.ts'
 import { ChainWriter } from './writer.ts'
 
 /** What every part calls. */
@@ -58,6 +59,7 @@ export class Trail implements AuditTrail {
   readonly settings: AuditRules
   readonly checkpoints: Checkpoints
   readonly signer: AuditSigner
+  readonly tail: Tail
   readonly log: Log
   readonly now: () => number
   readonly #drafting: Drafting
@@ -67,10 +69,11 @@ export class Trail implements AuditTrail {
   readonly #listeners: ((records: readonly ChainedRecord[]) => void)[] = []
   readonly #checkpointListeners: ((checkpoint: SignedCheckpoint) => void)[] = []
   readonly #tick: NodeJS.Timeout
+  readonly #keyFolder: string
   #headSeq = 0
   #checkpointing: Promise<void> = Promise.resolve()
 
-  private constructor(options: TrailOptions, db: Database, keys: Awaited<ReturnType<typeof openAuditKeys>>) {
+  private constructor(options: TrailOptions, db: Database, keys: AuditKeys, tail: Tail) {
     const { party, settings, log, metrics, onState, identity = () => undefined, now = Date.now } = options
     this.db = db
     this.party = party
@@ -78,12 +81,14 @@ export class Trail implements AuditTrail {
     this.log = log
     this.now = now
     this.signer = new AuditSigner(keys.signingKey, identity)
+    this.tail = tail
+    this.#keyFolder = options.keyFolder
     this.#drafting = { node: party, hospital: party, key: keys.hashKey, now }
     const written = metrics?.counter('lianpian_audit_records_total', 'Records in the audit trail, by action', ['action'])
     const available = metrics?.gauge('lianpian_audit_available', 'Whether the audit trail can be written')
     available?.set(1)
     this.#writer = new ChainWriter({
-      db, log, now,
+      db, log, now, tail,
       onWritten: (records) => {
         for (const { record } of records) written?.inc({ action: record.action })
         this.#headSeq = records.at(-1)?.record.seq ?? this.#headSeq
@@ -96,12 +101,17 @@ export class Trail implements AuditTrail {
         onState?.(state)
       },
       lossNote: (lost) => draftOf({ action: 'audit.alarm', outcome: 'failed', actor: { kind: 'system', id: party }, object: { type: 'audit', id: party }, code: 'audit/unavailable', facts: { lost } }, this.#drafting),
+      breachNote: (breach) => {
+        log.error({ ...breach }, 'the end of the audit trail was not written by it')
+        return draftOf(breachEvent(party, breach), this.#drafting)
+      },
     }) // prettier-ignore
     this.#folding = new Folding((draft) => this.#writer.note(draft))
     this.#pending = new PendingMover(options.callers, this.#writer, log)
     this.checkpoints = new Checkpoints({
-      db, party, now,
+      db, party, now, tail,
       signer: this.signer,
+      onBreach: () => void this.#writer.flush(),
       everyRecords: settings.checkpointRecords,
       everyMs: settings.checkpointSeconds * 1_000,
     }) // prettier-ignore
@@ -117,7 +127,11 @@ export class Trail implements AuditTrail {
     await db.migrate('audit', auditMigrations(db.dialect))
     await db.run('INSERT INTO audit_head (id, trail_id, seq, hash, at) VALUES (1, $1, 0, $2, 0) ON CONFLICT (id) DO NOTHING', [randomUUID(), GENESIS])
     for (const caller of options.callers) await caller.migrate('audit-pending', auditPendingMigrations)
-    const trail = new Trail(options, db, await openAuditKeys(options.keyFolder, options.safe))
+    const keys = await openAuditKeys(options.keyFolder, options.safe)
+    const { party, keyFolder, log, now = Date.now } = options
+    const tail = await Tail.open({ party, key: keys.tailKey, keyFolder, log, now })
+    if (keys.isNewTailKey) await sealFirstHead(db, tail)
+    const trail = new Trail(options, db, keys, tail)
     await trail.checkpoints.open()
     trail.#headSeq = (await db.get<{ seq: number }>('SELECT seq FROM audit_head WHERE id = 1'))?.seq ?? 0
     trail.#pending.wake()
@@ -189,6 +203,11 @@ export class Trail implements AuditTrail {
     return made
   }
 
+  /** What a verification may be told from outside the database. */
+  async proof(): Promise<{ ownKeyPem: string; tailKeyPem: string; remembered: SignedHead | undefined }> {
+    return { ownKeyPem: this.signer.ownKeyPem, tailKeyPem: this.tail.keyPem, remembered: await readTailMemory(this.#keyFolder) }
+  }
+
   #checkpoint(): void {
     this.#checkpointing = this.#checkpointing.then(async () => {
       try {
@@ -211,6 +230,19 @@ export class Trail implements AuditTrail {
     await this.#pending.close()
     await this.#writer.close()
     await this.#checkpointing
+    await this.tail.close()
     await this.db.close()
   }
+}
+
+/**
+ * A trail from before heads were signed is taken as it stands, once: when the key that signs them has just been made and no checkpoint names one. Whoever
+ * takes the key away later does not get a second first time.
+ */
+async function sealFirstHead(db: Database, tail: Tail): Promise<void> {
+  await db.write(async (tx) => {
+    const head = await lockHead(tx, db.dialect)
+    const named = await tx.get(`SELECT seq FROM audit_checkpoint WHERE signed LIKE '%"tailKey"%' LIMIT 1`)
+    if (head.sealed === null && named === undefined) await tx.run('UPDATE audit_head SET sealed = $1 WHERE id = 1', [tail.seal(head)])
+  })
 }

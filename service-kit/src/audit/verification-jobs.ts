@@ -50,7 +50,7 @@ export class VerificationJobs {
     }
     try {
       await this.#trail.settle()
-      const { records, findings } = await verifyTrail(db, { ...input, onProgress, signal })
+      const { records, findings } = await verifyTrail(db, { ...input, ...(await this.#trail.proof()), onProgress, signal })
       const state = findings.length === 0 ? 'whole' : 'findings'
       await db.run('UPDATE audit_verification SET state = $2, ended_at = $3, records = $4, total = $4, findings = $5 WHERE id = $1', [id, state, now(), records, JSON.stringify(findings)])
       const facts = { records, findings: findings.length, witnesses: input.witnesses.length }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { AuditRecord, canonicalJson, type SignedCheckpoint } from 'specs'
 import { createLog } from '../log/index.ts'
-import { chain, columnsOf, COLUMNS, GENESIS } from './chain.ts'
+import { chain, columnsOf, COLUMNS, GENESIS, type Head } from './chain.ts'
 import { AuditConfig } from './config.ts'
 import { retire } from './retention.ts'
 import { Trail } from './trail.ts'
@@ -65,6 +65,11 @@ async function rewriteFrom(seq: number, change: (record: AuditRecord) => AuditRe
   }
   await trail.db.run('UPDATE audit_head SET hash = $1', [rewritten.at(-1)?.hash ?? ''])
 }
+/** What only somebody can make who holds the key of the trail's end, too. */
+async function sealOfHead(): Promise<string> {
+  const head = await trail.db.get<Head>('SELECT trail_id AS "trailId", seq, hash FROM audit_head')
+  return trail.tail.seal(head as Head)
+}
 const findings = async (witnesses: SignedCheckpoint[] = []) => (await verifyTrail(trail.db, { witnesses })).findings
 
 describe('verifying an audit trail', () => {
@@ -124,11 +129,13 @@ describe('verifying an audit trail', () => {
     expect(await findings()).toMatchObject([{ kind: 'truncated', seq: 9, toSeq: 10 }])
     const row = await trail.db.get<{ hash: string }>('SELECT hash FROM audit_record WHERE seq = 8')
     await trail.db.run('UPDATE audit_head SET seq = 8, hash = $1', [row?.hash ?? ''])
-    expect(await findings()).toMatchObject([{ kind: 'truncated', seq: 9, toSeq: 10 }])
+    expect(await findings()).toMatchObject([{ kind: 'rewritten', seq: 6, toSeq: 8 }, { kind: 'truncated', seq: 9, toSeq: 10 }])
     const kept = await checkpoints()
     await trail.db.run('DELETE FROM audit_checkpoint WHERE seq > 8')
-    expect(await findings()).toEqual([]) // the database alone cannot know
-    expect(await findings(kept)).toMatchObject([{ kind: 'truncated', seq: 9, toSeq: 10 }]) // the witness does
+    expect(await findings()).toMatchObject([{ kind: 'rewritten', seq: 6, toSeq: 8 }]) // nobody has signed this head
+    await trail.db.run('UPDATE audit_head SET sealed = $1', [await sealOfHead()])
+    expect(await findings()).toEqual([]) // whoever has the key as well deceives the database alone
+    expect(await findings(kept)).toMatchObject([{ kind: 'truncated', seq: 9, toSeq: 10 }]) // and not the witness
   })
 
   it('finds a chain rewritten with every hash right by its signed checkpoints', async () => {

@@ -1,7 +1,8 @@
-import { AuditRecord, SignedCheckpoint, SignedStub, witnessStatement, type WitnessedCheckpoint } from 'specs'
+import { AuditRecord, SignedCheckpoint, SignedStub, witnessStatement, type SignedHead, type WitnessedCheckpoint } from 'specs'
 import type { Queries } from '../database/index.ts'
 import { COLUMNS, columnsOf, GENESIS, hashOfBody } from './chain.ts'
 import { verifyAuditSignature } from './signing.ts'
+import { checkHead, namedBreach, type HeadRow } from './verify-tail.ts'
 
 /** What a verification found, and where. `seq` is the record concerned, or the first of those concerned. */
 export interface AuditFinding {
@@ -32,6 +33,10 @@ export interface VerifyOptions {
   /** PEM roots of the regions, under which certificates of signatures are checked. */
   readonly rootPems?: readonly string[] | undefined
   readonly ownKeyPem?: string | undefined
+  /** The key that signs the end of the chain, where it is known from outside the database. */
+  readonly tailKeyPem?: string | undefined
+  /** The newest head that was remembered outside the database. */
+  readonly remembered?: SignedHead | undefined
   readonly onProgress?: (done: number, total: number) => void
   readonly signal?: AbortSignal
 }
@@ -58,7 +63,9 @@ export async function verifyTrail(db: Queries, options: VerifyOptions = {}): Pro
   const stub = await stubOf(db, options, found)
   const checkpoints = await checkpointsOf(db, options, found)
   // In this order: what is written meanwhile must not look like something missing.
-  const head = await db.get<{ trailId: string; seq: number; hash: string }>('SELECT trail_id AS "trailId", seq, hash FROM audit_head WHERE id = 1')
+  // All columns: a trail that no present version has opened has no signature beside its head.
+  const row = await db.get<HeadRow>('SELECT * FROM audit_head WHERE id = 1')
+  const head = row && { trailId: row.trail_id, seq: row.seq, hash: row.hash }
   const newest = await db.get<{ seq: number | null }>('SELECT MAX(seq) AS "seq" FROM audit_record')
   const lastSeq = newest?.seq ?? 0
   const wanted = new Map<number, { hash: string; source: string }[]>()
@@ -67,6 +74,7 @@ export async function verifyTrail(db: Queries, options: VerifyOptions = {}): Pro
   const party = checkpoints.at(-1)?.checkpoint.party ?? null
   const witnesses = witnessesFor(options.witnesses ?? [], head?.trailId, party, options, found)
   for (const { checkpoint } of witnesses) want(checkpoint.seq, checkpoint.hash, 'witness')
+  for (const { seq, hash, source } of checkHead(row, { ...options, checkpoints, party, found })) want(seq, hash, source)
 
   let previous = { seq: stub?.seq ?? 0, hash: stub?.hash ?? (GENESIS as string) }
   const first = previous.seq + 1
@@ -81,6 +89,7 @@ export async function verifyTrail(db: Queries, options: VerifyOptions = {}): Pro
       firstSeq ??= row.seq
       if (row.seq > previous.seq + 1) found({ kind: 'removed', seq: previous.seq + 1, toSeq: row.seq - 1, detail: `记录 ${previous.seq + 1}–${row.seq - 1} 缺失 / records ${previous.seq + 1} to ${row.seq - 1} are missing` })
       checkRecord(row, previous, found)
+      if (row['action'] === 'audit.alarm') namedBreach(row.body, found)
       for (const { hash, source } of wanted.get(row.seq) ?? []) {
         if (hash === row.hash || told.has(source)) continue
         told.add(source)
@@ -133,8 +142,10 @@ function previousMatch(wanted: ReadonlyMap<number, unknown>, seq: number, first:
   return earlier.length === 0 ? first : Math.max(...earlier) + 1
 }
 
+const sources: Readonly<Record<string, string>> = { witness: '见证方 / the witness', checkpoint: '已签名检查点 / the signed checkpoint', memory: '库外记录的链头 / the head remembered outside the database' }
+
 function tellRewritten(row: Row, source: string, from: number, found: Found): void {
-  const who = source === 'witness' ? '见证方 / the witness' : '已签名检查点 / the signed checkpoint'
+  const who = sources[source] ?? source
   found({ kind: 'rewritten', seq: from, toSeq: row.seq, detail: `第 ${from}–${row.seq} 条之间被改写：${who} 记录的摘要不同 / the chain was rewritten between ${from} and ${row.seq}` })
 }
 

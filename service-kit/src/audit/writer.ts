@@ -1,18 +1,22 @@
-import type { Database } from '../database/index.ts'
+import type { Database, Transaction } from '../database/index.ts'
 import type { Log } from '../log/index.ts'
 import { append, chain, knownEvents, lockHead, type ChainedRecord } from './chain.ts'
 import type { Draft } from './draft.ts'
+import type { Tail, TailBreach } from './tail.ts'
 
 export interface WriterParts {
   readonly db: Database
   readonly log: Log
   readonly now: () => number
+  readonly tail: Tail
   /** After the commit. */
   readonly onWritten: (records: readonly ChainedRecord[]) => void
   /** Whether the trail can be written; told when that changes. */
   readonly onState: (available: boolean) => void
   /** Puts into the chain that events were lost, once it can be written again. */
   readonly lossNote: (lost: number) => Draft
+  /** Puts into the chain that what stands before was not written by it. */
+  readonly breachNote: (breach: TailBreach) => Draft
 }
 
 interface Waiting {
@@ -110,21 +114,29 @@ export class ChainWriter {
   }
 
   async #commit(batch: readonly { draft: Draft; once: boolean }[]): Promise<ChainedRecord[]> {
-    const { db, now, lossNote } = this.#parts
+    const { db, now, tail, lossNote, breachNote } = this.#parts
     const lost = this.#lost
-    const written = await db.write(async (tx) => {
+    const { written, sealed } = await db.write(async (tx) => {
       const head = await lockHead(tx, db.dialect)
       const maybeKnown = batch.filter(({ once }) => once).map(({ draft }) => draft.eventId)
       const known = await knownEvents(tx, maybeKnown)
       const drafts = batch.map(({ draft }) => draft).filter(({ eventId }) => !known.has(eventId))
       if (lost > 0) drafts.push(lossNote(lost))
+      const breach = tail.examine(head)
+      if (breach) drafts.unshift(breachNote(await narrowed(tx, breach)))
       const at = now()
       const records = chain(head, drafts, at)
+      const last = records.at(-1)
       // Also without records: shows that the database takes what is written.
-      if (records.length === 0) await tx.run('UPDATE audit_head SET at = $1 WHERE id = 1', [at])
-      await append(tx, records, at)
-      return records
+      if (last === undefined) {
+        await tx.run('UPDATE audit_head SET at = $1 WHERE id = 1', [at])
+        return { written: records, sealed: undefined }
+      }
+      const seal = tail.seal({ trailId: head.trailId, seq: last.record.seq, hash: last.hash })
+      await append(tx, records, at, seal)
+      return { written: records, sealed: seal }
     })
+    if (sealed !== undefined) tail.wrote(sealed)
     this.#lost -= lost
     return written
   }
@@ -134,4 +146,11 @@ export class ChainWriter {
     this.#available = available
     this.#parts.onState(available)
   }
+}
+
+/** What a checkpoint covers is vouched for by it: only what stands behind the last one is in question. */
+async function narrowed(tx: Transaction, breach: TailBreach): Promise<TailBreach> {
+  if (breach.kind !== 'rewritten') return breach
+  const covered = await tx.get<{ seq: number | null }>('SELECT MAX(seq) AS "seq" FROM audit_checkpoint WHERE seq <= $1', [breach.toSeq])
+  return { ...breach, fromSeq: Math.min(breach.toSeq, Math.max(1, (covered?.seq ?? 0) + 1)) }
 }

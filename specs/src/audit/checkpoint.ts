@@ -10,6 +10,8 @@ export const AuditCheckpoint = z.object({
   seq: z.number().int().positive(),
   hash: Sm3Hex,
   at: EpochMs,
+  /** PEM of the key under which the party signs what stands behind its newest checkpoint (AuditHead). */
+  tailKey: z.string().max(400).optional(),
 })
 export type AuditCheckpoint = z.infer<typeof AuditCheckpoint>
 
@@ -35,6 +37,23 @@ export const witnessStatement = ({ checkpoint, signed, receivedAt }: Omit<Witnes
   signature: signed.signature,
   receivedAt,
 })
+
+/**
+ * Where a chain ends, signed anew with every batch that is added; the one before is not kept. `seq` 0 is a chain without records. The key is the trail's
+ * own, vouched for by the next checkpoint.
+ */
+export const AuditHead = z.object({
+  v: z.literal(1),
+  kind: z.literal('audit.head'),
+  party: z.string(),
+  trailId: z.string().max(64),
+  seq: z.number().int().nonnegative(),
+  hash: Sm3Hex,
+  at: EpochMs,
+})
+export type AuditHead = z.infer<typeof AuditHead>
+export const SignedHead = z.object({ head: AuditHead, signature: z.base64().max(200) })
+export type SignedHead = z.infer<typeof SignedHead>
 
 /** Removed by retention: the chain goes on from `hash` at `seq`. Signed by the party, so that nobody else can shorten the chain. */
 export const AuditStub = z.object({
