@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { hmacSm3 } from 'pki'
 import { canonicalJson, type AuditActor, type AuditEvent, type AuditRecord } from 'specs'
 import { actorOf, auditContext } from './context.ts'
-import { cleanText, redact } from './redact.ts'
+import { cleanText, redact, withoutControls } from './redact.ts'
 
 /** A record that has no place in the chain yet. */
 export type Draft = Omit<AuditRecord, 'seq' | 'prevHash' | 'recordedAt'>
@@ -69,9 +69,10 @@ function trimmed(actor: AuditActor): AuditActor {
     kind,
     id: plain(id, 128),
     ...given('name', name && plain(name, 128)),
-    ...given('roles', roles && [...roles].slice(0, 50)),
+    ...given('roles', roles && roles.slice(0, 50).map((role) => plain(role, 64))),
     ...given('hospitalId', hospitalId),
-    ...given('authMethod', authMethod),
+    // Of people of other hospitals these are that hospital's words.
+    ...given('authMethod', authMethod && plain(authMethod, 32)),
     // A session id is no token: it opens nothing.
     ...given('sessionId', sessionId && plain(sessionId, 128)),
     ...given('sourceIp', sourceIp && plain(sourceIp, 64)),
@@ -81,7 +82,7 @@ function trimmed(actor: AuditActor): AuditActor {
 
 /** One line, no NUL, no half characters: databases and collectors take it as it is. */
 function plain(text: string, max: number): string {
-  return text.slice(0, max).replace(/[\u0000-\u001f\u007f]/g, ' ').replace(/\p{Surrogate}/gu, '\ufffd')
+  return withoutControls(text.slice(0, max)).replace(/[\t\n]/g, ' ').replace(/\p{Surrogate}/gu, '\ufffd')
 }
 
 function given<K extends string, V>(key: K, value: V): { [P in K]?: Exclude<V, undefined | ''> } {

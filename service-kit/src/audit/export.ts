@@ -37,8 +37,11 @@ export async function* jsonLinesOf(rows: AsyncIterable<AuditRow>): AsyncGenerato
   for await (const row of rows) yield `${JSON.stringify(row)}\n`
 }
 
+/** What spreadsheets take for the beginning of a formula, also in the full-width forms of Chinese input. */
+const formula = /^\s*[=+\-@＝＋－＠]|^[\t\r\n]/
+
 function cell(value: unknown): string {
   const text = value === undefined || value === null ? '' : String(value)
-  const harmless = typeof value === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
+  const harmless = typeof value === 'string' && formula.test(text) ? `'${text}` : text
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless
 }

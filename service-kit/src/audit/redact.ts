@@ -45,8 +45,14 @@ export function redact(value: unknown, { hash }: Redaction): unknown {
   }
 }
 
+/**
+ * What a terminal would obey (C0 but tab and line feed, DEL, C1), what some readers take for the end of a line, and what turns the order of
+ * the letters round: whoever reads the trail sees what is written there.
+ */
+export const withoutControls = (text: string): string => text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, ' ')
+
 /** A text as the trail may keep it. */
 export function cleanText(text: string): string {
-  const cut = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text
+  const cut = withoutControls(text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text)
   return cut.replace(idNumber, (found) => `${found.slice(0, 6)}********${found.slice(-4)}`).replace(mobile, (found) => `${found.slice(0, 3)}****${found.slice(-4)}`)
 }

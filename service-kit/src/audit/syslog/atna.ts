@@ -110,7 +110,7 @@ export function atnaMessage(record: AuditRow): string {
     [code('EventID', event), ...(type ? [code('EventTypeCode', type)] : []), code('EventTypeCode', { code: record.action, text: record.titleEn }, 'lianpian'), ...(record.code ? [text('EventOutcomeDescription', record.code)] : [])],
   )
   const message = [identification, ...participantsOf(record), sourceOf(record), ...objectsOf(record, event)]
-  return `<?xml version="1.0" encoding="UTF-8"?>\n${element('AuditMessage', {}, message)}`
+  return `<?xml version="1.0" encoding="UTF-8"?>${element('AuditMessage', {}, message)}`
 }
 
 function participantsOf({ actor, node, facts, action }: AuditRow): string[] {
@@ -167,5 +167,5 @@ function element(name: string, attributes: Readonly<Record<string, string>>, chi
 }
 
 const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' }
-/** XML 1.0 forbids most control characters even as references. */
-const escape = (content: string): string => content.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, ' ').replace(/[&<>"']/g, (character) => entities[character] ?? character)
+/** XML 1.0 forbids most control characters even as references; an end of line would be a second message to collectors that read lines. */
+const escape = (content: string): string => content.replace(/[\u0000-\u001f\u0085\u2028\u2029\ufffe\uffff]/g, ' ').replace(/[&<>"']/g, (character) => entities[character] ?? character)
