@@ -3,15 +3,18 @@ import process from 'node:process'
 import { parseArgs, promisify } from 'node:util'
 import { createAccounts, createLog, kekSourceOf, openDatabase, Vault } from 'service-kit'
 import { hubRoles } from 'specs'
-import { authorityRequest, ensureAuthority, importAuthority } from './authority/authority.ts'
+import { ensureAuthority } from './authority/set-up.ts'
+import { authorityRequest, importAuthority, nextAuthorityRequest, type Imported } from './authority/succession.ts'
 import { loadHubConfig, type HubSettings } from './config.ts'
 import { prepareNats } from './nats/index.ts'
 
 const usage = `tsx hub/src/cli.ts <command> --config <file>
   init          make root, region authority, hub certificate and the configuration of nats-server where they are missing;
                 prints the path of that configuration    [--nats-version 2.9.10]
+                the root's key is encrypted under LIANPIAN_PKI_PASSPHRASE, or under a passphrase that is made up and shown once
   authority-request   print a request for the region authority's own key; the root answers it: npm run pki -- renew-region
-  import-authority    take the root's answer, or the root's revocation list, from standard input
+  next-authority-request   print a request for a new key of the region authority; answered by the root in the same way
+  import-authority    take the root's answer, or the root's revocation list, from standard input; the running hub sees it within a minute
   add-account   --username <name> --name <shown name> --role region-admin|observer|security-admin|…; the password is read from standard input
 `
 
@@ -19,6 +22,7 @@ const commands: Readonly<Record<string, (settings: HubSettings, values: Values) 
   init,
   'add-account': addAccount,
   'authority-request': requestRenewal,
+  'next-authority-request': requestNext,
   'import-authority': importRenewed,
 }
 
@@ -28,6 +32,13 @@ const rootOffline = (rootKey: string): string =>
     `根证书私钥在 ${rootKey}。平台运行不需要它：请把该目录移到离线介质并锁入保险柜。`,
     `The root's key lies at ${rootKey}. The hub runs without it: move its folder to an offline medium and lock it away.`,
     '  换证 renewal: hub/src/cli.ts authority-request → npm run pki -- renew-region → hub/src/cli.ts import-authority',
+    '  换密钥 new key: hub/src/cli.ts next-authority-request → npm run pki -- renew-region → hub/src/cli.ts import-authority',
+  ].join('\n')
+
+const shownOnce = (passphrase: string): string =>
+  [
+    `根证书私钥口令（仅显示这一次，请立即抄录并与私钥分开保管）：${passphrase}`,
+    `Passphrase of the root's key, shown this once; write it down and keep it apart from the key: ${passphrase}`,
   ].join('\n')
 
 /** With the vault that the running hub uses; its key file or variable must be at hand. */
@@ -51,19 +62,32 @@ async function requestRenewal(settings: HubSettings): Promise<void> {
   process.stdout.write(await withVault(settings, (safe) => authorityRequest({ dir, regionId: region.id, regionName: region.name, safe })))
 }
 
-/** The root's answer, or the root's revocation list, from standard input. It counts from the next start of the hub on. */
+/** PKCS#10 of the key that the region authority is going to have, on standard output. */
+async function requestNext(settings: HubSettings): Promise<void> {
+  const { dir, region } = settings
+  process.stdout.write(await withVault(settings, (safe) => nextAuthorityRequest({ dir, regionId: region.id, regionName: region.name, safe })))
+}
+
+const taken: Readonly<Record<Imported, string>> = {
+  certificate: '区域证书机构证书已更新，平台一分钟内生效 imported, the running hub takes it up within a minute',
+  'next-authority': '区域证书机构已换用新密钥，平台一分钟内生效，各节点将自动换证 the region authority has its new key; the running hub takes it up within a minute, nodes renew themselves',
+  'root-crl': '根吊销列表已更新 root list imported',
+}
+
+/** The root's answer, or the root's revocation list, from standard input. */
 async function importRenewed(settings: HubSettings): Promise<void> {
   const { dir, region } = settings
   const pem = `${await standardInput()}\n`
-  const taken = await withVault(settings, (safe) => importAuthority({ dir, regionId: region.id, regionName: region.name, safe }, pem))
-  process.stdout.write(taken === 'certificate' ? '区域证书机构证书已更新，重启平台后生效 imported, counts from the next start on\n' : '根吊销列表已更新 root list imported\n')
+  const imported = await withVault(settings, (safe) => importAuthority({ dir, regionId: region.id, regionName: region.name, safe }, pem))
+  process.stdout.write(`${taken[imported]}\n`)
 }
 
 /** Everything else is done in the console or through its API. */
 async function init(settings: HubSettings, values: Values): Promise<void> {
   const { dir, region, nats } = settings
-  const { rootKey } = await ensureAuthority({ dir, regionId: region.id, regionName: region.name })
+  const { rootKey, madePassphrase } = await ensureAuthority({ dir, regionId: region.id, regionName: region.name, rootPassphrase: process.env['LIANPIAN_PKI_PASSPHRASE'] })
   if (rootKey !== undefined) process.stderr.write(`${rootOffline(rootKey)}\n`)
+  if (madePassphrase !== undefined) process.stderr.write(`${shownOnce(madePassphrase)}\n`)
   const serverVersion = values['nats-version'] ?? (await installedNatsVersion())
   const { configFile } = await prepareNats({
     dir: nats.adminDir,

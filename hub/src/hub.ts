@@ -6,7 +6,7 @@ import { HospitalId, HUB, hubRoles, kinds, Problem, type AuditEvent, type EpochM
 import { openRegionAudit } from './audit/region-audit.ts'
 import { regionAuditRoutes } from './audit/routes.ts'
 import { openAuthority } from './authority/authority.ts'
-import { isRevocationListDue } from './authority/revocation-list.ts'
+import { AuthorityUpkeep } from './authority/upkeep.ts'
 import { serveCertificates } from './certificate/calls.ts'
 import { Certificates } from './certificate/certificates.ts'
 import { certificateRoutes } from './certificate/routes.ts'
@@ -38,6 +38,7 @@ export interface RunningHub {
 
 const VERSION = '0.1.0'
 const HOUR_MS = 3_600_000
+const MINUTE_MS = 60_000
 
 /**
  * Builds the hub and joins its parts. It serves before nats-server does and whenever that is away; messages wait.
@@ -74,7 +75,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   const face = createHttpFace({ name: 'hub', version: VERSION, log, metrics, accounts, audit, trustProxy: settings.http.trustProxy, limits: settings.http.limits })
   const announce = (event: LiveEvent) => face.events.publish(event)
   const parties = new KnownParties(authority, regionId)
-  const presence = new Presence({ db, heartbeatMs: settings.heartbeatMs, announce, now, onPresence: (id, online) => audit.note(presenceEvent(id, online)) })
+  const presence = new Presence({ db, heartbeatMs: settings.heartbeatMs, announce, now, onPresence: (id, online) => audit.note(presenceEvent(id, online), { each: true }) })
   const natsCa = settings.nats.isTls ? await readNatsCa(settings.nats.adminDir) : undefined
   const natsAdministration = await NatsAdministration.open({ dir: settings.nats.adminDir, natsUrl: settings.nats.url, natsCa, log })
   const link = await createHubLink({
@@ -95,7 +96,13 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   })
   const membership = new Membership({
     db,
-    region: { ...region, natsTrust: signNatsTrust(authority.hub, regionId, { natsUrl: settings.nats.publicUrl, natsCa }) },
+    region: {
+      ...region,
+      /** Signed whenever it is told: the hub's key changes while it runs. */
+      get natsTrust() {
+        return signNatsTrust(authority.hub, regionId, { natsUrl: settings.nats.publicUrl, natsCa })
+      },
+    },
     authority,
     parties,
     outbox: link,
@@ -115,7 +122,8 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     now,
   })
   const certificates = new Certificates({ db, authority, membership, audit, log, now })
-  await certificates.start()
+  await certificates.recordOwn()
+  const authorityUpkeep = new AuthorityUpkeep({ db, authority, certificates, membership, parties, audit, log, now })
   serveCertificates(link, { membership, certificates })
   const consults = new ConsultService({
     regionId,
@@ -179,7 +187,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   face.check('audit', () => audit.health(), { critical: false })
   face.check('link', () => linkHealth(link.status().state), { critical: false })
 
-  if (await isRevocationListDue(db, now())) await membership.renewRevocationList()
+  await authorityUpkeep.look()
   await parties.refresh(db)
   link.start()
   await health.start()
@@ -193,14 +201,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     },
     log,
   )
-  const renewal = every(
-    HOUR_MS,
-    'renewing the revocation list',
-    async () => {
-      if (await isRevocationListDue(db, now())) await membership.renewRevocationList()
-    },
-    log,
-  )
+  const renewal = every(MINUTE_MS, 'looking after certificates and revocation lists', () => authorityUpkeep.look(), log)
 
   async function stop(): Promise<void> {
     await face.drain(settings.drainMs)

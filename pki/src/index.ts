@@ -2,7 +2,7 @@ export { generateSm2KeyPair, loadPrivateKey, loadPublicKey, type Sm2PrivateKey, 
 export { sm2Sign, sm2Verify } from './sm2/signature.ts'
 export { sm2Decrypt, sm2Encrypt } from './sm2/encryption.ts'
 export { createSm3, hmacSm3, sameMac, sm3, sm3Hex, type StreamingSm3 } from './sm3/sm3.ts'
-export { randomBytes, sm4CtrDecrypt, sm4CtrEncrypt } from './sm4/sm4.ts'
+export { randomBytes, SM4_IV_BYTES, SM4_KEY_BYTES, sm4CtrDecrypt, sm4CtrEncrypt } from './sm4/sm4.ts'
 export { GCM_NONCE_BYTES, GCM_TAG_BYTES, Sm4Gcm } from './sm4/gcm.ts'
 export { splitPem } from './der/pem.ts'
 export { type Certificate, type CertificateKind, type CertifiedPerson, parseCertificate } from './certificate/certificate.ts'

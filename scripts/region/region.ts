@@ -5,7 +5,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LinkStatus, RegionFile } from 'specs'
-import { ensureAuthority } from '../../hub/src/authority/authority.ts'
+import { ensureAuthority } from '../../hub/src/authority/set-up.ts'
 import { prepareNats } from '../../hub/src/nats/index.ts'
 import { ensureNatsServer, natsServerVersion, startNatsServer } from '../nats-server.mjs'
 import { ApiUser } from './api.ts'
@@ -51,7 +51,7 @@ export class Region {
   /** Starts what is not running, joins hospitals that have not joined, and writes region.json. */
   async start(): Promise<void> {
     this.#writeConfiguration()
-    await ensureAuthority({ dir: join(this.dir, 'hub'), regionId: this.plan.regionId, regionName: this.plan.regionName })
+    await ensureAuthority({ dir: join(this.dir, 'hub'), regionId: this.plan.regionId, regionName: this.plan.regionName, rootPassphrase: this.#secret('root-passphrase', 20) })
     await this.startNats()
     this.#say('启动区域中心 Starting the hub …')
     await this.hub.start()
@@ -140,14 +140,19 @@ export class Region {
     }
   }
 
-  /** One password for all demo accounts, made once per region and kept beside its data, never in the repository. */
+  /** One password for all demo accounts. */
   #password(): string {
-    const file = join(this.dir, 'password')
+    return this.#secret('password', 8)
+  }
+
+  /** Made once per region and kept beside its data, never in the repository. */
+  #secret(name: string, length: number): string {
+    const file = join(this.dir, name)
     if (existsSync(file)) return readFileSync(file, 'utf8').trim()
     const letters = 'abcdefghjkmnpqrstuvwxyz23456789'
-    const password = `Lp-${Array.from({ length: 8 }, () => letters[randomInt(letters.length)]).join('')}`
-    writeFileSync(file, `${password}\n`, { mode: 0o600 })
-    return password
+    const secret = `Lp-${Array.from({ length }, () => letters[randomInt(letters.length)]).join('')}`
+    writeFileSync(file, `${secret}\n`, { mode: 0o600 })
+    return secret
   }
 
   #service(name: string, main: string, url: string): ServiceProcess {

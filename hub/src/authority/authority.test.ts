@@ -1,17 +1,21 @@
 import { Buffer } from 'node:buffer'
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createCsr, createRootCa, generateSm2KeyPair, parseCrl, renewIntermediateCa, TrustStore } from 'pki'
+import { createCsr, createRootCa, generateSm2KeyPair, loadPrivateKey, parseCrl, renewIntermediateCa, TrustStore } from 'pki'
 import { RegionId } from 'specs'
 import { A, B, C, regionId } from '../../tests/support/builders.ts'
-import { authorityRequest, ensureAuthority, importAuthority, initAuthority, openAuthority, type AuthorityOptions } from './authority.ts'
+import { openAuthority } from './authority.ts'
 import { authorityFiles } from './files.ts'
+import type { AuthorityOptions } from './held.ts'
+import { ensureAuthority, initAuthority, type SetUpOptions } from './set-up.ts'
+import { authorityRequest, importAuthority } from './succession.ts'
 
-let options: AuthorityOptions
+const rootPassphrase = 'correct horse battery'
+let options: SetUpOptions & AuthorityOptions
 beforeEach(async () => {
-  options = { dir: await mkdtemp(join(tmpdir(), 'authority-')), regionId, regionName: '云岭区域影像网' }
+  options = { dir: await mkdtemp(join(tmpdir(), 'authority-')), regionId, regionName: '云岭区域影像网', rootPassphrase }
 })
 afterEach(() => rm(options.dir, { recursive: true }))
 
@@ -38,6 +42,28 @@ describe('the authority of a region', () => {
     for (const { privateKey } of [files.root, files.region, files.hub]) expect((await stat(privateKey)).mode & 0o077).toBe(0)
   })
 
+  it('keeps the root’s key under a passphrase, which is made up and told once when nobody gives one', async () => {
+    // SEC-11
+    const { madePassphrase } = await ensureAuthority({ ...options, rootPassphrase: undefined })
+    const key = await readFile(authorityFiles(options.dir).root.privateKey, 'utf8')
+    expect(key).toContain('BEGIN ENCRYPTED PRIVATE KEY')
+    expect(() => loadPrivateKey(key, 'another')).toThrow(expect.objectContaining({ code: 'certificate/wrong-passphrase' }))
+    expect(loadPrivateKey(key, madePassphrase).publicKey.equals((await openAuthority(options)).root.publicKey)).toBe(true)
+    expect((await ensureAuthority(options)).madePassphrase).toBeUndefined()
+  })
+
+  it('encrypts a root’s key that an earlier version left in clear', async () => {
+    await initAuthority(options)
+    const files = authorityFiles(options.dir)
+    const clear = loadPrivateKey(await readFile(files.root.privateKey, 'utf8'), rootPassphrase).exportPem()
+    await rename(files.root.certificate, files.earlierRoot.certificate)
+    await rm(files.root.privateKey)
+    await writeFile(files.earlierRoot.privateKey, clear)
+    await ensureAuthority(options)
+    await expect(stat(files.earlierRoot.privateKey)).rejects.toMatchObject({ code: 'ENOENT' })
+    expect(loadPrivateKey(await readFile(files.root.privateKey, 'utf8'), rootPassphrase).exportPem()).toBe(clear)
+  })
+
   it('works without the root’s folder, which belongs into a safe', async () => {
     const made = await initAuthority(options)
     await rm(join(options.dir, 'root'), { recursive: true })
@@ -60,7 +86,7 @@ describe('the authority of a region', () => {
   it('is certified anew by a root that came out of the safe for it, and goes on as before', async () => {
     const first = await initAuthority(options)
     const member = first.certify(aRequest(), { id: C, name: 'C' })
-    const root = { certificatePem: await readFile(authorityFiles(options.dir).root.certificate, 'utf8'), privateKeyPem: await readFile(authorityFiles(options.dir).root.privateKey, 'utf8') }
+    const root = { certificatePem: await readFile(authorityFiles(options.dir).root.certificate, 'utf8'), privateKeyPem: await readFile(authorityFiles(options.dir).root.privateKey, 'utf8'), passphrase: rootPassphrase }
     await rm(join(options.dir, 'root'), { recursive: true })
     const renewed = renewIntermediateCa(root, await authorityRequest(options), { days: 7_000 })
     expect(await importAuthority(options, renewed)).toBe('certificate')

@@ -9,12 +9,21 @@ import { isSealed, readSecretFile, writeSecretFile, type Vault } from 'service-k
 export function authorityFiles(dir: string) {
   const identity = join(dir, 'identity')
   return {
-    root: { certificate: join(dir, 'root', 'root.cert.pem'), privateKey: join(dir, 'root', 'root.key.pem') },
+    /** Named as `npm run pki` wants a folder of an authority, which is what answers requests with it. */
+    root: { certificate: join(dir, 'root', 'certificate.pem'), privateKey: join(dir, 'root', 'key.pem') },
+    rootRegister: join(dir, 'root', 'register.json'),
+    /** As they were named, and unencrypted, before 0.2. */
+    earlierRoot: { certificate: join(dir, 'root', 'root.cert.pem'), privateKey: join(dir, 'root', 'root.key.pem') },
     /** Public copy, so that the root's folder can leave the machine. */
     rootCertificate: join(dir, 'authority', 'root.cert.pem'),
     /** The root's revocation list, carried here by file. */
     rootCrl: join(dir, 'authority', 'root.crl.pem'),
     region: { certificate: join(dir, 'authority', 'region-ca.cert.pem'), privateKey: join(dir, 'authority', 'region-ca.key.pem') },
+    /** The key that the region authority is going to have, while its request is on the way to the root. */
+    nextRegionKey: join(dir, 'authority', 'next-ca.key.pem'),
+    /** Of before a change of key: they certify nothing more, and list what they certified as long as it counts. */
+    formerRegions: join(dir, 'authority', 'former'),
+    formerRegion: (serial: string) => ({ certificate: join(dir, 'authority', 'former', `${serial}.cert.pem`), privateKey: join(dir, 'authority', 'former', `${serial}.key.pem`) }),
     hub: { certificate: join(identity, 'hub.cert.pem'), privateKey: join(identity, 'hub.key.pem') },
     timeStamp: { certificate: join(identity, 'time-stamp.cert.pem'), privateKey: join(identity, 'time-stamp.key.pem') },
     /** Of before a renewal: what was sealed for them stays readable. */
@@ -36,6 +45,7 @@ export interface KeyMaterial {
 /** Service-kit's vault, as far as key files need it. */
 export type KeySafe = Pick<Vault, 'seal' | 'open'>
 
+const CERTIFICATE = '.cert.pem'
 /** Binds a sealed key to the file it belongs in. */
 const contextOf = (file: string) => `key-file/${basename(dirname(file))}/${basename(file)}`
 
@@ -46,6 +56,11 @@ export function keyFilesOf(safe: KeySafe | undefined) {
     const text = await readIfPresent(file)
     if (text !== undefined && isSealed(text)) throw new Error(`${file} is sealed by the vault of the running hub: nothing outside it can read this key`)
     return text
+  }
+  const writeKey = async (file: string, privateKeyPem: string): Promise<void> => {
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+    if (safe) await writeSecretFile(safe, file, privateKeyPem, contextOf(file))
+    else await writeWhole(file, privateKeyPem, 0o600)
   }
   return {
     /** undefined when neither file exists; half a pair is an error, because making a new one would hide a loss. */
@@ -64,19 +79,21 @@ export function keyFilesOf(safe: KeySafe | undefined) {
     },
     /** The key first: a crash in between is noticed at the next start instead of leaving a certificate without its key. */
     async write(files: KeyFiles, { certificatePem, privateKeyPem }: KeyMaterial): Promise<void> {
-      await mkdir(dirname(files.privateKey), { recursive: true, mode: 0o700 })
-      if (safe) await writeSecretFile(safe, files.privateKey, privateKeyPem, contextOf(files.privateKey))
-      else await writeWhole(files.privateKey, privateKeyPem, 0o600)
+      await writeKey(files.privateKey, privateKeyPem)
       await writeWhole(files.certificate, certificatePem, 0o644)
     },
-    /** PEM of every key in a folder; none when there is no folder. */
-    async readFormer(folder: string): Promise<string[]> {
+    /** A key alone, that has no certificate yet. */
+    readKey,
+    writeKey,
+    /** Every pair in a folder; none when there is no folder. */
+    async readFormer(folder: string): Promise<KeyMaterial[]> {
       const names = await readdir(folder).catch((error: unknown) => {
         if (isMissing(error)) return []
         throw error
       })
-      const keys = await Promise.all(names.filter((name) => name.endsWith('.key.pem')).map((name) => readKey(join(folder, name))))
-      return keys.filter((key) => key !== undefined)
+      const pairs = names.filter((name) => name.endsWith(CERTIFICATE)).map((name) => name.slice(0, -CERTIFICATE.length))
+      const held = await Promise.all(pairs.sort().map((name) => this.read({ certificate: join(folder, `${name}${CERTIFICATE}`), privateKey: join(folder, `${name}.key.pem`) })))
+      return held.filter((pair) => pair !== undefined)
     },
   }
 }

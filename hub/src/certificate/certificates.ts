@@ -13,7 +13,7 @@ import {
 import type { Authority } from '../authority/authority.ts'
 import type { Membership } from '../hospital/membership.ts'
 import { readHospital } from '../hospital/store.ts'
-import { readCertificate, recordCertificate, revokeAll, revokeOne } from './register.ts'
+import { nameAuthorities, readCertificate, recordCertificate, revokeAll, revokeOne } from './register.ts'
 
 export interface CertificatesParts {
   readonly db: Database
@@ -32,8 +32,8 @@ export class Certificates {
     this.#parts = parts
   }
 
-  /** Enters the hub's own certificates, which are made before there is a database. */
-  async start(): Promise<void> {
+  /** Enters the hub's own certificates, which are made before there is a database and renewed beside it. */
+  async recordOwn(): Promise<void> {
     const { db, authority, now } = this.#parts
     const own = [
       { certificate: authority.hub.certificate, kind: 'hub' },
@@ -41,6 +41,7 @@ export class Certificates {
       { certificate: authority.certificate, kind: 'authority' },
     ] as const
     await db.write(async (tx) => {
+      await nameAuthorities(tx)
       for (const { certificate, kind } of own) {
         if (await isRecorded(tx, certificate.serial)) continue
         await tx.run('UPDATE certificate SET replaced_at = $2 WHERE kind = $1 AND replaced_at IS NULL', [kind, now()])

@@ -11,11 +11,18 @@ export interface Holder {
 
 /** In the register before it leaves the house: what is not recorded could not be revoked. */
 export async function recordCertificate(tx: Transaction, certificate: Certificate, { kind, hospitalId, userId }: Holder, now: EpochMs): Promise<void> {
-  const { serial, subject, pem, notAfter } = certificate
+  const { serial, subject, pem, notAfter, authorityKeyId } = certificate
   await tx.run(
-    `INSERT INTO certificate (serial, kind, hospital_id, user_id, subject, title, organisation, pem, issued_at, expires) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-    [serial, kind, hospitalId ?? null, userId ?? null, subject.cn, subject.title, subject.o, pem, now, notAfter],
+    `INSERT INTO certificate (serial, kind, hospital_id, user_id, subject, title, organisation, pem, issued_at, expires, authority)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+    [serial, kind, hospitalId ?? null, userId ?? null, subject.cn, subject.title, subject.o, pem, now, notAfter, authorityKeyId],
   )
+}
+
+/** Those recorded before the register knew who issued them. */
+export async function nameAuthorities(tx: Transaction): Promise<void> {
+  const rows = await tx.all<{ serial: string; pem: string }>('SELECT serial, pem FROM certificate WHERE authority IS NULL')
+  for (const { serial, pem } of rows) await tx.run('UPDATE certificate SET authority = $2 WHERE serial = $1', [serial, parseCertificate(pem).authorityKeyId])
 }
 
 export interface Revocation {
@@ -49,14 +56,14 @@ export async function revokeOne(tx: Transaction, serial: string, code: Revocatio
 }
 
 /**
- * What the revocation list names: for good, because documents outlive certificates; only a replaced certificate leaves the list at
+ * What the revocation list of one authority names: for good, because documents outlive certificates; only a replaced certificate leaves the list at
  * its end, since nobody suspects its key.
  */
-export async function revokedCertificates(queries: Queries, now: EpochMs): Promise<RevokedEntry[]> {
+export async function revokedCertificates(queries: Queries, authority: string, now: EpochMs): Promise<RevokedEntry[]> {
   return queries.all<RevokedEntry>(
     `SELECT serial, revoked_at AS "at", COALESCE(reason_code, 'unspecified') AS "reason" FROM certificate
-     WHERE revoked_at IS NOT NULL AND (expires > $1 OR reason_code IS NULL OR reason_code <> 'superseded') ORDER BY revoked_at, serial`,
-    [now],
+     WHERE authority = $2 AND revoked_at IS NOT NULL AND (expires > $1 OR reason_code IS NULL OR reason_code <> 'superseded') ORDER BY revoked_at, serial`,
+    [now, authority],
   )
 }
 

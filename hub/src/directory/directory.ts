@@ -18,11 +18,13 @@ export interface RegionName {
 /** The region as its members shall know it, at the version that the database holds. */
 export async function readDirectory(queries: Queries, region: RegionName, authority: CertifyingAuthority): Promise<Directory> {
   const hospitals = await allHospitals(queries)
+  const former = authority.formerCertificates
   return {
     version: await directoryVersion(queries),
     ...region,
     hospitals: hospitals.map(entryOf),
     crl: await currentCrl(queries),
+    ...(former.length > 0 && { formerAuthorities: former.map(({ pem }) => pem), formerCrls: await formerCrls(queries) }),
     ...(authority.rootCrl !== undefined && { rootCrl: authority.rootCrl }),
     hubCertificateChain: [...authority.hub.certificateChain],
   }
@@ -31,6 +33,8 @@ export async function readDirectory(queries: Queries, region: RegionName, author
 /** What the directory tells of the authority itself: both are renewed while nodes are members. */
 export interface CertifyingAuthority {
   readonly rootCrl: string | undefined
+  /** Of before a change of key. */
+  readonly formerCertificates: readonly { readonly pem: string }[]
   readonly hub: { readonly certificateChain: readonly string[] }
 }
 
@@ -40,10 +44,17 @@ export async function directoryVersion(queries: Queries): Promise<number> {
   return row?.value ?? 0
 }
 
+/** The present authority's. */
 export async function currentCrl(queries: Queries): Promise<string> {
   const row = await queries.get<{ pem: string }>('SELECT pem FROM revocation_list ORDER BY number DESC LIMIT 1')
   if (!row) throw new Error('the region has no certificate revocation list: the authority was not opened')
   return row.pem
+}
+
+/** The last lists of authorities of before a change of key. */
+export async function formerCrls(queries: Queries): Promise<string[]> {
+  const rows = await queries.all<{ pem: string }>('SELECT pem FROM revocation_list ORDER BY number DESC')
+  return rows.slice(1).map(({ pem }) => pem)
 }
 
 /** Makes the next version and posts it, whole, to every joined hospital, in the transaction of the change. */

@@ -1,8 +1,8 @@
-import { parseCertificate, TrustStore, type Certificate, type Identity } from 'pki'
+import { parseCertificate, TrustStore, type Certificate } from 'pki'
 import type { Queries } from 'service-kit'
 import { HUB, type HospitalId, type PartyId, type RegionId } from 'specs'
 import type { Authority } from '../authority/authority.ts'
-import { currentCrl, directoryVersion } from '../directory/directory.ts'
+import { currentCrl, directoryVersion, formerCrls } from '../directory/directory.ts'
 import { allHospitals } from './store.ts'
 
 /**
@@ -11,23 +11,28 @@ import { allHospitals } from './store.ts'
  */
 export class KnownParties {
   readonly trust: TrustStore
-  readonly #hub: Identity
+  readonly #authority: Authority
   #certificates = new Map<PartyId, Certificate>()
   #version = -1
-  #crl = ''
+  #crls: readonly string[] = []
   /** Counts what this process changed itself, so that a slower reading of the database does not undo it. */
   #changes = 0
 
   constructor(authority: Authority, regionId: RegionId) {
     this.trust = new TrustStore({ rootPem: authority.root.pem, regionId })
-    this.#hub = authority.hub
-    // The trust store believes a revocation list once it has seen the chain of the authority that signed it.
-    this.trust.verifyChain(authority.hub.certificateChain, Math.max(Date.now(), this.#hub.certificate.notBefore))
-    if (authority.rootCrl !== undefined) this.trust.setCrl(authority.rootCrl)
+    this.#authority = authority
+    this.learnAuthorities()
+  }
+
+  /** At the start and after a change at the authority: the trust store believes a revocation list once it knows who signed it. */
+  learnAuthorities(): void {
+    const { certificate, formerCertificates, rootCrl } = this.#authority
+    for (const { pem } of [...formerCertificates, certificate]) this.trust.learnAuthority(pem)
+    if (rootCrl !== undefined) this.trust.setCrl(rootCrl)
   }
 
   /** undefined for whoever has not joined or was revoked: messages to it wait. */
-  certificateOf = (party: PartyId): Certificate | undefined => (party === HUB ? this.#hub.certificate : this.#certificates.get(party))
+  certificateOf = (party: PartyId): Certificate | undefined => (party === HUB ? this.#authority.hub.certificate : this.#certificates.get(party))
 
   set(hospitalId: HospitalId, certificatePem: string | undefined): void {
     this.#changes += 1
@@ -35,11 +40,12 @@ export class KnownParties {
     else this.#certificates.set(hospitalId, parseCertificate(certificatePem))
   }
 
-  setCrl(crlPem: string): void {
-    if (crlPem === this.#crl) return
+  setCrls(crlPems: readonly string[]): void {
+    const news = crlPems.filter((pem) => !this.#crls.includes(pem))
+    if (news.length === 0) return
     this.#changes += 1
-    this.trust.setCrl(crlPem)
-    this.#crl = crlPem
+    for (const pem of news) this.trust.setCrl(pem)
+    this.#crls = crlPems
   }
 
   /** @returns Whether anything had changed. */
@@ -48,9 +54,9 @@ export class KnownParties {
     const version = await directoryVersion(queries)
     if (version === this.#version) return false
     const hospitals = await allHospitals(queries)
-    const crl = await currentCrl(queries)
+    const crls = [await currentCrl(queries), ...(await formerCrls(queries))]
     if (changes !== this.#changes) return this.refresh(queries)
-    this.setCrl(crl)
+    this.setCrls(crls)
     this.#certificates = new Map(
       hospitals.flatMap(({ config, certificate }) => (certificate ? [[config.id, this.#parsed(config.id, certificate.encryptionPem ?? certificate.pem)] as const] : [])),
     )

@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join as pathOf } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createCsr, generateSm2KeyPair, parseCertificate } from 'pki'
-import { createLog } from 'service-kit'
+import { createLog, type Database, type SqlValue } from 'service-kit'
 import { HospitalConfig, Problem, type HospitalId, type JoinResponse, type LiveEvent, type SyncRequest } from 'specs'
-import { initAuthority } from '../authority/authority.ts'
+import { initAuthority } from '../authority/set-up.ts'
 import { A, B, hospital, regionId } from '../../tests/support/builders.ts'
 import { openHubSqlite, OutboxTable, type OpenedDatabase } from '../../tests/support/database.ts'
 import { rowOf } from './hospital.ts'
@@ -57,7 +57,7 @@ beforeEach(async () => {
     now,
   })
   presence = new Presence({ db: opened.db, heartbeatMs, announce, now })
-  await membership.renewRevocationList()
+  await membership.renewRevocationLists()
 })
 afterEach(async () => {
   await opened.drop()
@@ -316,6 +316,31 @@ describe('who is there', () => {
     expect(await heard(() => presence.heartbeat(A, aHeartbeat(2e12)))).toBe(1)
     expect(await heard(() => void (clock += 3 * heartbeatMs))).toBe(1)
     expect(await heard(() => undefined)).toBe(0)
+  })
+
+  it('tells coming and going in their order when it is asked for many times at once', async () => {
+    // FED-28
+    await membership.create(aConfig('hospital-a'))
+    await join(A)
+    const told: boolean[] = []
+    // The first question is answered after all others, as a busy database may do.
+    let release = () => {}
+    let held = 0
+    const all = async <T>(sql: string, params?: readonly SqlValue[]) => {
+      const rows = await opened.db.all<T>(sql, params)
+      if (held++ === 1) await new Promise<void>((resolve) => (release = resolve))
+      return rows
+    }
+    const watching = new Presence({ db: { all } as Database, heartbeatMs, announce: () => undefined, now: () => clock, onPresence: (_id, online) => told.push(online) })
+    await watching.look()
+    const early = watching.look()
+    await vi.waitFor(() => expect(held).toBeGreaterThan(1))
+    await presence.heartbeat(A, aHeartbeat())
+    const late = watching.look()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    release()
+    await Promise.all([early, late])
+    expect(told).toEqual([true])
   })
 
   it('does not count a heartbeat of a hospital that was put out', async () => {

@@ -14,7 +14,7 @@ import {
   type RenewalRequest,
 } from 'specs'
 import type { Authority } from '../authority/authority.ts'
-import { renewRevocationList } from '../authority/revocation-list.ts'
+import { renewRevocationLists } from '../authority/revocation-list.ts'
 import { publishDirectory, type Outbox, type RegionName } from '../directory/directory.ts'
 import { checkConfig, type Hospital } from './hospital.ts'
 import { hospitalOfCode, makeCode, saveCode, useCode, withdrawCodes } from './join-code.ts'
@@ -181,8 +181,8 @@ export class Membership {
     return done
   }
 
-  /** Issues the daily revocation list and tells everybody, whether or not anybody was revoked. */
-  async renewRevocationList(): Promise<void> {
+  /** Issues the daily revocation lists and tells everybody, whether or not anybody was revoked. */
+  async renewRevocationLists(): Promise<void> {
     await this.#parts.db.write(async (tx) => {
       await this.#renewCrl(tx)
       await this.#publishAll(tx)
@@ -217,8 +217,8 @@ export class Membership {
   }
 
   async #renewCrl(tx: Transaction): Promise<void> {
-    const crl = await renewRevocationList(tx, this.#parts.authority, this.#parts.now())
-    tx.afterCommit(() => this.#parts.parties.setCrl(crl))
+    const lists = await renewRevocationLists(tx, this.#parts.authority, this.#parts.now())
+    tx.afterCommit(() => this.#parts.parties.setCrls(lists))
   }
 
   /** First what this process knows, then the messages: the link seals them for the certificate that counts from now on. */

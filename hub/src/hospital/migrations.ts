@@ -44,4 +44,12 @@ export const hospitalMigrations: readonly Migration[] = [
       'ALTER TABLE hospital ADD COLUMN encryption_serial TEXT',
     ],
   },
+  {
+    name: '0003-authorities',
+    // Key identifier of the authority that issued it: a region changes its authority's key, and each lists what it certified itself.
+    up: [
+      'ALTER TABLE certificate ADD COLUMN authority TEXT',
+      'ALTER TABLE revocation_list ADD COLUMN authority TEXT',
+    ],
+  },
 ]

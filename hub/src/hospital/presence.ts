@@ -22,6 +22,7 @@ export class Presence {
   readonly #parts: PresenceParts
   /** What the console was last told of each hospital. */
   #shown = new Map<HospitalId, Shown>()
+  #looking: Promise<void> = Promise.resolve()
 
   constructor(parts: PresenceParts) {
     this.#parts = parts
@@ -35,7 +36,14 @@ export class Presence {
   }
 
   /** Tells the console of hospitals that came, went, or whose operating facts changed. Meant to run once per heartbeat. */
-  async look(): Promise<void> {
+  look(): Promise<void> {
+    // One after the other: what an earlier look has read must not be told after a later one.
+    const looked = this.#looking.then(() => this.#look())
+    this.#looking = looked.catch(() => undefined)
+    return looked
+  }
+
+  async #look(): Promise<void> {
     const hospitals = await allHospitals(this.#parts.db)
     const seen = new Map(hospitals.map((hospital) => [hospital.config.id, this.#shownOf(hospital)]))
     for (const [hospitalId, shown] of seen) {

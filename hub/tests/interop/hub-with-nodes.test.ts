@@ -20,7 +20,7 @@ import {
   type LiveEvent,
 } from 'specs'
 import { freePort, startThrowAwayNats, type ThrowAwayNats } from '../../../service-kit/tests/support/nats.ts'
-import { initAuthority } from '../../src/authority/authority.ts'
+import { initAuthority } from '../../src/authority/set-up.ts'
 import { HubConfig, settingsOf, type HubSettings } from '../../src/config.ts'
 import { startHub, type RunningHub } from '../../src/hub.ts'
 import { A, aCommand, anActor, B, C, hospital, regionId, someFacts, study } from '../support/builders.ts'

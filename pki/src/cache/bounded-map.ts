@@ -25,6 +25,15 @@ export class BoundedMap<K, V> {
     }
   }
 
+  delete(key: K): void {
+    this.#entries.delete(key)
+  }
+
+  /** Oldest use first. */
+  values(): V[] {
+    return [...this.#entries.values()]
+  }
+
   clear(): void {
     this.#entries.clear()
   }

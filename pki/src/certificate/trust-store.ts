@@ -8,6 +8,8 @@ import { isSignedBy } from './signed.ts'
 /** Leaf, region CA, and the root if somebody sends it along. */
 const CHAIN_MAX = 4
 const CACHED_CHAINS = 1_000
+/** Lists of authorities not seen yet; a region changes its authority's key once in years. */
+const WAITING_LISTS = 16
 
 const untrusted = (reason: string, certificate?: Certificate): Problem =>
   new Problem('certificate/untrusted', { reason, ...(certificate && { subject: certificate.subject.cn, serial: certificate.serial }) })
@@ -37,8 +39,8 @@ export class TrustStore {
   readonly #authorities = new Map<string, Certificate>()
   /** Newest list of each authority, by its key. */
   readonly #lists = new Map<string, RevocationList>()
-  /** A list that arrived before its authority was known: believed by nobody until its signature can be checked. */
-  #waiting: RevocationList | undefined
+  /** Lists that arrived before their authority was known, by its key: believed by nobody until their signature can be checked. */
+  readonly #waiting = new BoundedMap<string, RevocationList>(WAITING_LISTS)
 
   /** @throws {Problem} certificate/invalid or certificate/untrusted when root or list are not what they should be. */
   constructor(trust: { rootPem: string; crlPem?: string; regionId?: RegionId }) {
@@ -59,7 +61,30 @@ export class TrustStore {
     const list = parseCrl(crlPem)
     const authority = this.#authorities.get(list.authorityKeyId)
     if (authority) this.#accept(list, authority)
-    else this.#waiting = list
+    else this.#waiting.set(list.authorityKeyId, list)
+  }
+
+  /**
+   * Gets to know an authority of the region before any chain of it has been seen: the directory names the one that issues now and,
+   * after a change of its key, those whose certificates still count.
+   *
+   * @throws {Problem} certificate/invalid, certificate/untrusted when the root did not certify it, or for another region.
+   */
+  learnAuthority(pem: string): void {
+    const authority = parseCertificate(pem)
+    if (this.#authorities.get(authority.subjectKeyId)?.fingerprintSm3 === authority.fingerprintSm3) return
+    this.#verifyLink(authority, this.root, 1)
+    if (!authority.isCa) throw untrusted('issuer is not a certificate authority', authority)
+    if (this.#regionId !== undefined && authority.subject.ou !== this.#regionId) throw untrusted('other region', authority)
+    this.#remember(authority)
+  }
+
+  /** As verifyChain, of a leaf that came alone: its authority is one we know. */
+  verifyLeaf(pem: string, at: EpochMs, options: ChainOptions = {}): Certificate {
+    const leaf = parseCertificate(pem)
+    const authority = this.#authorities.get(leaf.authorityKeyId)
+    if (!authority || authority === this.root) throw untrusted('unknown authority', leaf)
+    return this.verifyChain([pem, authority.pem], at, options)
   }
 
   /**
@@ -68,11 +93,11 @@ export class TrustStore {
    * list first thing. `confirmed` is false until a chain of its authority has been seen.
    */
   crlStatus(now: EpochMs): { number: number; nextUpdate: EpochMs; overdue: boolean; confirmed: boolean } | undefined {
-    const believed = [...this.#lists.values()].sort(
-      (a, b) => Number(a.authorityKeyId === this.root.subjectKeyId) - Number(b.authorityKeyId === this.root.subjectKeyId),
-    )
-    const list = believed[0] ?? this.#waiting
-    return list && { number: list.number, nextUpdate: list.nextUpdate, overdue: list.nextUpdate < now, confirmed: list !== this.#waiting }
+    const isRoots = (list: RevocationList) => Number(list.authorityKeyId === this.root.subjectKeyId)
+    const newestFirst = (lists: readonly RevocationList[]) => [...lists].sort((a, b) => isRoots(a) - isRoots(b) || b.number - a.number)
+    const [believed] = newestFirst([...this.#lists.values()])
+    const list = believed ?? newestFirst(this.#waiting.values())[0]
+    return list && { number: list.number, nextUpdate: list.nextUpdate, overdue: list.nextUpdate < now, confirmed: list === believed }
   }
 
   /**
@@ -125,8 +150,11 @@ export class TrustStore {
   }
 
   #remember(authority: Certificate): void {
-    this.#authorities.set(authority.subjectKeyId, authority)
-    if (this.#waiting?.authorityKeyId === authority.subjectKeyId) this.#accept(this.#waiting, authority)
+    // The same key may be certified anew: an old chain that comes by does not bring the shorter certificate back.
+    const held = this.#authorities.get(authority.subjectKeyId)
+    if (!held || held.notAfter <= authority.notAfter) this.#authorities.set(authority.subjectKeyId, authority)
+    const waiting = this.#waiting.get(authority.subjectKeyId)
+    if (waiting) this.#accept(waiting, authority)
   }
 
   #accept(list: RevocationList, authority: Certificate): void {
@@ -136,7 +164,7 @@ export class TrustStore {
     if (held && held.number > list.number)
       throw new Problem('certificate/invalid', { reason: 'older CRL', number: list.number, held: held.number })
     this.#lists.set(list.authorityKeyId, list)
-    if (this.#waiting?.authorityKeyId === list.authorityKeyId) this.#waiting = undefined
+    this.#waiting.delete(list.authorityKeyId)
   }
 
   #checkNow(certificate: Certificate, at: EpochMs, options: ChainOptions): void {

@@ -86,6 +86,10 @@ export const Directory = z.object({
   hospitals: z.array(DirectoryEntry),
   /** PEM certificate revocation list of the region CA. */
   crl: z.string(),
+  /** PEM, region CAs of before a change of key, newest first: what they certified counts until its end, or until their own. */
+  formerAuthorities: z.array(z.string()).max(20).optional(),
+  /** PEM, the newest list of each of them. */
+  formerCrls: z.array(z.string()).max(20).optional(),
   /** The root's own list, which may name a region CA. */
   rootCrl: z.string().optional(),
   /** PEM, hub's leaf first, then the region CA as it is certified now: both are renewed while nodes are members. */
