@@ -181,17 +181,23 @@ describe('the witnesses', () => {
 describe('faults', () => {
   it('of a node that went silent and came back are found at the hub, and its own at the node after its restart', async () => {
     // FED-28
-    await b.stop()
+    // The others may be late as well while the machine is busy; what is asked is what is told of this one.
     const operator = region.admin
+    const newestOfB = async () => (await operator.get<{ rows: FaultRow[] }>('/api/faults?component=node')).rows.find(({ node }) => node === B)
+    await b.stop()
     const found = await vi.waitFor(async () => {
-      const { rows } = await operator.get<{ rows: FaultRow[] }>('/api/faults?component=node')
-      expect(rows[0]).toMatchObject({ node: B, operation: 'heartbeat', code: 'region/hospital-offline', recovered: false })
-      return rows[0]
+      const newest = await newestOfB()
+      expect(newest).toMatchObject({ node: B, operation: 'heartbeat', code: 'region/hospital-offline', recovered: false })
+      return newest
     }, soon)
     expect(found?.at).toBeGreaterThan(Date.now() - 120_000)
     await b.startAgain()
-    await vi.waitFor(async () => expect((await operator.get<{ rows: FaultRow[] }>('/api/faults?component=node')).rows[0]).toMatchObject({ node: B, recovered: true }), soon)
-    const system = await records(await b.signIn('auditor'), { action: 'system.start,system.stop' })
-    expect(system.rows.map(({ action }) => action)).toEqual(['system.start', 'system.stop', 'system.start'])
+    await vi.waitFor(async () => expect(await newestOfB()).toMatchObject({ node: B, recovered: true }), soon)
+    const auditorOfB = await b.signIn('auditor')
+    // A note is in the chain within a second, which the region may be quicker than.
+    await vi.waitFor(async () => {
+      const system = await records(auditorOfB, { action: 'system.start,system.stop' })
+      expect(system.rows.map(({ action }) => action)).toEqual(['system.start', 'system.stop', 'system.start'])
+    }, soon)
   })
 })

@@ -71,7 +71,7 @@ export class HealthWatch {
 
   #tell(change: HealthChange, facts: Record<string, unknown> = {}): void {
     const { trail, onChange } = this.#parts
-    trail.note(healthEvent(change, { kind: 'system', id: trail.party }, facts))
+    trail.note(healthEvent(change, { kind: 'system', id: trail.party }, facts), { each: true })
     onChange?.(change)
   }
 

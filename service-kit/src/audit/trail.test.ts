@@ -70,6 +70,17 @@ describe('the audit trail', () => {
     expect(records.map(({ actor, count }) => [actor.id, count])).toEqual([['u1', undefined], ['u2', undefined], ['u1', 999]])
   })
 
+  it('tells each change of state, however soon it follows one like it', async () => {
+    // FED-28
+    const fault = { action: 'system.fault', outcome: 'failed', actor: { kind: 'hospital', id: 'b' }, object: { type: 'component', id: 'node' } } as const
+    for (let time = 0; time < 2; time++) {
+      trail.note(fault, { each: true })
+      trail.note({ ...fault, action: 'system.recovery', outcome: 'success' }, { each: true })
+    }
+    await trail.flush()
+    expect((await bodies()).map(({ action }) => action)).toEqual(['system.fault', 'system.recovery', 'system.fault', 'system.recovery'])
+  })
+
   it('saves an event together with its fact: both, or neither', async () => {
     await caller.write(async (tx) => {
       await tx.run(`INSERT INTO fact (id) VALUES ('kept')`)

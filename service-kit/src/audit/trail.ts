@@ -21,8 +21,11 @@ import { ChainWriter } from './writer.ts'
 export interface AuditTrail {
   /** For acts that must not happen unseen. Durable when it resolves. @throws {Problem} audit/unavailable: refuse the act. */
   record(event: AuditEvent): Promise<void>
-  /** For looking: durable within a second; repetitions within a minute are counted. Never throws. */
-  note(event: AuditEvent): void
+  /**
+   * For looking: durable within a second; repetitions within a minute are counted. Never throws.
+   * @param how `each`: a change of state is news every time, however like the one before.
+   */
+  note(event: AuditEvent, how?: { readonly each: boolean }): void
   /** Together with a fact: exists after the commit of `tx` or not at all, and enters the chain once. `tx` belongs to a database that the trail was opened with. */
   within(tx: Transaction, event: AuditEvent): Promise<void>
   /** How the trail names a patient: a keyed hash, so that "who looked at this patient" can be asked without keeping numbers. */
@@ -150,8 +153,12 @@ export class Trail implements AuditTrail {
     }
   }
 
-  note(event: AuditEvent): void {
+  note(event: AuditEvent, { each } = { each: false }): void {
     try {
+      if (each) {
+        this.#writer.note(draftOf(event, this.#drafting))
+        return
+      }
       const actor = actorOf(event.actor, this.party)
       const key = foldingKey(event, actor)
       if (this.#folding.repeats(key, event.at ?? this.now())) {
