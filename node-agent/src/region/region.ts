@@ -1,7 +1,6 @@
-import { parseCertificate, TrustStore, type Certificate, type Identity, type KeyRing } from 'pki'
-import { createNodeLink, type Database, type Link, type Log, type Metrics, Outbound, type Refusal } from 'service-kit'
+import type { Identity, TrustStore } from 'pki'
+import { Outbound, type Link, type Refusal } from 'service-kit'
 import {
-  answers,
   Directory,
   HUB,
   kinds,
@@ -9,70 +8,37 @@ import {
   Problem,
   type EpochMs,
   type HospitalConfig,
-  type HospitalId,
   type LinkStatus,
   type LiveEvent,
   type PartyId,
   type ProblemReport,
   type RegionId,
-  type SyncRequest,
 } from 'specs'
-import { ringFrom } from '../certificate/own-identity.ts'
 import { isRenewalDue, renewCertificates } from '../certificate/renewal.ts'
+import { Connection, type ConnectionParts } from './connection.ts'
 import { SwitchableLine } from './line.ts'
+import { linkStatusOf } from './link-status.ts'
 import { joinRegion } from './join.ts'
 import type { JoinedRegions } from './joined-regions.ts'
-import {
-  activate,
-  activeMembership,
-  membershipOfHub,
-  regionMigrations,
-  saveDirectory,
-  saveMembership,
-  type Membership,
-} from './membership.ts'
-import { checkNatsTrust, natsTrustOf } from './nats-trust.ts'
-import { readSecrets, saveKey, saveSecrets, type KeySafe } from './secrets.ts'
+import { activate, activeMembership, membershipOfHub, regionMigrations, saveMembership, type Membership } from './membership.ts'
+import { RefusalReports } from './refusal-reports.ts'
+import { saveKey, saveSecrets } from './secrets.ts'
 
-export interface RegionParts {
-  readonly db: Database
-  readonly log: Log
-  readonly metrics: Metrics
-  readonly hospitalId: HospitalId
+export interface RegionParts extends Omit<ConnectionParts, 'onRefusal' | 'now'> {
   readonly hospitalName: string
   /** Told of every region that is joined or chosen. */
   readonly joined: JoinedRegions
   /** Gives rows that were entered before the first region was joined to that region (FED-20). Doing it again changes nothing. */
   readonly adoptUnassigned?: (regionId: RegionId) => Promise<void>
-  /** Private keys and credentials, sealed by `safe`. */
-  readonly keyFolder: string
-  readonly safe: KeySafe
   /** Ask for two certificates, one to sign and one to receive (GM/T 0015). */
   readonly dualCertificates?: boolean
-  /** Instead of the address that the hub tells, when this hospital reaches NATS another way. */
-  readonly natsUrl?: string | undefined
-  readonly outbound?: Outbound
   /** See JoinWish. */
   readonly hubCa?: string | undefined
-  readonly heartbeatMs: number
   readonly requestTimeoutMs: number
-  readonly version: string
-  readonly statusOf: () => Promise<Omit<SyncRequest['status'], 'pendingMessages' | 'refusedMessages' | 'address'>>
   readonly announce: (event: LiveEvent) => void
   readonly now?: () => EpochMs
 }
 
-interface Connected {
-  membership: Membership
-  readonly identity: KeyRing
-  readonly trust: TrustStore
-  hubCertificate: Certificate
-  readonly link: Link
-}
-
-/** The same refusal again and again is told to the region this often at most. */
-const REPORT_EVERY_MS = 10_000
-const MOST_REPORTED = 1_000
 /** How often we look whether our certificate runs out, at most; and how long an answer may take. */
 const RENEWAL_CHECK_MS = 3_600_000
 const RENEWAL_TIMEOUT_MS = 15_000
@@ -86,10 +52,9 @@ export class Region {
   readonly line = new SwitchableLine()
   readonly #parts: RegionParts
   readonly #now: () => EpochMs
-  readonly #certificates = new Map<string, Certificate>()
   readonly #onConnected: (() => void)[] = []
-  readonly #reportedAt = new Map<string, EpochMs>()
-  #connected: Connected | undefined
+  readonly #reports: RefusalReports
+  #connection: Connection | undefined
   /** Joining and switching happen one after the other. */
   #turn: Promise<unknown> = Promise.resolve()
   #adopting: Promise<void> = Promise.resolve()
@@ -99,25 +64,12 @@ export class Region {
   private constructor(parts: RegionParts) {
     this.#parts = parts
     this.#now = parts.now ?? Date.now
+    this.#reports = new RefusalReports({ db: parts.db, log: parts.log, line: this.line })
     this.line.onMessage(kinds.directory, async (tx, { from, body }) => {
       if (from !== HUB) throw new Problem('access/forbidden')
-      const connected = this.#require()
-      const directory = parseWith(Directory, body, kinds.directory)
-      if (directory.regionId !== connected.membership.regionId) throw new Problem('request/invalid', { what: 'regionId' })
-      // Revocation works even when the list of hospitals is an old one that arrived late.
-      connected.trust.setCrl(directory.crl)
-      if (directory.rootCrl !== undefined) connected.trust.setCrl(directory.rootCrl)
-      if (directory.version < connected.membership.directory.version) return
-      checkNatsTrust(directory, connected.trust, this.#now())
-      const hub = this.#hubFrom(directory, connected)
-      const known = withDirectory(connected.membership, directory, parts.hospitalId)
-      const membership = hub ? { ...known, hubCertificateChain: hub.chain } : known
-      await saveDirectory(tx, membership)
-      tx.afterCommit(() => {
-        connected.membership = membership
-        if (hub) connected.hubCertificate = hub.certificate
-        parts.announce({ type: 'link', state: connected.link.status().state })
-      })
+      const connection = this.#require()
+      const isNews = await connection.takeDirectory(tx, parseWith(Directory, body, kinds.directory))
+      if (isNews) tx.afterCommit(() => parts.announce({ type: 'link', state: connection.link.status().state }))
     })
   }
 
@@ -149,7 +101,7 @@ export class Region {
   }
 
   get membership(): Membership | undefined {
-    return this.#connected?.membership
+    return this.#connection?.membership
   }
 
   get regionId(): RegionId | undefined {
@@ -165,11 +117,11 @@ export class Region {
   }
 
   get trust(): TrustStore | undefined {
-    return this.#connected?.trust
+    return this.#connection?.trust
   }
 
   get link(): Link | undefined {
-    return this.#connected?.link
+    return this.#connection?.link
   }
 
   /** @throws {Problem} region/not-joined */
@@ -243,104 +195,59 @@ export class Region {
   }
 
   async #connect(membership: Membership): Promise<void> {
-    const { db, log, metrics, hospitalId, heartbeatMs, version, keyFolder, announce, outbound } = this.#parts
-    const secrets = await readSecrets(this.#parts.safe, keyFolder, membership.regionId)
-    const identity = ringFrom(membership, secrets.privateKeyPems)
-    const trust = new TrustStore({ rootPem: membership.rootCertificate, crlPem: membership.directory.crl, regionId: membership.regionId })
-    if (membership.directory.rootCrl !== undefined) trust.setCrl(membership.directory.rootCrl)
-    const hubCertificate = trust.verifyChain(membership.hubCertificateChain, this.#now())
-    const link = await createNodeLink({
-      db, log, metrics, version, hospitalId, heartbeatMs, identity, trust, hubCertificate,
-      regionId: membership.regionId,
-      natsUrl: this.#parts.natsUrl ?? natsTrustOf(membership).natsUrl,
-      natsTrust: natsTrustOf(membership),
-      ...(outbound && { addressOf: async (host: string) => (await outbound.addressOf('nats', host)).address }),
-      natsCredentials: secrets.natsCredentials,
-      certificateOf: (party) => this.#certificateOf(party),
-      statusOf: async () => ({ ...(await this.#parts.statusOf()), ...(await link.counts()), address: this.hospital?.agentAddress ?? '' }),
-      onRefusal: (refusal) => this.#report(refusal),
-    }) // prettier-ignore
-    this.#connected = { membership, identity, trust, hubCertificate, link }
-    this.line.attach(link)
-    link.onStatus(({ state }) => {
+    const { announce } = this.#parts
+    const connection = await Connection.open({ ...this.#parts, now: this.#now, onRefusal: (refusal) => this.#report(refusal) }, membership)
+    this.#connection = connection
+    this.line.attach(connection.link)
+    connection.link.onStatus(({ state }) => {
       announce({ type: 'link', state })
       if (state !== 'connected') return
       for (const listener of this.#onConnected) listener()
       this.#renewInTime()
     })
-    link.start()
+    connection.link.start()
   }
 
   async #disconnect(): Promise<void> {
     this.line.detach()
-    const connected = this.#connected
-    await connected?.link.stop()
-    this.#connected = undefined
-    this.#certificates.clear()
-  }
-
-  /** The directory names leaves, of which one is for receiving; they chain through the same authority as the hub's. */
-  #certificateOf(party: PartyId): Certificate | undefined {
-    const { membership, trust, hubCertificate } = this.#require()
-    if (party === HUB) return hubCertificate
-    const entry = membership.directory.hospitals.find(({ id }) => id === party)
-    if (!entry || entry.revoked || entry.certificate === '') return undefined
-    const pem = entry.encryptionCertificate ?? entry.certificate
-    const known = this.#certificates.get(pem)
-    if (known) return known
-    const certificate = trust.verifyChain([pem, ...membership.hubCertificateChain.slice(1)], this.#now(), { usage: 'keyEncipherment' })
-    if (certificate.party !== party) throw new Problem('certificate/invalid', { reason: 'party', party })
-    this.#certificates.set(pem, certificate)
-    return certificate
-  }
-
-  /** A hub certified anew; what the directory says of it counts only when it is the region's own. */
-  #hubFrom({ hubCertificateChain: chain }: Directory, { trust, hubCertificate }: Connected) {
-    if (chain === undefined || chain[0] === hubCertificate.pem) return undefined
-    const certificate = trust.verifyChain(chain, this.#now())
-    if (certificate.party !== HUB) throw new Problem('certificate/invalid', { reason: 'party', party: certificate.party })
-    return { chain, certificate }
+    await this.#connection?.link.stop()
+    this.#connection = undefined
   }
 
   /** Beside everything else; what fails is tried again at the next look. */
   #renewInTime(): void {
     const { log } = this.#parts
     this.#renewing = this.#renewing.then(async () => {
-      const connected = this.#connected
-      if (!connected || !this.isConnected || !isRenewalDue(connected.identity.certificate, this.#now())) return
-      await this.renewCertificate().catch((error: unknown) => log.warn({ err: error }, 'the certificate was not renewed, tried again later'))
+      const connection = this.#connection
+      if (!connection || !this.isConnected || !isRenewalDue(connection.identity.certificate, this.#now())) return
+      await this.renewCertificate().catch((error: unknown) =>
+        log.warn({ err: error }, 'the certificate was not renewed, tried again later'),
+      )
     })
   }
 
   /** Now, whether or not it is due. @throws {Problem} region/not-joined, region/hub-unreachable, certificate/… */
   async renewCertificate(): Promise<void> {
-    const { db, log, hospitalId, keyFolder, safe, dualCertificates = false, announce } = this.#parts
-    const connected = this.#require()
-    const { regionId } = connected.membership
-    const former = connected.identity.certificate.serial
+    const { log, hospitalId, keyFolder, safe, dualCertificates = false, announce } = this.#parts
+    const connection = this.#require()
+    const { identity, trust, link, membership } = connection
+    const { regionId } = membership
+    const former = identity.certificate.serial
     await renewCertificates({
-      ring: connected.identity,
-      line: connected.link,
-      trust: connected.trust,
+      trust,
       regionId,
       hospitalId,
+      ring: identity,
+      line: link,
       hospitalName: this.nameOf(hospitalId),
       dual: dualCertificates,
       timeoutMs: RENEWAL_TIMEOUT_MS,
       now: this.#now,
       keepKey: (privateKeyPem) => saveKey(safe, keyFolder, regionId, privateKeyPem),
-      keepCertificates: async ({ certificateChain, encryptionCertificate }) => {
-        await db.write(async (tx) => {
-          const membership = { ...connected.membership, certificateChain: [...certificateChain], encryptionCertificate }
-          await saveDirectory(tx, membership)
-          tx.afterCommit(() => {
-            connected.membership = membership
-          })
-        })
-      },
+      keepCertificates: (certificates) => connection.keepCertificates(certificates),
     })
-    log.info({ regionId, replaces: former, serial: connected.identity.certificate.serial }, 'own certificate renewed')
-    announce({ type: 'link', state: connected.link.status().state })
+    log.info({ regionId, replaces: former, serial: identity.certificate.serial }, 'own certificate renewed')
+    announce({ type: 'link', state: link.status().state })
   }
 
   /** Refused envelopes are kept by the link; the region's administrator hears of them too (rule 10). */
@@ -348,81 +255,23 @@ export class Region {
     this.reportRefusal({ at, code, facts: { ...facts, claimedSender, subject }, peer: String(claimedSender) })
   }
 
-  /**
-   * Tells our pages and the region's administrator of a refusal at this node: an unregistered AE, a broken dataset, a full
-   * disk. The same refusal of the same peer travels once in a while only, so that a flood here is no flood there.
-   */
-  reportRefusal({ at, code, facts, peer }: ProblemReport & { readonly peer: string }): void {
-    const { db, log, announce } = this.#parts
-    announce({ type: 'refusal', code })
-    if (!this.#connected) return
-    const key = `${code} ${peer}`
-    if (at - (this.#reportedAt.get(key) ?? 0) < REPORT_EVERY_MS) return
-    // Peers choose their names: what is remembered of them must stay small.
-    if (this.#reportedAt.size >= MOST_REPORTED) this.#reportedAt.clear()
-    this.#reportedAt.set(key, at)
-    const report: ProblemReport = { at, code, facts }
-    db.write((tx) => this.line.post(tx, HUB, kinds.problemReport, report)).catch((error: unknown) =>
-      log.error({ err: error, code }, 'refusal not reported'),
-    )
+  /** Tells our pages of a refusal at this node, and the region's administrator if there is one. */
+  reportRefusal(refusal: ProblemReport & { readonly peer: string }): void {
+    this.#parts.announce({ type: 'refusal', code: refusal.code })
+    if (this.#connection) this.#reports.tell(refusal)
   }
 
   /** Whether the hub can be reached at this moment: without it nobody waits for its answers. */
   get isConnected(): boolean {
-    return this.#connected?.link.status().state === 'connected'
+    return this.#connection?.link.status().state === 'connected'
   }
 
-  async status(): Promise<LinkStatus> {
-    const connected = this.#connected
-    if (!connected) {
-      const nothing = {
-        regionId: null,
-        regionName: null,
-        hubUrl: null,
-        natsUrl: null,
-        since: null,
-        lastSyncAt: null,
-        hospital: null,
-        certificateExpires: null,
-        problem: null,
-        failures: 0,
-        lastTriedAt: null,
-      }
-      return { state: 'not-joined', ...nothing, pendingMessages: 0, refusedMessages: 0 }
-    }
-    const { membership, link, identity } = connected
-    const { regionId, regionName, hubUrl, hospital } = membership
-    const natsUrl = this.#parts.natsUrl ?? natsTrustOf(membership).natsUrl
-    const { state, since, lastSyncAt, problem, failures, lastTriedAt } = link.status()
-    const certificateExpires = parseCertificate(identity.certificateChain[0] ?? '').notAfter
-    const told = problem && { code: problem, title: answers[problem].zh }
-    return {
-      state,
-      since,
-      lastSyncAt,
-      failures,
-      lastTriedAt,
-      problem: told,
-      regionId,
-      regionName,
-      hubUrl,
-      natsUrl,
-      hospital,
-      certificateExpires,
-      ...(await link.counts()),
-    }
+  status(): Promise<LinkStatus> {
+    return linkStatusOf(this.#connection)
   }
 
-  #require(): Connected {
-    if (!this.#connected) throw new Problem('region/not-joined')
-    return this.#connected
+  #require(): Connection {
+    if (!this.#connection) throw new Problem('region/not-joined')
+    return this.#connection
   }
-}
-
-/** What the registry says of us may have changed with it: kinds, task types, flow modes. */
-function withDirectory(membership: Membership, directory: Directory, hospitalId: HospitalId): Membership {
-  const entry = directory.hospitals.find(({ id }) => id === hospitalId)
-  if (!entry) return { ...membership, directory, regionName: directory.regionName }
-  const { certificate: _certificate, revoked: _revoked, ...hospital } = entry
-  return { ...membership, directory, regionName: directory.regionName, hospital }
 }
