@@ -1,4 +1,4 @@
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Sm4Gcm } from 'pki'
@@ -85,6 +85,47 @@ describe('a backup', () => {
       await damage()
       await expect(verifyBackup(repository, manifest)).rejects.toMatchObject({ code: 'backup/damaged' })
     }
+  })
+})
+
+/** Whoever knows the passphrase, or holds the folder of the backups, is not yet lord of the machine that restores. */
+describe('a hostile backup', () => {
+  const upwards = ['../evil', 'archive/../../evil', '/tmp/lianpian-evil', 'archive//evil', './evil', 'archive/..', '..', '..\\evil', 'C:\\evil', 'C:/evil', 'a\0b', '', '../restored-2/evil']
+
+  it('writes nowhere but below the folder', async () => {
+    // SEC-15, path traversal. Shown to fail with BelowFolder taken out of BackupFile.
+    const made = await createBackup(repository, source)
+    for (const path of upwards) {
+      await repository.save({ ...made, id: 'hostile', files: made.files.map((file, at) => (at === 0 ? { ...file, path } : file)) })
+      await expect(repository.manifest('hostile'), path).rejects.toMatchObject({ code: 'backup/damaged' })
+    }
+  })
+
+  it('writes nowhere else either when its list was read by somebody who did not look', async () => {
+    // Shown to fail with the comparison with `folder` taken out of restoreBackup.
+    const made = await createBackup(repository, source)
+    const to = join(folder, 'restored')
+    for (const path of ['../evil.dcm', 'archive/../../evil.dcm', '../restored-2/evil.dcm']) {
+      await expect(restoreBackup(repository, { ...made, files: made.files.filter((file) => file.path.endsWith('.dcm')).map((file) => ({ ...file, path })) }, { folder: to })).rejects.toMatchObject({ code: 'backup/damaged' })
+      await rm(to, { recursive: true, force: true })
+    }
+    expect((await readdir(folder)).sort()).toEqual(['backups', 'data'])
+  })
+
+  it('neither takes along nor gives back what a link points at', async () => {
+    // Shown to fail with `stat` instead of the directory entry in filesBelow. A link to another piece opens as nothing: a name is part of the seal.
+    await writeFile(join(folder, 'shadow'), 'root:secret')
+    await symlink(join(folder, 'shadow'), join(data, 'shadow'))
+    await symlink(folder, join(data, 'archive', 'up'))
+    const made = await createBackup(repository, source)
+    expect(made.files.map(({ path }) => path).sort()).toEqual(['archive/2026/a.dcm', 'node.sqlite'])
+    const [first = '', second = ''] = await blobs()
+    await rm(first)
+    await symlink(second, first)
+    await expect(restoreBackup(repository, made, { folder: join(folder, 'restored') })).rejects.toMatchObject({ code: 'backup/damaged' })
+    await rm(second)
+    await symlink(join(folder, 'shadow'), second)
+    await expect(verifyBackup(repository, made)).rejects.toMatchObject({ code: 'backup/damaged' })
   })
 })
 

@@ -2,7 +2,7 @@ import { type Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, stat, utimes } from 'node:fs/promises'
-import { basename, dirname, join, relative, sep } from 'node:path'
+import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { createSm3 } from 'pki'
 import { Problem } from 'specs'
 import type { DatabaseConfig } from '../database/index.ts'
@@ -94,15 +94,16 @@ export async function verifyBackup(repository: BackupRepository, { files, dumps 
 export async function restoreBackup(
   repository: BackupRepository,
   manifest: BackupManifest,
-  { folder, databases = [] }: { folder: string; databases?: readonly DatabaseConfig[] },
+  { folder: to, databases = [] }: { folder: string; databases?: readonly DatabaseConfig[] },
   tell: Told = () => undefined,
 ): Promise<{ files: number; sizeBytes: number; tookMs: number }> {
   const began = Date.now()
+  const folder = resolve(to)
   if ((await readdir(folder).catch(() => [])).length > 0) throw new Problem('backup/not-empty', { folder })
   let sizeBytes = 0
   for (const file of manifest.files) {
     const target = join(folder, ...file.path.split('/'))
-    if (relative(folder, target).startsWith('..')) throw new Problem('backup/damaged', { what: file.path })
+    if (!target.startsWith(folder + sep)) throw new Problem('backup/damaged', { what: file.path })
     await mkdir(dirname(target), { recursive: true, mode: 0o700 })
     await writeWhole(target, checked(repository, file))
     await utimes(target, file.modifiedAt / 1000, file.modifiedAt / 1000)

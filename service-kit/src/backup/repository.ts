@@ -9,14 +9,22 @@ import { Problem } from 'specs'
 import { z } from 'zod'
 import { openStream, sealStream } from './sealed-stream.ts'
 
+/** Names joined by `/`, none of which leads upwards or elsewhere: whoever knows the passphrase still does not write where they please. */
+const BelowFolder = z
+  .string()
+  .min(1)
+  .max(4_096)
+  .refine((path) => !/[\\\0]|^[A-Za-z]:/.test(path) && path.split('/').every((name) => name !== '' && name !== '.' && name !== '..'), 'not a path below the folder')
+const Digest = z.string().regex(/^[0-9a-f]{64}$/)
+
 export const BackupFile = z.object({
   /** Below the folder of the service, with `/`. */
-  path: z.string(),
+  path: BelowFolder,
   sizeBytes: z.number().int(),
   modifiedAt: z.number(),
   /** Of the content, in clear (GB/T 32905). */
-  sm3: z.string(),
-  blob: z.string(),
+  sm3: Digest,
+  blob: Digest,
 })
 export type BackupFile = z.infer<typeof BackupFile>
 
@@ -119,7 +127,9 @@ export class BackupRepository {
     if ((await stat(file).catch(() => undefined)) === undefined) throw new Problem('backup/unknown', { id })
     const parts: Uint8Array[] = []
     for await (const part of openStream(this.#cipher, bytesOf(file, id), `manifest/${id}`)) parts.push(part)
-    return BackupManifest.parse(JSON.parse(Buffer.concat(parts).toString('utf8')))
+    const parsed = BackupManifest.safeParse(JSON.parse(Buffer.concat(parts).toString('utf8')))
+    if (!parsed.success) throw new Problem('backup/damaged', { what: id, reason: parsed.error.issues[0]?.path.map(String).join('.') })
+    return parsed.data
   }
 
   /** Leaves the newest `keep` and the content they need. @returns how many backups and pieces of content were removed. */
