@@ -16,6 +16,7 @@ const router = createRouter({
     { path: '/tasks/:taskId?', component: () => import('./consult/TasksPage.vue'), meta: { title: 'menu.tasks' } },
     { path: '/hospitals', component: () => import('./hospital/HospitalsPage.vue'), meta: { title: 'menu.hospitals' } },
     { path: '/refusals', component: () => import('./refusal/RefusalsPage.vue'), meta: { title: 'menu.refusals' } },
+    { path: '/waiting', component: () => import('./message/WaitingPage.vue'), meta: { title: 'menu.waiting' } },
     ...securityRoutes,
     { path: '/:rest(.*)*', redirect: '/' },
   ],

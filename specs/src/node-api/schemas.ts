@@ -117,6 +117,10 @@ export type SavedDraft = z.infer<typeof SavedDraft>
 export const LiveExam = z.object({ exam: ExamSnapshot, source: z.enum(['live', 'copy']), at: EpochMs })
 export type LiveExam = z.infer<typeof LiveExam>
 
+/** POST /api/consults/:taskId/unmask: in full, with the exam as its hospital keeps it now; null when it cannot be reached. */
+export const UnmaskedConsult = ConsultDetail.extend({ exam: LiveExam.nullable() })
+export type UnmaskedConsult = z.infer<typeof UnmaskedConsult>
+
 export const DicomPermission = z.enum(['store', 'query', 'retrieve'])
 export type DicomPermission = z.infer<typeof DicomPermission>
 export const DicomNode = z.object({

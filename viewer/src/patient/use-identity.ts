@@ -1,6 +1,6 @@
 import { computed, shallowRef, type ComputedRef, type MaybeRefOrGetter, toValue } from 'vue'
 import type { ApiClient } from 'page-kit'
-import { ConsultDetail, ExamDetail, LiveExam, type ExamSnapshot } from 'specs'
+import { ExamDetail, LiveExam, UnmaskedConsult, type ConsultDetail, type ExamSnapshot } from 'specs'
 import type { Dataset } from '../dicomweb/dataset.ts'
 import { identityOf, type Identity } from './identity.ts'
 
@@ -46,8 +46,8 @@ export function useIdentity(
 
   async function show(reason: string): Promise<void> {
     if (taskId !== undefined) {
-      const consult = ConsultDetail.parse(await api.send('POST', `/api/consults/${encodeURIComponent(taskId)}/unmask`, { reason }))
-      clear.value = { request: consult.request?.exam }
+      const { exam: now, request } = UnmaskedConsult.parse(await api.send('POST', `/api/consults/${encodeURIComponent(taskId)}/unmask`, { reason }))
+      clear.value = { request: now?.exam ?? request?.exam }
     } else if (exam.value) {
       clear.value = { exam: ExamDetail.parse(await api.send('POST', `/api/exams/${encodeURIComponent(exam.value.examId)}/unmask`, { reason })) }
     }
