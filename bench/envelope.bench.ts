@@ -21,7 +21,7 @@ import { PartyId, PieceRequest, RegionId } from 'specs'
 
 /**
  * Envelopes, signatures and bulk ciphers per core, beside what `openssl speed` reaches in the same minute on the same
- * machine: the bound no wrapper around OpenSSL can pass.
+ * machine: the bound no wrapper around OpenSSL can pass (SM4-CTR of long texts is not one, ADR 0004).
  */
 export interface BenchRow {
   readonly what: string

@@ -4,6 +4,7 @@ import { sm2Vectors } from '../../tests/vectors.ts'
 import { chooseProvider } from './choose.ts'
 import { nativeCipher, nativeDigest, nativeSignature } from './native.ts'
 import { hmacOver, portableCipher, portableDigest, portableSignature } from './portable.ts'
+import { withVectorCounterMode } from './vector.ts'
 import { cipherContract, digestContract, signatureContract } from './provider.contract.ts'
 
 digestContract(nativeDigest)
@@ -16,13 +17,16 @@ digestContract({
 })
 cipherContract(nativeCipher)
 cipherContract(portableCipher)
+cipherContract(withVectorCounterMode(nativeCipher))
+cipherContract(withVectorCounterMode(portableCipher))
 signatureContract(nativeSignature)
 signatureContract(portableSignature)
 
 describe('the machines of this process', () => {
   it('are the native ones on Node', () => {
     const { digest, cipher, signature } = chooseProvider()
-    expect([digest, cipher, signature]).toEqual([nativeDigest, nativeCipher, nativeSignature])
+    expect([digest, signature]).toEqual([nativeDigest, nativeSignature])
+    expect(cipher.name).toBe(`vector, ${nativeCipher.name}`)
   })
   it('accept each other’s signatures', () => {
     const { z } = sm2Vectors.signature
