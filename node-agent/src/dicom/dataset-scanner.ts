@@ -46,7 +46,8 @@ export const DOUBLE_PIXEL_DATA = 0x7fe00009
 
 /** PS3.5 Table 7.1-1: VRs with two reserved bytes and a 32-bit length. */
 const longVrs = new Set(['OB', 'OD', 'OF', 'OL', 'OV', 'OW', 'SQ', 'SV', 'UC', 'UN', 'UR', 'UT', 'UV'])
-const shortVrs = new Set([
+/** With a 16-bit length. */
+export const shortVrs: ReadonlySet<string> = new Set([
   'AE',
   'AS',
   'AT',

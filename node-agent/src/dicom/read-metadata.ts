@@ -1,10 +1,7 @@
 import type { InstanceFile } from '../archive/archive.ts'
-import { DatasetScanner } from './dataset-scanner.ts'
 import { JsonBuilder, type JsonDataset } from './dicom-json.ts'
-import { InflatedScan } from './inflated-scan.ts'
+import { scanHeader } from './dataset-stream.ts'
 import { transferSyntax } from './transfer-syntax.ts'
-
-const portionBytes = 256 * 1024
 
 /** Where a bulk value is found. An absolute path: it holds behind every host name, and for copies at other hospitals as well. */
 export const bulkDataUri = ({ row }: Pick<InstanceFile, 'row'>, path: string): string =>
@@ -14,11 +11,7 @@ export const bulkDataUri = ({ row }: Pick<InstanceFile, 'row'>, path: string): s
 export async function readHeader(file: InstanceFile, inlineBytes?: number): Promise<JsonDataset> {
   const syntax = transferSyntax(file.transferSyntaxUid)
   const builder = new JsonBuilder(syntax, (path) => bulkDataUri(file, path), inlineBytes)
-  const scan = syntax.deflated ? new InflatedScan(syntax, builder) : new DatasetScanner(syntax, builder)
-  // A few bytes more than the header, so that the scanner sees Pixel Data begin.
-  const end = Math.min(file.sizeBytes, syntax.deflated ? file.sizeBytes : file.headerBytes + 16)
-  for (let at = file.datasetOffset; at < end; at += portionBytes) await scan.push(await file.read(at, Math.min(portionBytes, end - at)))
-  if (end === file.sizeBytes) await scan.end()
+  await scanHeader(file, builder)
   return builder.root
 }
 

@@ -2,10 +2,11 @@ import { Buffer } from 'node:buffer'
 import { Readable } from 'node:stream'
 import { sm3Hex } from 'pki'
 import { hasRight } from 'service-kit'
-import { maskText, Problem } from 'specs'
+import { maskNumber, maskText, Problem } from 'specs'
 import type { Request } from 'express'
 import type { InstanceFile } from '../archive/archive.ts'
-import { DatasetScanner, type DatasetVisitor, type ElementHead } from '../dicom/dataset-scanner.ts'
+import type { ElementHead } from '../dicom/dataset-scanner.ts'
+import { deflated, inflatedDataset, rangeOf, scanHeader } from '../dicom/dataset-stream.ts'
 import { transferSyntax } from '../dicom/transfer-syntax.ts'
 import { maskPersonName, seesIdentities } from './identity-mask.ts'
 import { exportReason, type StudyAccess, type Viewer } from './study-source.ts'
@@ -53,59 +54,77 @@ interface Patch {
 }
 
 /**
- * The same file with other values of the same length, so that nothing else of it changes: neither its structure nor one pixel.
- * @throws {Problem} request/not-acceptable for a deflated dataset, where lengths do not stay.
+ * The same file with other values of the same length, so that nothing else of it changes: neither its structure nor one pixel. A deflated
+ * dataset is inflated, masked and deflated again while it flows.
  */
 export async function maskedFile(file: InstanceFile): Promise<InstanceFile> {
-  const syntax = transferSyntax(file.transferSyntaxUid)
-  if (syntax.deflated) throw new Problem('request/not-acceptable', { reason: 'deflated', transferSyntaxUid: file.transferSyntaxUid })
-  const patches: Patch[] = []
-  const visitor: DatasetVisitor = {
-    element: ({ tag, length = 0, depth }) => length > 0 && length <= LONGEST && (isMasked(tag) || (depth > 0 && tag === ID)),
-    value: (head, bytes) => {
-      const masked = maskedValue(head, bytes)
-      if (!masked.equals(bytes)) patches.push({ offset: file.datasetOffset + head.valueOffset, bytes: masked })
-    },
-  }
-  const scan = new DatasetScanner(syntax, visitor)
-  const end = Math.min(file.sizeBytes, file.headerBytes + 16)
-  for (let at = file.datasetOffset; at < end; at += LONGEST) scan.push(await file.read(at, Math.min(LONGEST, end - at)))
+  const { deflated: isDeflated } = transferSyntax(file.transferSyntaxUid)
+  const patches = await patchesOf(file)
   if (patches.length === 0) return file
-  const patched = (bytes: Buffer, start: number) => {
-    const copy = Buffer.from(bytes)
-    for (const patch of patches) {
-      const from = Math.max(patch.offset, start)
-      const to = Math.min(patch.offset + patch.bytes.length, start + copy.length)
-      if (from < to) patch.bytes.copy(copy, from - start, from - patch.offset, to - patch.offset)
-    }
-    return copy
-  }
   const lastPatched = Math.max(...patches.map(({ offset, bytes }) => offset + bytes.length))
+  async function* patched(chunks: AsyncIterable<Buffer>, start: number): AsyncGenerator<Buffer> {
+    let at = start
+    for await (const chunk of chunks) {
+      yield at < lastPatched ? withPatches(chunk, at, patches) : chunk
+      at += chunk.length
+    }
+  }
+  async function* deflatedAgain(): AsyncGenerator<Buffer> {
+    yield await file.read(0, file.datasetOffset)
+    yield* deflated(patched(inflatedDataset(file), 0))
+  }
+  const range = (start: number, end: number) => (isDeflated ? rangeOf(deflatedAgain(), start, end - start) : patched(file.stream({ start, end }) as AsyncIterable<Buffer>, start - file.datasetOffset))
+  const sizeBytes = isDeflated ? await sizeOf(deflatedAgain()) : file.sizeBytes
   return {
     file: file.file,
-    sizeBytes: file.sizeBytes,
+    sizeBytes,
     transferSyntaxUid: file.transferSyntaxUid,
     frameIndex: file.frameIndex,
     datasetOffset: file.datasetOffset,
     headerBytes: file.headerBytes,
     // Another content has another name: a cache must not give one for the other.
     row: { ...file.row, sm3: sm3Hex(Buffer.from(`masked ${file.row.sm3}`)) },
-    read: async (offset, length) => patched(await file.read(offset, length), offset),
-    stream: (range = {}) =>
-      Readable.from(
-        (async function* () {
-          let at = range.start ?? 0
-          for await (const chunk of file.stream(range) as AsyncIterable<Buffer>) {
-            yield at < lastPatched ? patched(chunk, at) : chunk
-            at += chunk.length
-          }
-        })(),
-        { objectMode: false },
-      ),
+    read: async (offset, length) => Buffer.concat(await collect(range(offset, Math.min(offset + length, sizeBytes)))),
+    stream: ({ start = 0, end = sizeBytes } = {}) => Readable.from(range(start, end), { objectMode: false }),
   }
 }
 
-const isMasked = (tag: number) => tag === NAME || tag === BIRTH_DATE || tag === BIRTH_TIME || tag === HISTORY || blanked.has(tag)
+/** Offsets count from the start of the (inflated) dataset. */
+async function patchesOf(file: InstanceFile): Promise<readonly Patch[]> {
+  const patches: Patch[] = []
+  await scanHeader(file, {
+    element: ({ tag, length = 0 }) => length > 0 && length <= LONGEST && isMasked(tag),
+    value: (head, bytes) => {
+      const masked = maskedValue(head, bytes)
+      if (!masked.equals(bytes)) patches.push({ offset: head.valueOffset, bytes: masked })
+    },
+  }) // prettier-ignore
+  return patches
+}
+
+function withPatches(bytes: Buffer, start: number, patches: readonly Patch[]): Buffer {
+  const copy = Buffer.from(bytes)
+  for (const patch of patches) {
+    const from = Math.max(patch.offset, start)
+    const to = Math.min(patch.offset + patch.bytes.length, start + copy.length)
+    if (from < to) patch.bytes.copy(copy, from - start, from - patch.offset, to - patch.offset)
+  }
+  return copy
+}
+
+async function sizeOf(chunks: AsyncIterable<Buffer>): Promise<number> {
+  let sizeBytes = 0
+  for await (const chunk of chunks) sizeBytes += chunk.length
+  return sizeBytes
+}
+
+async function collect(chunks: AsyncIterable<Buffer>): Promise<Buffer[]> {
+  const all: Buffer[] = []
+  for await (const chunk of chunks) all.push(chunk)
+  return all
+}
+
+const isMasked = (tag: number) => tag === NAME || tag === ID || tag === BIRTH_DATE || tag === BIRTH_TIME || tag === HISTORY || blanked.has(tag)
 
 /** Same length, padded with spaces (PS3.5 6.2). */
 function maskedValue({ tag, depth }: ElementHead, bytes: Buffer): Buffer {
@@ -113,6 +132,8 @@ function maskedValue({ tag, depth }: ElementHead, bytes: Buffer): Buffer {
   if (tag === HISTORY) return fitted(maskText(text, 'L1'), bytes.length)
   if (tag === BIRTH_DATE) return fitted(/^\d{4}/.test(text) ? `${text.slice(0, 4)}0101` : '', bytes.length)
   if (tag === BIRTH_TIME) return fitted('', bytes.length, '0')
+  // A number that is no identity card's stays: staff find the patient by it.
+  if (tag === ID && depth === 0) return fitted(maskNumber(text, 'L1'), bytes.length)
   if (tag !== NAME || depth > 0) return fitted('', bytes.length)
   const [alphabetic = ''] = text.split('=')
   // Other scripts would need the file's own character set; what is left of a name in them is a star.
