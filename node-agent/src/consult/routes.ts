@@ -59,7 +59,7 @@ export function addConsultRoutes(
     },
     ({ user, query: { dateFrom, dateTo, after, ...filter } }) => {
       const [appliedAt, taskId] = after?.split('_') ?? []
-      return consults.list(user, {
+      return consults.reading.list(user, {
         ...filter,
         appliedFrom: (dateFrom && dayStart(dateFrom)) || undefined,
         appliedBefore: (dateTo && dayStart(dateTo, 1)) || undefined,
@@ -76,7 +76,7 @@ export function addConsultRoutes(
       params,
       answer: ConsultDetail,
     },
-    (context) => consults.detail(context.user, context.params.taskId),
+    (context) => consults.reading.detail(context.user, context.params.taskId),
   )
   face.route(
     {
@@ -87,7 +87,7 @@ export function addConsultRoutes(
       params,
       answer: LiveExam,
     },
-    (context) => consults.liveExam(context.user, context.params.taskId),
+    (context) => consults.reading.liveExam(context.user, context.params.taskId),
   )
   face.route(
     {
@@ -113,7 +113,7 @@ export function addConsultRoutes(
       answer: SignedDocumentFile,
     },
     async ({ user, params: { taskId }, response }) => {
-      const file = await consults.signedOpinion(user, taskId)
+      const file = await consults.reading.signedOpinion(user, taskId)
       response.set('Content-Disposition', `attachment; filename="opinion-${taskId}.json"`)
       return file
     },
@@ -171,7 +171,7 @@ function addDraftRoutes(face: HttpFace, { consults, db, now }: { consults: Consu
   face.route(
     { method: 'GET', path, summary: 'My draft of the opinion', allow: ['consult.process'], params, answer: SavedDraft },
     async ({ user, params: { taskId } }) => {
-      await consults.admitReader(user, await consults.read(taskId))
+      await consults.reading.admitReader(user, await consults.reading.read(taskId))
       return findDraft(db, taskId, user.id)
     },
   )
@@ -179,7 +179,7 @@ function addDraftRoutes(face: HttpFace, { consults, db, now }: { consults: Consu
   face.route(
     { method: 'PUT', path, summary: 'Save my draft of the opinion', allow: ['consult.process'], params, body: Draft, answer: SavedDraft },
     async ({ user, params: { taskId }, body }) => {
-      await consults.admitReader(user, await consults.read(taskId))
+      await consults.reading.admitReader(user, await consults.reading.read(taskId))
       const { revision, ...draft } = body
       return saveDraft(db, taskId, user.id, draft, revision, now())
     },

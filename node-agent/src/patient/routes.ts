@@ -1,5 +1,5 @@
 import { hasRight, type AuditTrail, type Database, type HttpFace, type User } from 'service-kit'
-import { ConsultDetail, ExamDetail, LiveExam, maskName, maskText, PatientExam, PatientToken, Problem, TaskId, UnmaskedConsult, Unmasking, type EpochMs, type HospitalId } from 'specs'
+import { ConsultDetail, ExamDetail, LiveExam, maskName, maskText, PatientExam, PatientToken, Problem, TaskId, Unmasking, type EpochMs, type HospitalId } from 'specs'
 import { z } from 'zod'
 import type { AccessControl } from '../access/access-control.ts'
 import type { Consults } from '../consult/consults.ts'
@@ -64,12 +64,12 @@ function addUnmasking(face: HttpFace, parts: PatientRoutes): void {
       allow: ['patient.unmask'],
       params: taskParams,
       body: Unmasking,
-      answer: UnmaskedConsult,
+      answer: ConsultDetail,
     },
     async ({ user, params: { taskId }, body: { reason } }) => {
       const clear = await admitted(user, taskId)
       await audit.record({ action: 'patient.unmask', outcome: 'success', object: { type: 'task', id: taskId, owner: clear.consult.submitter }, reason, basis: 'task' })
-      return { ...clear.consult, exam: clear.exam }
+      return clear.consult
     },
   )
 
@@ -88,14 +88,14 @@ function addUnmasking(face: HttpFace, parts: PatientRoutes): void {
       const masked = consult.submitter !== hospitalId && !hasRight(user, 'patient.unmask')
       await audit.record({ action: 'consult.print', outcome: 'success', object: { type: 'task', id: taskId, owner: consult.submitter }, facts: { unmasked: !masked } })
       if (!masked) return { consult, exam, masked }
-      return { consult: await consults.detail(user, taskId), exam: exam && (await consults.liveExam(user, taskId)), masked }
+      return { consult: await consults.reading.detail(user, taskId), exam: exam && (await consults.reading.liveExam(user, taskId)), masked }
     },
   )
 
   async function admitted(user: User, taskId: TaskId) {
-    const consult = await consults.read(taskId)
-    await consults.admitReader(user, consult)
-    return consults.unmasked(user, taskId)
+    const consult = await consults.reading.read(taskId)
+    await consults.reading.admitReader(user, consult)
+    return consults.reading.unmasked(user, taskId)
   }
 }
 
