@@ -22,13 +22,7 @@ describe('a patient of several hospitals', () => {
   const errors: string[][] = []
 
   beforeAll(async () => {
-    region = await startTestRegion({
-      hospitals: ['hospital-a', 'hospital-b', 'hospital-c'],
-      change: (plan) => ({
-        ...plan,
-        hospitals: plan.hospitals.map((hospital) => (hospital.id === 'hospital-a' ? { ...hospital, accounts: [...hospital.accounts, { username: 'he', name: '何静', title: '病案管理员', roles: ['records' as const] }] } : hospital)),
-      }),
-    })
+    region = await startTestRegion({ hospitals: ['hospital-a', 'hospital-b', 'hospital-c'] })
     await exam('hospital-a', 'mr-overlay', { modality: 'MR', description: '头颅MR平扫', studyDate: '2026-03-02', impression: '未见明显异常' })
     await exam('hospital-b', 'dx-small', { modality: 'DX', description: '胸部正位片', studyDate: '2026-06-18', impression: '心肺膈未见明显异常' })
     browser = await launchBrowser()
