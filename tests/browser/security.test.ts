@@ -44,7 +44,7 @@ describe('a new doctor, a rule, an emergency and the audit of it all', () => {
     browser = await launchBrowser()
     admin = await enter('admin')
     security = await enter('security')
-  }, 60_000)
+  })
   afterAll(async () => {
     await browser?.close()
     await region?.close()
