@@ -95,7 +95,7 @@ async function init(settings: HubSettings, values: Values): Promise<void> {
     port: Number(new URL(nats.url).port || '4222'),
     storeDir: nats.storeDir,
     tls: nats.tls,
-    names: [nats.url, nats.publicUrl].map((url) => new URL(url).hostname.replace(/^\[|\]$/g, '')),
+    names: nats.names,
     ...(serverVersion === undefined ? {} : { serverVersion }),
   })
   process.stdout.write(`${configFile}\n`)

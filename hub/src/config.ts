@@ -93,6 +93,8 @@ export function settingsOf(config: z.output<typeof HubConfig>, baseFolder: strin
     nats: {
       ...config.nats,
       ...natsAddresses(config.nats),
+      /** By which hub and nodes reach nats-server. */
+      names: [config.nats.url, config.nats.publicUrl ?? config.nats.url].map((url) => new URL(url).hostname.replace(/^\[|\]$/g, '')),
       adminDir: config.nats.adminDir === undefined ? join(dir, 'nats') : at(config.nats.adminDir),
       storeDir: config.nats.storeDir === undefined ? join(dir, 'nats-store') : at(config.nats.storeDir),
     },

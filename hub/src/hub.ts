@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyDocument } from 'pki'
 import { addAuditRoutes, addFaultRoutes, addPostureRoutes, createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Outbound, Trail, type Log, HealthWatch, retire, kekSourceOf, addVaultRoutes, Resealing, sealedAccountColumns, Vault, SyslogFeeder, type Queries } from 'service-kit'
@@ -20,7 +19,7 @@ import { RegistryCache } from './hospital/registry-cache.ts'
 import { hospitalRoutes } from './hospital/routes.ts'
 import { allHospitals } from './hospital/store.ts'
 import { migrateHub } from './migrations.ts'
-import { NatsAdministration, readNatsCa, signNatsTrust } from './nats/index.ts'
+import { ensureNatsTls, NatsAdministration, NatsCertificate, natsNames, readCredentials, readNatsCa, signNatsTrust } from './nats/index.ts'
 import { takeReport } from './refusal/report.ts'
 import { messageRoutes } from './message/routes.ts'
 import { refusalRoutes } from './refusal/routes.ts'
@@ -76,8 +75,13 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   const announce = (event: LiveEvent) => face.events.publish(event)
   const parties = new KnownParties(authority, regionId)
   const presence = new Presence({ db, heartbeatMs: settings.heartbeatMs, announce, now, onPresence: (id, online) => audit.note(presenceEvent(id, online), { each: true }) })
+  const natsNamesHere = natsNames({ names: settings.nats.names, host: settings.nats.listenHost })
+  if (settings.nats.isTls) await ensureNatsTls(settings.nats.adminDir, natsNamesHere, { safe: vault })
   const natsCa = settings.nats.isTls ? await readNatsCa(settings.nats.adminDir) : undefined
-  const natsAdministration = await NatsAdministration.open({ dir: settings.nats.adminDir, natsUrl: settings.nats.url, natsCa, log })
+  const natsAdministration = await NatsAdministration.open({ dir: settings.nats.adminDir, natsUrl: settings.nats.url, natsCa, safe: vault, log })
+  const natsCertificate = settings.nats.isTls
+    ? new NatsCertificate({ dir: settings.nats.adminDir, natsUrl: settings.nats.url, names: natsNamesHere, safe: vault, reload: () => natsAdministration.reloadServer(), log })
+    : undefined
   const link = await createHubLink({
     db,
     log,
@@ -85,7 +89,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     regionId,
     natsUrl: settings.nats.url,
     natsTrust: { natsUrl: settings.nats.url, natsCa },
-    natsCredentials: await hubCredentials(settings.nats.adminDir),
+    natsCredentials: await readCredentials(settings.nats.adminDir, 'hub', vault),
     identity: authority.hub,
     trust: parties.trust,
     certificateOf: parties.certificateOf,
@@ -202,10 +206,11 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     log,
   )
   const renewal = every(MINUTE_MS, 'looking after certificates and revocation lists', () => authorityUpkeep.look(), log)
+  const natsUpkeep = natsCertificate && every(HOUR_MS, 'looking after the certificate of nats-server', () => natsCertificate.look(), log)
 
   async function stop(): Promise<void> {
     await face.drain(settings.drainMs)
-    await Promise.all([watch.stop(), renewal.stop()])
+    await Promise.all([watch.stop(), renewal.stop(), natsUpkeep?.stop()])
     await face.close()
     if (caFace !== face) await caFace.close()
     await link.stop()
@@ -252,14 +257,6 @@ function grantVerifier(parties: KnownParties, now: () => EpochMs) {
       throw error instanceof Problem ? invalid(error.code, error) : error
     }
     if (signer.party !== grant.owner) throw invalid('signer')
-  }
-}
-
-async function hubCredentials(adminDir: string): Promise<string> {
-  try {
-    return await readFile(join(adminDir, 'hub.creds'), 'utf8')
-  } catch (cause) {
-    throw new Error(`${adminDir} holds no NATS credentials of the hub: run "hub/src/cli.ts init" with this configuration first`, { cause })
   }
 }
 

@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer'
 import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createCsr, createRootCa, generateSm2KeyPair, loadPrivateKey, parseCrl, renewIntermediateCa, TrustStore } from 'pki'
 import { RegionId } from 'specs'
 import { A, B, C, regionId } from '../../tests/support/builders.ts'
+import { aSafe } from '../../tests/support/safe.ts'
 import { openAuthority } from './authority.ts'
 import { authorityFiles } from './files.ts'
 import type { AuthorityOptions } from './held.ts'
@@ -75,7 +75,7 @@ describe('the authority of a region', () => {
   it('seals its keys once there is a vault, and a repeated set-up still finds everything in place', async () => {
     // SEC-11
     await initAuthority(options)
-    const safe = { seal: (text: string | Uint8Array) => `v1.1.${Buffer.from(text).toString('base64url')}`, open: (sealed: string) => Buffer.from(sealed.split('.')[2]!, 'base64url').toString('utf8') }
+    const safe = aSafe()
     const before = await openAuthority({ ...options, safe })
     for (const { privateKey } of [authorityFiles(options.dir).region, authorityFiles(options.dir).hub]) expect(await readFile(privateKey, 'utf8')).not.toContain('PRIVATE KEY')
     await ensureAuthority(options)

@@ -4,8 +4,9 @@ import { natsTlsOptions, type Log } from 'service-kit'
 import { z } from 'zod'
 import { issueNodeUser } from './claims.ts'
 import { loadOrCreateKeys, type NatsKeys } from './keys.ts'
-import { readSystemCredentials, writePreload } from './prepare.ts'
+import { readCredentials, writePreload } from './prepare.ts'
 import { NatsRegister } from './register.ts'
+import { sealedElsewhere, type Safe } from './secret-files.ts'
 
 export interface AdministrationOptions {
   /** The folder that `prepareNats` made. */
@@ -13,6 +14,8 @@ export interface AdministrationOptions {
   readonly natsUrl: string
   /** PEM of the TLS root, when the address is `tls://`. */
   readonly natsCa?: string | undefined
+  /** Keeps seeds and credentials unreadable at rest; what lies open is sealed now. */
+  readonly safe?: Safe
   readonly log: Log
   /** Epoch ms. */
   readonly now?: () => number
@@ -26,6 +29,8 @@ const ClaimsAnswer = z.object({
   data: z.object({ code: z.number() }).optional(),
   error: z.object({ code: z.number(), description: z.string().optional() }).optional(),
 })
+
+const ReloadAnswer = z.object({ error: z.unknown().optional() })
 
 /**
  * Admits nodes to the region's NATS server and puts them out again. Claims are saved before they are pushed, and pushed
@@ -48,8 +53,11 @@ export class NatsAdministration {
 
   /** Connects in the background; works before nats-server does. */
   static async open(options: AdministrationOptions): Promise<NatsAdministration> {
-    const administration = new NatsAdministration(options, await loadOrCreateKeys(options.dir), await NatsRegister.open(options.dir))
-    const credentials = await readSystemCredentials(options.dir)
+    const { dir, safe } = options
+    const keys = await loadOrCreateKeys(dir, safe)
+    if (!keys) throw sealedElsewhere(dir, 'operator.seed')
+    const administration = new NatsAdministration(options, keys, await NatsRegister.open(dir))
+    const credentials = await readCredentials(dir, 'system', safe)
     void administration.#stayConnected(credentials)
     return administration
   }
@@ -75,6 +83,19 @@ export class NatsAdministration {
       await this.#register.revoke(hospitalId, this.#nowSeconds())
       return { pushed: await this.#publishClaims() }
     })
+  }
+
+  /** Asks nats-server to read its configuration and certificates again; from 2.10 on. @returns Whether it says that it did. */
+  async reloadServer(): Promise<boolean> {
+    const connection = this.#connection
+    if (!connection?.info) return false
+    try {
+      const reply = await connection.request(`$SYS.REQ.SERVER.${connection.info.server_id}.RELOAD`, '', { timeout: pushTimeoutMs })
+      return ReloadAnswer.parse(reply.json()).error === undefined
+    } catch (error) {
+      this.#options.log.debug({ err: error }, 'nats-server does not reload on request')
+      return false
+    }
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
-import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir } from 'node:fs/promises'
 import { createAccount, createOperator, fromSeed, type KeyPair } from '@nats-io/nkeys'
+import { secretFilesIn, type Safe } from './secret-files.ts'
 
 /** The seeds that rule the region's NATS server. Whoever holds them can admit anybody: they never leave the hub's folder. */
 export interface NatsKeys {
@@ -13,38 +13,22 @@ export interface NatsKeys {
 
 const makers = { operator: createOperator, system: createAccount, region: createAccount } as const
 
-/** Reads the keys of `dir`, making those that do not exist yet. Seed files have mode 0600. */
-export async function loadOrCreateKeys(dir: string): Promise<NatsKeys> {
+/**
+ * Reads the keys of `dir`, making those that do not exist yet; with a `safe` they lie sealed. Files have mode 0600.
+ * @returns undefined when they are sealed and there is no safe.
+ */
+export async function loadOrCreateKeys(dir: string, safe?: Safe): Promise<NatsKeys | undefined> {
   await mkdir(dir, { recursive: true, mode: 0o700 })
-  return {
-    operator: await loadOrCreate(dir, 'operator'),
-    system: await loadOrCreate(dir, 'system'),
-    region: await loadOrCreate(dir, 'region'),
-  }
+  const [operator, system, region] = [await loadOrCreate(dir, 'operator', safe), await loadOrCreate(dir, 'system', safe), await loadOrCreate(dir, 'region', safe)]
+  return operator && system && region && { operator, system, region }
 }
 
-async function loadOrCreate(dir: string, name: keyof typeof makers): Promise<KeyPair> {
-  const file = join(dir, `${name}.seed`)
-  const held = await readOrUndefined(file)
-  if (held !== undefined) return fromSeed(new TextEncoder().encode(held.trim()))
+async function loadOrCreate(dir: string, name: keyof typeof makers, safe: Safe | undefined): Promise<KeyPair | undefined> {
+  const files = secretFilesIn(dir, safe)
+  const held = await files.read(`${name}.seed`)
+  if (held === 'sealed') return undefined
+  if (held) return fromSeed(new TextEncoder().encode(held.text.trim()))
   const made = makers[name]()
-  await writePrivate(file, new TextDecoder().decode(made.getSeed()))
+  await files.write(`${name}.seed`, new TextDecoder().decode(made.getSeed()))
   return made
-}
-
-export async function readOrUndefined(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-/** Writes for the owner's eyes only, and never half a file: a crash leaves the old content or the new. */
-export async function writePrivate(file: string, text: string): Promise<void> {
-  const fresh = `${file}.new`
-  await writeFile(fresh, text, { mode: 0o600, flush: true })
-  await chmod(fresh, 0o600)
-  await rename(fresh, file)
 }

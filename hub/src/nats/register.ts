@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { HospitalId } from 'specs'
 import { z } from 'zod'
-import { readOrUndefined, writePrivate } from './keys.ts'
+import { readOrUndefined, writePrivate } from './secret-files.ts'
 import type { Revocations } from './claims.ts'
 
 const Register = z.object({

@@ -8,10 +8,11 @@ import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { connect, credsAuthenticator } from '@nats-io/transport-node'
 import { createTlsAuthority } from 'pki'
 import { createLog, natsTlsOptions } from 'service-kit'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { parseHospitalId, RegionId } from 'specs'
 import { ensureNatsServer, natsServerVersion, startNatsServer } from '../../../scripts/nats-server.mjs'
-import { NatsAdministration, prepareNats, readNatsCa } from '../../src/nats/index.ts'
+import { NatsAdministration, NatsCertificate, prepareNats, readNatsCa } from '../../src/nats/index.ts'
+import { aSafe } from '../support/safe.ts'
 import { ensureNatsTls, isNatsTlsOn, natsTlsFiles } from '../../src/nats/tls.ts'
 
 const log = createLog({ name: 'test', level: 'silent' })
@@ -37,7 +38,7 @@ beforeAll(async () => {
   const path = await ensureNatsServer()
   const prepared = await prepareNats({ dir, host: '127.0.0.1', port, storeDir: join(root, 'store'), tls: 'on', serverVersion: await natsServerVersion(path) })
   server = await startNatsServer({ path, configFile: prepared.configFile })
-  credentials = prepared.hubCredentials
+  credentials = prepared.hubCredentials ?? ''
   ca = await readNatsCa(dir)
 })
 afterAll(async () => {
@@ -119,6 +120,37 @@ describe('the NATS server of a region', () => {
 })
 
 describe('the TLS certificate of the NATS server', () => {
+  it('is renewed while the server runs, and whoever must act hears so until the server shows the new one', async () => { // SEC-11
+    const names: string[] = []
+    let asked = 0
+    const watch = new NatsCertificate({ dir, natsUrl: address(), names, safe: aSafe(), reload: async () => { asked++; return false }, log })
+    await watch.look()
+    const first = watch.state
+    expect([first.waitsForReload, asked, Math.round(((first.expires ?? 0) - Date.now()) / 86_400_000)]).toEqual([false, 0, 397])
+    // What makes it due does not matter here; that time does, the unit of renewal below shows with a clock.
+    names.push('relay.example')
+    await watch.look()
+    expect([watch.state, asked]).toEqual([{ expires: first.expires, waitsForReload: true }, 1])
+    expect(await meet(address(), { natsUrl: address(), natsCa: ca })).toBe('met')
+    server.kill('SIGHUP')
+    await vi.waitFor(async () => {
+      await watch.look()
+      expect(watch.state.waitsForReload).toBe(false)
+    }, { timeout: 10_000, interval: 200 })
+    expect(await meet(address(), { natsUrl: address(), natsCa: ca })).toBe('met')
+    // The root's key lies sealed from the first look on; preparing the server again keeps what it holds and needs no key.
+    expect(await readFile(natsTlsFiles(dir).ca.privateKey, 'utf8')).not.toContain('PRIVATE KEY')
+    const certificate = await readFile(natsTlsFiles(dir).server.certificate, 'utf8')
+    await ensureNatsTls(dir, ['a.new.name.example'])
+    expect(await readFile(natsTlsFiles(dir).server.certificate, 'utf8')).toBe(certificate)
+  })
+
+  it('is unknown, not assumed, while the server cannot be reached', async () => {
+    const watch = new NatsCertificate({ dir: join(root, 'away'), natsUrl: `tls://127.0.0.1:${await freePort()}`, names: [], safe: aSafe(), reload: async () => false, log })
+    await watch.look()
+    expect(watch.state).toEqual({ expires: null, waitsForReload: false })
+  })
+
   it('stays over repeated preparations, is renewed in time, and its root never changes', async () => {
     const folder = join(root, 'kept')
     const read = async () => Promise.all([natsTlsFiles(folder).ca, natsTlsFiles(folder).server].map(({ certificate }) => readFile(certificate, 'utf8')))
@@ -129,7 +161,7 @@ describe('the TLS certificate of the NATS server', () => {
     await ensureNatsTls(folder, ['other.example'])
     const [, server2] = await read()
     expect(server2).not.toBe(server1)
-    await ensureNatsTls(folder, ['other.example'], Date.now() + 320 * 86_400_000)
+    await ensureNatsTls(folder, ['other.example'], { now: Date.now() + 320 * 86_400_000 })
     const [ca3, server3] = await read()
     expect([ca3 === ca1, server3 === server2]).toEqual([true, false])
     for (const { privateKey } of [natsTlsFiles(folder).ca, natsTlsFiles(folder).server]) expect((await stat(privateKey)).mode & 0o077).toBe(0)

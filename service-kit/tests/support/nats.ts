@@ -27,7 +27,7 @@ export async function startThrowAwayNats(): Promise<ThrowAwayNats> {
   const [dir, storeDir] = [join(root, 'hub'), join(root, 'store')]
   const port = await freePort()
   const path = await ensureNatsServer()
-  const { configFile, hubCredentials } = await prepareNats({
+  const { configFile, hubCredentials = '' } = await prepareNats({
     dir,
     host: '127.0.0.1',
     port,
