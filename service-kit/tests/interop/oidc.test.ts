@@ -1,9 +1,7 @@
-import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
-import { Provider } from 'oidc-provider'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { aService, type TestService } from '../support/service.ts'
 import { freePort } from '../support/nats.ts'
+import { clientOfIssuer, startIssuer, type People } from '../support/oidc-issuer.ts'
 
 /** A browser as far as this needs one: cookies by host and port, redirects followed by hand. */
 class Browser {
@@ -41,9 +39,9 @@ class Browser {
 describe("signing in at the hospital's own identity provider", () => {
   let service: TestService
   let url: string
-  let issuerServer: Server
+  let stopIssuer: () => void
   let issuer: string
-  const people: Record<string, Record<string, string>> = {
+  const people: People = {
     'subject-wang': { sub: 'subject-wang', preferred_username: 'wang', name: '王建华' },
     'subject-new': { sub: 'subject-new', preferred_username: 'qian', name: '钱进' },
     'subject-rival': { sub: 'subject-rival', preferred_username: 'wang', name: '冒充者' },
@@ -55,18 +53,8 @@ describe("signing in at the hospital's own identity provider", () => {
     issuer = `http://127.0.0.1:${providerPort}`
     url = `http://127.0.0.1:${port}`
     const callbacks = ['his', 'strict'].map((id) => `${url}/api/oidc/${id}/callback`)
-    const provider = new Provider(issuer, {
-      clients: [{ client_id: 'lianpian', client_secret: 'a secret between the two', redirect_uris: callbacks, response_types: ['code'], grant_types: ['authorization_code'] }],
-      pkce: { required: () => true },
-      claims: { openid: ['sub'], profile: ['name', 'preferred_username'] },
-      findAccount: (_context, id) => Promise.resolve({ accountId: id, claims: () => Promise.resolve({ ...people[id], sub: id }) }),
-      features: { devInteractions: { enabled: true } },
-      cookies: { keys: ['a test'] },
-    })
-    provider.on('server_error', () => {})
-    issuerServer = createServer(provider.callback()).listen(providerPort, '127.0.0.1')
-    await once(issuerServer, 'listening')
-    const common = { issuer, clientId: 'lianpian', clientSecret: 'a secret between the two', insecure: true }
+    stopIssuer = (await startIssuer({ port: providerPort, redirectUris: callbacks, people })).stop
+    const common = { issuer, ...clientOfIssuer, insecure: true }
     service = await aService({
       accounts: {
         identity: {
@@ -84,8 +72,7 @@ describe("signing in at the hospital's own identity provider", () => {
   })
   afterAll(async () => {
     await service.stop()
-    issuerServer.closeAllConnections()
-    issuerServer.close()
+    stopIssuer()
   })
 
   /** Walks through the provider's pages as `subject`, up to the callback. */
