@@ -8,6 +8,15 @@ const host = z.string().min(1).max(255)
 const port = z.number().int().min(0).max(65_535)
 const GB = 1_000_000_000
 
+/** One word for both archives, or one for each. */
+const EncryptionConfig = z
+  .union([
+    z.enum(['none', 'sm4']),
+    z.strictObject({ inHospital: z.enum(['none', 'sm4']).default('none'), regional: z.enum(['none', 'sm4']).default('none') }),
+  ])
+  .default('none')
+  .transform((mode) => (typeof mode === 'string' ? { inHospital: mode, regional: mode } : mode))
+
 /** Who sees what beyond rights and scopes; docs/adr/0011. */
 const AccessConfig = z
   .strictObject({
@@ -28,6 +37,14 @@ const AccessConfig = z
         reason: z.enum(['required', 'optional']).default('optional'),
         /** Studies that one account may export in a day. */
         studiesPerDay: z.number().int().min(0).max(100_000).default(200),
+        /** One export of the dialog may read this many bytes of files; larger exams are taken in parts. */
+        maxBytes: z.number().int().min(1).default(20 * GB),
+        /** Pictures in one export, as PNG or JPEG. */
+        maxPictures: z.number().int().min(1).max(1_000_000).default(5_000),
+        /** Downloads of one account at the same time. */
+        atOnce: z.number().int().min(1).max(20).default(2),
+        /** How long an export that was asked for may be downloaded. */
+        openMinutes: z.number().int().min(1).max(1_440).default(60),
       })
       .prefault({}),
   })
@@ -90,6 +107,8 @@ export const NodeConfig = z.strictObject({
       /** How often a failed registration is tried again by itself, and the wait before each (FED-23). */
       registrationRetries: z.number().int().min(0).max(100).default(3),
       registrationRetryMs: z.number().int().min(0).max(600_000).default(1_000),
+      /** How image files lie on the disk: as they are, or encrypted with SM4 under the vault. For new files; `npm run archive` converts what is there. */
+      encryption: EncryptionConfig,
     })
     .prefault({}),
   region: z

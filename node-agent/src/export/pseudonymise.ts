@@ -71,7 +71,7 @@ export function pseudonymising(pseudonymity: Pseudonymity): DatasetEditor {
       if (isNamed(tag, vr)) return length <= LONGEST_TEXT ? 'ask' : 'drop'
       const action = profileAction(tag)
       if (vr === 'UI') return length > LONGEST_TEXT || action === 'X' ? 'drop' : 'ask'
-      if (moves(tag, vr)) return length > LONGEST_TEXT ? 'drop' : dates.kind === 'kept' ? 'keep' : 'ask'
+      if (moves(tag, vr)) return length > LONGEST_TEXT ? 'drop' : 'ask'
       if (action === 'X') return 'drop'
       if (action !== undefined) return length <= LONGEST_TEXT ? 'ask' : 'drop'
       if (written === 'UN' || vr === 'UR') return 'drop'
@@ -84,12 +84,12 @@ export function pseudonymising(pseudonymity: Pseudonymity): DatasetEditor {
       const vr = head.vr === 'UN' ? vrOf(tag) : head.vr
       if (tag === SPECIFIC_CHARACTER_SET) {
         if (depth === 0) declared = plain(bytes)
-        return bytes
+        return Buffer.from(characterSetsOnly(plain(bytes)))
       }
       if (isNamed(tag, vr)) remember(head, vr, bytes)
       const action = profileAction(tag)
       if (vr === 'UI') return Buffer.from(mappedUids(plain(bytes), KINDS.has(tag) ? (uid) => uid : pseudonymity.uid), 'latin1')
-      if (moves(tag, vr)) return dates.kind === 'shifted' ? Buffer.from(moved(vr, plain(bytes), dates.days), 'latin1') : bytes
+      if (moves(tag, vr)) return Buffer.from(dates.kind === 'shifted' ? moved(vr, plain(bytes), dates.days) : timesOnly(plain(bytes)), 'latin1')
       if (action === 'X') return undefined
       if (vr === 'PN' && action === undefined) return undefined
       if (action === 'Z' || action === 'X/Z' || (action === undefined && (vr === 'DA' || vr === 'DT' || vr === 'TM'))) return Buffer.alloc(0)
@@ -151,7 +151,11 @@ function mappedUids(text: string, map: (uid: string) => string): string {
     .join('\\')
 }
 
-const moved = (vr: string, text: string, days: number): string => (vr === 'TM' ? text : vr === 'DA' ? shiftDicomDate(text, days) : shiftDicomDateTime(text, days))
+const moved = (vr: string, text: string, days: number): string => (vr === 'TM' ? timesOnly(text) : vr === 'DA' ? shiftDicomDate(text, days) : shiftDicomDateTime(text, days))
+
+/** A field for times could hold a word as well. */
+const timesOnly = (text: string): string => (/^[\d.:+\-\\ ]*$/.test(text) ? text : '')
+const characterSetsOnly = (text: string): string => (text.split('\\').every((term) => /^(?:|ISO[ _-]?(?:2022[ _-]?)?IR[ _-]?\d{1,3}|GB18030|GBK|GB2312|UTF-?8)$/i.test(term.trim())) ? text : '')
 
 const replacementOf = (vr: string): Buffer => (isNumber(vr) ? Buffer.alloc(0) : Buffer.from(DUMMY))
 

@@ -56,6 +56,7 @@ export const auditActions = {
   'image.view': { zh: '调阅影像', en: 'View images', category: 'view' },
   'report.read': { zh: '查看报告', en: 'Read report', category: 'view' },
   'patient.unmask': { zh: '查看完整患者信息', en: 'Unmask patient data', category: 'view' },
+  'patient.reidentify': { zh: '还原假名患者身份', en: 'Find out who a pseudonym stands for', category: 'view' },
   'region.search': { zh: '跨院检索患者', en: 'Search other hospitals for a patient', category: 'search' },
   'patient.search': { zh: '检索患者', en: 'Search patients', category: 'search' },
   // changing
@@ -82,6 +83,7 @@ export const auditActions = {
   'transfer.forward': { zh: '影像转发', en: 'Forward images', category: 'transfer' },
   'transfer.cancel': { zh: '取消传输', en: 'Cancel transfer', category: 'transfer' },
   'image.export': { zh: '导出影像', en: 'Export images', category: 'export' },
+  'image.export-end': { zh: '影像导出结束', en: 'Export of images ended', category: 'export' },
   'report.export': { zh: '导出报告', en: 'Export reports', category: 'export' },
   // network
   'dicom.association': { zh: 'DICOM 关联', en: 'DICOM association', category: 'session' },
@@ -99,6 +101,7 @@ export const auditActions = {
   'config.dicom-node': { zh: '修改 DICOM 节点', en: 'Change DICOM node', category: 'config' },
   'backup.make': { zh: '备份', en: 'Back up', category: 'system' },
   'backup.restore': { zh: '恢复', en: 'Restore', category: 'system' },
+  'archive.convert': { zh: '加密或解密存储的影像', en: 'Encrypt or decrypt stored images', category: 'system' },
   'system.start': { zh: '服务启动', en: 'Service started', category: 'system' },
   'system.stop': { zh: '服务停止', en: 'Service stopped', category: 'system' },
   'system.fault': { zh: '运行故障', en: 'Fault', category: 'system' },

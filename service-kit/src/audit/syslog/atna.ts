@@ -56,6 +56,7 @@ const ofAction: Partial<Record<AuditAction, Mapping>> = {
   'exam.delete': { event: events.procedureRecord, action: 'D' },
   'report.read': { event: events.procedureRecord, action: 'R' },
   'patient.change': { event: events.patientRecord, action: 'U' },
+  'patient.reidentify': { event: events.patientRecord, action: 'R' },
   'patient.unmask': { event: events.patientRecord, action: 'R' },
   'break-glass.open': { event: events.securityAlert, action: 'E', type: dcm('110127', 'Emergency Override Started') },
   'access.refused': { event: events.securityAlert, action: 'E', type: dcm('110132', 'Use of Restricted Function') },
