@@ -45,7 +45,7 @@ const UPKEEP_EVERY_MS = 3_600_000
  */
 export async function startNode(settings: NodeSettings, log: Log): Promise<RunningNode> {
   const ground = await openGround(settings, log)
-  const { db, hospitalId, vault, inHospital, regional } = ground
+  const { db, hospitalId, vault, inHospital, regional, encryption } = ground
 
   // Parts that earlier ones speak to, but only once everything runs.
   const later: { region?: Region; audience?: LiveAudience; transfers?: TransferEngine; consults?: Consults } = {}
@@ -118,6 +118,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await coder.close()
     await inHospital.close()
     await regional.close()
+    await encryption.close()
     await refusals.close()
     clearInterval(upkeep)
     await arrivals.stop()

@@ -2,9 +2,10 @@ import { Buffer } from 'node:buffer'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { createLog, createMetrics, openDatabase, type Database } from 'service-kit'
+import { createLog, createMetrics, kekSourceOf, openDatabase, Vault, type Database } from 'service-kit'
 import { HospitalId, RegionId } from 'specs'
 import { buildFile, type BuildOptions, type BuiltDataset } from '../dicom/dataset.builder.ts'
+import { FileEncryption } from './encryption/file-encryption.ts'
 import { openArchive, type Archive, type ArchiveOptions, type ExpectedInstance, type IncomingSource, type Receipt } from './archive.ts'
 
 /** An archive in a folder of its own, for tests. */
@@ -13,6 +14,7 @@ export interface TestArchive {
   readonly db: Database
   readonly folder: string
   readonly root: string
+  readonly encryption: FileEncryption
   /** Closes and opens again on the same folder, as after a restart. */
   reopen(options?: Partial<ArchiveOptions>): Promise<TestArchive>
   close(): Promise<void>
@@ -22,20 +24,26 @@ export async function testArchive(options: Partial<ArchiveOptions> = {}, folder?
   const home = folder ?? (await mkdtemp(path.join(tmpdir(), 'lianpian-archive-')))
   const db = options.db ?? (await openDatabase({ dialect: 'sqlite', file: path.join(home, 'index.sqlite') }))
   const root = path.join(home, 'files')
+  const log = createLog({ name: 'test', level: 'silent' })
+  const vault = await Vault.open({ db, kek: kekSourceOf({ keyFile: path.join(home, 'vault.kek') }) })
+  const encryption = options.encryption ?? new FileEncryption({ vault, log })
   const archive = await openArchive({
     name: 'in-hospital',
     db,
     root,
     minFreeBytes: 0,
-    log: createLog({ name: 'test', level: 'silent' }),
+    log,
     metrics: createMetrics(),
     regionId: () => RegionId.parse('yunling'),
     hospitalId: HospitalId.parse('hospital-a'),
     registrationRetryMs: 10,
+    encryption,
     ...options,
   })
   const stop = async () => {
     await archive.close()
+    await encryption.close()
+    vault.close()
     await db.close()
   }
   return {
@@ -43,6 +51,7 @@ export async function testArchive(options: Partial<ArchiveOptions> = {}, folder?
     db,
     folder: home,
     root,
+    encryption,
     async reopen(changed = {}) {
       await stop()
       return testArchive({ ...options, ...changed }, home)

@@ -13,6 +13,7 @@ import type {
 } from 'specs'
 import type { Database, Log, Metrics } from 'service-kit'
 import type { FrameIndex } from '../dicom/frame-index.ts'
+import type { EncryptionMode, FileEncryption } from './encryption/file-encryption.ts'
 import type { StoreOutcome } from './store-outcome.ts'
 
 export type { StoreOutcome } from './store-outcome.ts'
@@ -168,7 +169,7 @@ export interface InstanceRow {
   readonly sizeBytes: number
   /** SM3 of the whole Part 10 file. */
   readonly sm3: Sm3Hex
-  /** Below the archive's root. */
+  /** Below the archive's root; ends with `.sm4` where the file lies encrypted (ADR 0016). */
   readonly path: string
   readonly receivedAt: EpochMs
   readonly sourceKind: IncomingSource['kind']
@@ -182,6 +183,7 @@ export type InstanceMatch = InstanceRow & { readonly series: SeriesRow; readonly
 /** A stored Part 10 file, open for as many ranged reads as wanted. */
 export interface InstanceFile {
   readonly row: InstanceRow
+  /** Where it lies, perhaps encrypted: for messages, not for reading. */
   readonly file: string
   readonly sizeBytes: number
   readonly transferSyntaxUid: TransferSyntaxUid
@@ -250,7 +252,7 @@ export interface Archive {
   study(studyInstanceUid: string): Promise<StudyRow | undefined>
   instance(sopInstanceUid: string): Promise<InstanceRow | undefined>
 
-  /** @throws {Problem} archive/unknown-instance */
+  /** @throws {Problem} archive/unknown-instance; archive/wrong-key, archive/damaged-file for encrypted files */
   open(sopInstanceUid: string): Promise<InstanceFile>
   /** At most `length` bytes of the file. @throws {Problem} archive/unknown-instance */
   read(sopInstanceUid: string, offset: number, length: number): Promise<Buffer>
@@ -299,6 +301,10 @@ export interface ArchiveOptions {
   readonly registrationRetries?: number
   /** Wait before each of them; 1,000 unless told. */
   readonly registrationRetryMs?: number
+  /** How new files are written, `none` unless told; files of both kinds are read. */
+  readonly encryptionMode?: EncryptionMode
+  /** Needed to write and to read encrypted files. */
+  readonly encryption?: FileEncryption
 }
 
 export { openArchive } from './open-archive.ts'

@@ -169,7 +169,9 @@ export class CommitQueue {
 
   async #place(landed: LandedInstance, registration: Exclude<Registration, { kind: 'refused' }>): Promise<void> {
     if (registration.kind === 'dropped') return rm(landed.file, { force: true })
-    await placeFile(this.#setup.folders, landed.file, registration.path, registration.previous)
+    const { folders } = this.#setup
+    await placeFile(folders, landed.file, registration.path, registration.previous)
+    if (registration.leaves !== undefined) await rm(path.join(folders.root, registration.leaves), { force: true })
   }
 }
 
@@ -188,7 +190,6 @@ export async function placeFile(
     await mkdir(path.dirname(target), { recursive: true, mode: 0o750 })
     await rename(from, target)
   })
-  if (previous && previous.path !== to) await rm(path.join(folders.root, previous.path), { force: true })
 }
 
 /** A previous file that is lost, or was kept already before a crash, does not stop the new one. */

@@ -4,6 +4,7 @@ import { problemDetails, RegionId, type Problem } from 'specs'
 import { z } from 'zod'
 import { codeOf } from './storage-problem.ts'
 import type { Folders } from './folders.ts'
+import { ENCRYPTED } from './encryption/file-form.ts'
 import type { LandedInstance } from './incoming.ts'
 import type { FailedRegistration } from './archive.ts'
 
@@ -38,7 +39,7 @@ export async function keepFailed(folders: Folders, landed: LandedInstance, probl
     sizeBytes: landed.sizeBytes,
     source: landed.source,
   }
-  await rename(landed.file, fileOf(folders, landed.fileId))
+  await rename(landed.file, fileOf(folders, landed.fileId) + (landed.encrypted ? ENCRYPTED : ''))
   await writeFile(noteOf(folders, landed.fileId), JSON.stringify(note))
 }
 
@@ -50,11 +51,14 @@ export async function listFailed(folders: Folders): Promise<FailedRegistration[]
   return notes.sort((a, b) => b.failedAt - a.failedAt) as FailedRegistration[]
 }
 
+/** @returns where the file lies; its name tells whether it is encrypted. */
 export async function readFailed(folders: Folders, fileId: string): Promise<{ note: FailedRegistration; file: string } | undefined> {
   if (!z.uuid().safeParse(fileId).success) return undefined
   try {
     const note = Note.parse(JSON.parse(await readFile(noteOf(folders, fileId), 'utf8')))
-    return { note: note as FailedRegistration, file: fileOf(folders, fileId) }
+    const names = await readdir(folders.failed)
+    const file = fileOf(folders, fileId)
+    return { note: note as FailedRegistration, file: names.includes(path.basename(file)) ? file : file + ENCRYPTED }
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined
     throw error
@@ -63,6 +67,7 @@ export async function readFailed(folders: Folders, fileId: string): Promise<{ no
 
 export async function discardFailed(folders: Folders, fileId: string): Promise<void> {
   await rm(fileOf(folders, fileId), { force: true })
+  await rm(fileOf(folders, fileId) + ENCRYPTED, { force: true })
   await rm(noteOf(folders, fileId), { force: true })
 }
 

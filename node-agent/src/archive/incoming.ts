@@ -14,12 +14,15 @@ import { attributes, type IndexedValues } from './attributes.ts'
 import type { FrameIndex } from '../dicom/frame-index.ts'
 import { storageProblem } from './storage-problem.ts'
 import type { FreeSpace } from './free-space.ts'
+import { EncryptedOutput } from './encryption/encrypted-output.ts'
+import type { FileEncryption } from './encryption/file-encryption.ts'
 
 /** An instance whose bytes are on disk in incoming/, waiting for its rows. */
 export interface LandedInstance {
   /** Names its file in incoming/, and there only. */
   readonly fileId: string
   readonly file: string
+  readonly encrypted: boolean
   readonly values: IndexedValues
   readonly transferSyntaxUid: string
   readonly sm3: Sm3Hex
@@ -38,6 +41,8 @@ export interface IncomingSetup {
   readonly maxInstanceBytes: number
   readonly source: IncomingSource
   readonly form: IncomingForm
+  /** With it, the bytes lie encrypted on the disk from the first one on. */
+  readonly encryption?: FileEncryption | undefined
   /** Makes the landed instance part of the archive. */
   register(landed: LandedInstance): Promise<Receipt>
 }
@@ -55,6 +60,7 @@ export class Incoming implements IncomingInstance {
   readonly #fileId: string
   readonly #file: string
   readonly #handle: FileHandle
+  readonly #encrypted: EncryptedOutput | undefined
   readonly #sm3 = createSm3()
   #state: 'open' | 'committing' | 'ended' = 'open'
   #prefix: Uint8Array[] = []
@@ -77,6 +83,7 @@ export class Incoming implements IncomingInstance {
     this.#file = file
     this.#fileId = fileId
     this.#handle = handle
+    this.#encrypted = setup.encryption && new EncryptedOutput(handle, setup.encryption, fileId)
   }
 
   /** @throws {Problem} archive/out-of-space, archive/unreadable (unknown transfer syntax), archive/failed */
@@ -114,6 +121,7 @@ export class Incoming implements IncomingInstance {
     if (this.#state === 'ended') return
     this.#state = 'ended'
     this.#scan = undefined
+    await this.#encrypted?.end().catch(() => undefined) // its file goes away
     await this.#handle.close()
     await rm(this.#file, { force: true })
   }
@@ -197,6 +205,7 @@ export class Incoming implements IncomingInstance {
     const [parts, sizeBytes] = [this.#buffered, this.#bufferedBytes]
     this.#buffered = []
     this.#bufferedBytes = 0
+    if (this.#encrypted) return this.#encrypted.write(parts, sizeBytes)
     // As they are: joining them first would copy every byte once more.
     let { bytesWritten } = await this.#handle.writev(parts)
     if (bytesWritten === sizeBytes) return
@@ -211,6 +220,7 @@ export class Incoming implements IncomingInstance {
     await this.#scan.end()
     await this.#beginFile(true)
     await this.#flush()
+    await this.#encrypted?.end()
     const values: Record<string, string> = {}
     for (const { tag, member } of attributes) values[member] = capture.text(tag)
     for (const [member, what] of uids) requireUid(values[member] ?? '', what)
@@ -220,6 +230,7 @@ export class Incoming implements IncomingInstance {
     return {
       fileId: this.#fileId,
       file: this.#file,
+      encrypted: this.#encrypted !== undefined,
       values,
       transferSyntaxUid: this.#syntax.uid,
       sm3,

@@ -34,16 +34,26 @@ import { MetadataCache } from './metadata-cache.ts'
 import { defaultPathTemplate, parsePathTemplate } from './path-template.ts'
 import { finishUnlinking, recover } from './recover.ts'
 import type { Totals } from './register.ts'
-import { StoredFile } from './stored-file.ts'
+import { ENCRYPTED, isEncryptedPath } from './encryption/file-form.ts'
+import type { FileEncryption } from './encryption/file-encryption.ts'
+import { decrypted } from './encryption/encrypted-input.ts'
+import { requireRightKey } from './encryption/key-check.ts'
+import { StoredFile, type StoredFiles } from './stored-file.ts'
 import { migrations } from './tables.ts'
 
 const defaultMaxInstanceBytes = 16 * 1024 ** 3
 
-/** Opens an archive, brings its tables up to date and finishes what the last stop interrupted. */
+/**
+ * Opens an archive, brings its tables up to date and finishes what the last stop interrupted.
+ * @throws {Problem} archive/wrong-key, when it holds encrypted files and their key is missing or another one.
+ */
 export async function openArchive(options: ArchiveOptions): Promise<Archive> {
-  const pathOf = parsePathTemplate(options.pathTemplate ?? defaultPathTemplate)
+  const placeOf = parsePathTemplate(options.pathTemplate ?? defaultPathTemplate)
+  const encrypts = options.encryptionMode === 'sm4'
+  const pathOf: typeof placeOf = encrypts ? (values, hospitalId) => placeOf(values, hospitalId) + ENCRYPTED : placeOf
   const folders = await makeFolders(options.root)
   await options.db.migrate('archive', migrations)
+  await requireRightKey(options.db, options.encryption, encrypts)
   await recover(options.db, folders, options.log)
   const index = new IndexQueries(options.db)
   const archive = new DiskArchive(options, folders, pathOf, index, await index.totals())
@@ -60,6 +70,9 @@ class DiskArchive implements Archive {
   readonly #space: FreeSpace
   readonly #commits: CommitQueue
   readonly #metadata: MetadataCache
+  readonly #files: StoredFiles
+  /** Of new files. */
+  readonly #encryption: FileEncryption | undefined
   readonly #metrics: ArchiveMetrics
   readonly #listeners = new Set<(event: StoredEvent) => void>()
   #totals: Totals
@@ -79,7 +92,9 @@ class DiskArchive implements Archive {
     this.#index = index
     this.#totals = totals
     this.#space = new FreeSpace(folders.root, options.minFreeBytes)
-    this.#metadata = new MetadataCache(folders, index, options.log)
+    this.#encryption = options.encryptionMode === 'sm4' ? options.encryption : undefined
+    this.#files = { folders, encryption: options.encryption, find: (uid) => index.storedFile(uid) }
+    this.#metadata = new MetadataCache(this.#files, index, options.log, this.#encryption)
     this.#metrics = archiveMetrics(options.metrics)
     this.#commits = new CommitQueue({
       db: options.db,
@@ -104,6 +119,7 @@ class DiskArchive implements Archive {
       maxInstanceBytes: this.#options.maxInstanceBytes ?? defaultMaxInstanceBytes,
       source,
       form,
+      encryption: this.#encryption,
       register: (landed) => this.#commits.add(landed),
     })
   }
@@ -171,7 +187,7 @@ class DiskArchive implements Archive {
   async open(sopInstanceUid: string): Promise<InstanceFile> {
     const row = await this.#index.storedFile(sopInstanceUid)
     if (!row) throw new Problem('archive/unknown-instance', { sopInstanceUid })
-    return StoredFile.locate(this.#folders, row)
+    return StoredFile.locate(this.#files, row)
   }
 
   async read(sopInstanceUid: string, offset: number, length: number): Promise<Buffer> {
@@ -201,7 +217,7 @@ class DiskArchive implements Archive {
     if (!failed) throw new Problem('request/not-found', { fileId })
     // The meta header was written by us, so the file may be taken whole: its digest stays what it was.
     const incoming = await this.receive(failed.note.source, { part10: true })
-    for await (const chunk of createReadStream(failed.file, { highWaterMark: 256 * 1024 })) await incoming.write(chunk as Uint8Array)
+    for await (const chunk of this.#contentOf(failed.file, fileId)) await incoming.write(chunk as Uint8Array)
     try {
       const receipt = await incoming.commit()
       await discardFailed(this.#folders, fileId)
@@ -211,6 +227,13 @@ class DiskArchive implements Archive {
       if (isProblem(error) && error.code === 'archive/failed') await discardFailed(this.#folders, fileId)
       throw error
     }
+  }
+
+  #contentOf(file: string, fileId: string): AsyncIterable<unknown> {
+    if (!isEncryptedPath(file)) return createReadStream(file, { highWaterMark: 256 * 1024 })
+    const { encryption } = this.#options
+    if (!encryption) throw new Problem('archive/wrong-key', { fileId, reason: 'no vault' })
+    return decrypted(encryption, file, fileId)
   }
 
   async adoptRegion(from: RegionId, to: RegionId): Promise<number> {
@@ -266,7 +289,7 @@ class DiskArchive implements Archive {
   }
 
   verify({ digests = false }: { digests?: boolean } = {}): Promise<ArchiveCheck> {
-    return checkArchive(this.#db, this.#folders, digests, (work) => this.#commits.exclusively(work))
+    return checkArchive({ db: this.#db, folders: this.#folders, encryption: this.#options.encryption }, digests, (work) => this.#commits.exclusively(work))
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { IndexedValues } from './attributes.ts'
+import { ENCRYPTED } from './encryption/file-form.ts'
 
 export const defaultPathTemplate = '{hospital}/{year}/{month}/{day}/{study}/{series}/{instance}.dcm'
 
@@ -26,5 +27,6 @@ export function parsePathTemplate(template: string): (values: IndexedValues, hos
   const reserved = /^(?:incoming|replaced|failed|metadata)(?:\/|$)/.test(template)
   if (reserved || template.startsWith('/') || template.split('/').some((part) => part === '..' || part === '.' || part === ''))
     throw new Error('path template must stay below the root and outside incoming, replaced, failed and metadata')
+  if (template.endsWith(ENCRYPTED)) throw new Error(`path template must not end with ${ENCRYPTED}: encrypted files are told by it`)
   return (values, hospitalId) => template.replaceAll(/\{([^}]*)\}/g, (_all, name: string) => tokens[name]?.(values, hospitalId) ?? '')
 }

@@ -1,8 +1,13 @@
 import { readdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import type { Database, Log } from 'service-kit'
+import { destroyFile } from './encryption/destroy-file.ts'
 import { placeFile } from './commit-queue.ts'
 import type { Folders } from './folders.ts'
+import { placeholders } from './index-rows.ts'
+
+/** Each may wait for the disk; the others need not wait for it. */
+const unlinkedAtOnce = 16
 
 /**
  * Finishes what a crash interrupted; cheap, because it looks only at what was under way. A file in incoming/ whose row is
@@ -10,12 +15,11 @@ import type { Folders } from './folders.ts'
  * sender still has it and sends it again. Files whose rows are deleted are unlinked.
  */
 export async function recover(db: Database, folders: Folders, log: Log): Promise<void> {
-  await finishUnlinking(db, folders)
   let placed = 0
   let dropped = 0
   for (const name of await readdir(folders.incoming)) {
     const file = path.join(folders.incoming, name)
-    const row = await db.get<{ path: string; previousFileId: string | null; previousPath: string | null }>(
+    const row = await db.get<{ path: string }>(
       'SELECT path FROM archive_instance WHERE file_id = $1',
       [name.replace(/\.part$/, '')],
     )
@@ -27,25 +31,30 @@ export async function recover(db: Database, folders: Folders, log: Log): Promise
       dropped += 1
     }
   }
+  // After placing: previous content has to be set aside first.
+  await finishUnlinking(db, folders)
   if (placed > 0 || dropped > 0)
     log.warn({ placed, dropped }, 'instances under way at the last stop: placed those with rows, dropped those never acknowledged')
 }
 
 /** The trace row of a replacement is committed before the previous file is set aside: the last trace of the path's instance tells where it belongs. */
 async function replacedBy(db: Database, folders: Folders, to: string): Promise<{ path: string; keptAs: string } | undefined> {
-  const trace = await db.get<{ keptAs: string }>(
-    `SELECT trace.kept_as AS "keptAs" FROM archive_replacement trace JOIN archive_instance instance ON instance.sop_instance_uid = trace.sop_instance_uid
+  const trace = await db.get<{ keptAs: string; previousPath: string }>(
+    `SELECT trace.kept_as AS "keptAs", trace.previous_path AS "previousPath" FROM archive_replacement trace JOIN archive_instance instance ON instance.sop_instance_uid = trace.sop_instance_uid
      WHERE instance.path = $1 AND trace.new_sm3 = instance.sm3 ORDER BY trace.replaced_at DESC LIMIT 1`,
     [to],
   )
   const kept = trace && (await readdir(folders.replaced)).includes(path.basename(trace.keptAs))
-  return trace && !kept ? { path: to, keptAs: trace.keptAs } : undefined
+  // Traces of before the column have none: then both had one path.
+  return trace && !kept ? { path: trace.previousPath || to, keptAs: trace.keptAs } : undefined
 }
 
-/** Unlinks files whose rows are gone, then forgets them. */
+/** Unlinks files whose rows are gone, then forgets them. Of an encrypted file the key goes first: what the disk keeps of the rest is noise. */
 export async function finishUnlinking(db: Database, folders: Folders): Promise<void> {
-  for (const { path: name } of await db.all<{ path: string }>('SELECT path FROM archive_unlink')) {
-    await rm(path.join(folders.root, name), { force: true })
-    await db.run('DELETE FROM archive_unlink WHERE path = $1', [name])
+  const names = (await db.all<{ path: string }>('SELECT path FROM archive_unlink')).map((row) => row.path)
+  for (let from = 0; from < names.length; from += unlinkedAtOnce) {
+    const part = names.slice(from, from + unlinkedAtOnce)
+    await Promise.all(part.map((name) => destroyFile(path.join(folders.root, name))))
+    await db.run(`DELETE FROM archive_unlink WHERE path IN (${placeholders(part.length)})`, part)
   }
 }

@@ -18,6 +18,7 @@ import {
   type RegisterSetup,
   type RowSetup,
 } from './index-rows.ts'
+import { ENCRYPTED, isEncryptedPath } from './encryption/file-form.ts'
 import { decideStore, type StoreOutcome } from './store-outcome.ts'
 
 /** What became of a landed instance in the index, and what that means for its file. */
@@ -30,6 +31,8 @@ export type Registration =
       readonly path: string
       /** The file it takes the place of. */
       readonly previous?: { readonly path: string; readonly keptAs: string }
+      /** Where the instance lay before, if elsewhere; nothing is there any more when the new file is in its place. */
+      readonly leaves?: string
       /** The instance names another patient than its study does: kept as it is, for a person to look at. */
       readonly otherPatient?: boolean
     }
@@ -81,6 +84,9 @@ export async function registerBatch(
     )
   }
   await traceReplacements(tx, batch, results, held, setup, now)
+  for (const result of results)
+    if (result.kind === 'kept' && result.leaves !== undefined)
+      await tx.run('INSERT INTO archive_unlink (path) VALUES ($1) ON CONFLICT (path) DO NOTHING', [result.leaves])
   await countDuplicates(tx, batch, results, now)
   const grown = kept.map((landed) => growth(landed, held))
   return {
@@ -126,10 +132,11 @@ function decide(
   if (held?.fileId === landed.fileId) return { kind: 'kept', outcome: { kind: 'stored' }, path: held.path }
   const outcome = decideStore(held?.missing === 0 ? held.sm3 : undefined, landed.sm3)
   const path = setup.pathOf(values, owner)
+  const moves = held !== undefined && held.path !== path ? { leaves: held.path } : {}
   if (outcome.kind === 'duplicate') return { kind: 'dropped', outcome, path: held?.path ?? path }
   if (outcome.kind === 'replaced' && held)
-    return { kind: 'kept', outcome, path, previous: { path: held.path, keptAs: `replaced/${held.fileId}.dcm` } }
-  return { kind: 'kept', outcome, path, otherPatient: known !== undefined && known.patient !== patient }
+    return { kind: 'kept', outcome, path, ...moves, previous: { path: held.path, keptAs: `replaced/${held.fileId}.dcm${isEncryptedPath(held.path) ? ENCRYPTED : ''}` } }
+  return { kind: 'kept', outcome, path, ...moves, otherPatient: known !== undefined && known.patient !== patient }
 }
 
 async function heldInstances(tx: Queries, batch: readonly LandedInstance[]): Promise<Map<string, HeldInstance>> {
@@ -172,8 +179,8 @@ async function traceReplacements(
     if (result?.kind !== 'kept' || !result.previous || !before) continue
     const { values, source } = landed
     await tx.run(
-      `INSERT INTO archive_replacement (replacement_id, sop_instance_uid, study_instance_uid, previous_sm3, previous_size_bytes, new_sm3, kept_as, replaced_at, source_kind, source_peer)
-       VALUES (${placeholders(10)})`,
+      `INSERT INTO archive_replacement (replacement_id, sop_instance_uid, study_instance_uid, previous_sm3, previous_size_bytes, new_sm3, kept_as, replaced_at, source_kind, source_peer, previous_path)
+       VALUES (${placeholders(11)})`,
       [
         randomUUID(),
         before.sopInstanceUid,
@@ -185,6 +192,7 @@ async function traceReplacements(
         now,
         source.kind,
         source.peer,
+        before.path,
       ],
     )
     await correct(tx, 'archive_study', studyColumns(landed, setup), { study_instance_uid: values.studyInstanceUid ?? '' })

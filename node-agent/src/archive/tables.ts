@@ -54,4 +54,16 @@ export const migrations: readonly Migration[] = [
     ],
   },
   { name: '0002-study-by-region', up: ['CREATE INDEX archive_study_by_region ON archive_study (region_id)'] },
+  {
+    name: '0003-encryption',
+    up: [
+      // An encrypted file replaces a plain one under another name.
+      "ALTER TABLE archive_replacement ADD COLUMN previous_path TEXT NOT NULL DEFAULT ''",
+      // Opens under the vault that the archive's files were encrypted with, and under no other.
+      'CREATE TABLE archive_key_check (name TEXT PRIMARY KEY, sealed TEXT NOT NULL)',
+      // Files that a conversion makes or leaves behind: whatever is named here and by no other row may be removed.
+      'CREATE TABLE archive_conversion (path TEXT PRIMARY KEY)',
+      'CREATE TABLE archive_conversion_lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms BIGINT NOT NULL)',
+    ],
+  },
 ]

@@ -4,6 +4,7 @@ import { createMetrics, kekSourceOf, openDatabase, Vault, type Log } from 'servi
 import { policyMigrations } from '../access/policy/tables.ts'
 import { grantMigrations } from '../access/grant-store.ts'
 import { openArchive, type ArchiveName } from '../archive/archive.ts'
+import { FileEncryption } from '../archive/encryption/file-encryption.ts'
 import { assertionMigrations } from '../assertion/admit.ts'
 import { databaseOf, type NodeSettings } from '../config.ts'
 import { dicomNodeMigrations } from '../dicom-node/store.ts'
@@ -42,6 +43,7 @@ export async function openGround(settings: NodeSettings, log: Log) {
   await db.migrate('signing', signingMigrations)
   const vault = await Vault.open({ db, kek: kekSourceOf(settings.vault) })
   const joined = await JoinedRegions.open(db, settings.region.id)
+  const encryption = new FileEncryption({ vault, log })
 
   const open = async (name: ArchiveName) =>
     openArchive({
@@ -52,10 +54,12 @@ export async function openGround(settings: NodeSettings, log: Log) {
       minFreeBytes: settings.archive.minFreeBytes,
       registrationRetries: settings.archive.registrationRetries,
       registrationRetryMs: settings.archive.registrationRetryMs,
+      encryption,
+      encryptionMode: settings.archive.encryption[name === 'regional' ? 'regional' : 'inHospital'],
       ...(settings.archive.pathTemplate && { pathTemplate: settings.archive.pathTemplate }),
     }) // prettier-ignore
   return {
-    settings, log, metrics, hospitalId, db, vault, joined,
+    settings, log, metrics, hospitalId, db, vault, encryption, joined,
     inHospital: await open('in-hospital'),
     regional: await open('regional'),
     keyFolder: join(dataFolder, 'keys'),

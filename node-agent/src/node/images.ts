@@ -28,7 +28,7 @@ export interface ImagesParts {
 
 /** Images between hospitals: fetched and given, what of them is kept here, and what goes on to devices of this hospital. */
 export function openImages(ground: Ground, parts: ImagesParts) {
-  const { settings, db, log, metrics, hospitalId, inHospital, regional } = ground
+  const { settings, db, log, metrics, hospitalId, inHospital, regional, encryption } = ground
   const { announce, audit, outbound, region, access, assert, assertions, onComplete } = parts
   const coder = new CipherThread(log)
   const forwarder = new Forwarder({
@@ -42,6 +42,7 @@ export function openImages(ground: Ground, parts: ImagesParts) {
     line: region.line,
     archive: regional,
     folder: join(settings.dataFolder, 'incoming'),
+    ...(settings.archive.encryption.regional === 'sm4' && { encryption }),
     settings: settings.transfer,
     onComplete: async (tx, job) => {
       await audit.within(tx, receivedEvent(job, hospitalId))

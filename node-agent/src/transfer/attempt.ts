@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Database, Log } from 'service-kit'
 import { Problem, services, type HospitalId, type Manifest, type ManifestRow } from 'specs'
 import type { Archive } from '../archive/archive.ts'
+import type { FileEncryption } from '../archive/encryption/file-encryption.ts'
 import type { Assert, AssertedCall } from '../assertion/assert.ts'
 import type { NodeConfig } from '../config.ts'
 import type { Line } from '../region/line.ts'
@@ -22,6 +23,8 @@ export interface AttemptParts extends ProgressParts {
   readonly coder: PieceCoder
   readonly archive: Archive
   readonly folder: string
+  /** See TransferEngineParts. */
+  readonly encryption?: FileEncryption
   readonly settings: NodeConfig['transfer']
   /** Missing in tests only: whoever asked is then not named. */
   readonly assert?: Assert
@@ -36,8 +39,8 @@ export interface AttemptWatcher {
 }
 
 /** Unfinished instances of one transfer. */
-export const partialsOf = (folder: string, job: Pick<TransferJob, 'transferId'>): PartialFiles =>
-  new PartialFiles(join(folder, job.transferId))
+export const partialsOf = ({ folder, encryption }: Pick<AttemptParts, 'folder' | 'encryption'>, job: Pick<TransferJob, 'transferId'>): PartialFiles =>
+  new PartialFiles(join(folder, job.transferId), encryption)
 
 /**
  * One attempt at a transfer: ask the source what the study consists of, compare with what is here, fetch the rest.
@@ -67,7 +70,7 @@ export async function attemptTransfer(
   })
   const { rows } = session.manifest
   await keepManifest(db, job.transferId, session.manifest)
-  const partials = partialsOf(folder, job)
+  const partials = partialsOf(parts, job)
   const { pieceBytes, piecesInFlight } = settings
   const queue = new PieceQueue(rows, { pieceBytes, held: await heldOf(archive, session.manifest), partial: await partials.found(rows) })
   await checkSpace(folder, queue)

@@ -17,6 +17,7 @@ import type { Assert } from '../assertion/assert.ts'
 import type { NodeConfig } from '../config.ts'
 import type { Line } from '../region/line.ts'
 import { attemptTransfer, partialsOf } from './attempt.ts'
+import type { FileEncryption } from '../archive/encryption/file-encryption.ts'
 import type { PieceCoder } from './cipher-thread.ts'
 import { decideAfterFailure, sourceOf, type TransferJob, type TransferWish } from './job.ts'
 import type { SourceSession } from './source-session.ts'
@@ -45,6 +46,8 @@ export interface TransferEngineParts {
   readonly archive: Archive
   /** Unfinished instances lie below it. */
   readonly folder: string
+  /** With it, they lie there encrypted, as they will in the archive. */
+  readonly encryption?: FileEncryption
   readonly settings: NodeConfig['transfer']
   readonly log: Log
   readonly metrics: Metrics
@@ -330,7 +333,7 @@ export class TransferEngine {
     await active?.done
     const job = await findJob(this.#parts.db, transferId)
     if (!job) return
-    await partialsOf(this.#parts.folder, job).removeAll()
+    await partialsOf(this.#parts, job).removeAll()
     this.#failWaiters(job, problem)
     this.#parts.announce({
       type: 'transfer',

@@ -1,4 +1,3 @@
-import { createReadStream } from 'node:fs'
 import { isProblem, Problem, type HospitalId, type ManifestRow, type RegionId, type SopInstanceUid } from 'specs'
 import type { Archive } from '../archive/archive.ts'
 import type { PartialFiles } from './partial-files.ts'
@@ -130,7 +129,7 @@ export class StudyRun {
         await this.#store(row, [bytes.subarray(0, HEAD_BYTES), bytes.subarray(HEAD_BYTES)])
       } else if (await partials.append(row, piece.offset, bytes)) {
         await partials.close(row)
-        await this.#store(row, createReadStream(partials.pathOf(row), { highWaterMark: pieceBytes }))
+        await this.#store(row, partials.content(row))
         await partials.remove(row)
       } else return
       queue.held(row.sopInstanceUid)
