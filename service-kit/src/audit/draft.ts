@@ -80,8 +80,11 @@ function trimmed(actor: AuditActor): AuditActor {
   }
 }
 
+const ordinary = /^[ -~]*$/
+
 /** One line, no NUL, no half characters: databases and collectors take it as it is. */
 function plain(text: string, max: number): string {
+  if (text.length <= max && ordinary.test(text)) return text // nearly all of them
   return withoutControls(text.slice(0, max)).replace(/[\t\n]/g, ' ').replace(/\p{Surrogate}/gu, '\ufffd')
 }
 

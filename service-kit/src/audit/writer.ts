@@ -133,7 +133,7 @@ export class ChainWriter {
         return { written: records, sealed: undefined }
       }
       const seal = tail.seal({ trailId: head.trailId, seq: last.record.seq, hash: last.hash })
-      await append(tx, records, at, seal)
+      await append(tx, db.dialect, records, at, seal)
       return { written: records, sealed: seal }
     })
     if (sealed !== undefined) tail.wrote(sealed)
