@@ -17,6 +17,8 @@ interface Visit {
   readonly nonce: string
   readonly codeVerifier: string
   readonly returnTo: string
+  /** The session that the browser held when it set out. */
+  readonly instead?: string
 }
 
 const VISIT_MS = 10 * 60_000
@@ -39,13 +41,14 @@ export class OidcSignIn {
 
   /**
    * @param returnTo Path of ours to show afterwards.
+   * @param instead The browser's former session, which ends with the new one; the provider's answer comes without our strict cookie.
    * @returns Where to send the browser, and the secret that it must bring back as a cookie: a callback in another browser is worthless.
    */
-  async begin(providerId: string, redirectUri: string, returnTo: string): Promise<{ address: string; visit: string; validMs: number }> {
+  async begin(providerId: string, redirectUri: string, returnTo: string, instead?: string): Promise<{ address: string; visit: string; validMs: number }> {
     const provider = this.#provider(providerId)
     const configuration = await this.#discover(provider)
     const [state, nonce, codeVerifier] = [client.randomState(), client.randomNonce(), client.randomPKCECodeVerifier()]
-    const visit: Visit = { provider: provider.id, state, nonce, codeVerifier, returnTo: ownPath(returnTo) }
+    const visit: Visit = { provider: provider.id, state, nonce, codeVerifier, returnTo: ownPath(returnTo), ...(instead !== undefined && { instead }) }
     const secret = await openChallenge(
       this.#ground.db,
       { purpose: 'oidc', accountId: null, data: visit, secret: randomBytes(32).toString('base64url') },
@@ -67,7 +70,7 @@ export class OidcSignIn {
    * @param callback The whole address that the provider sent the browser to.
    * @throws {Problem} access/oidc-failed, access/no-account, access/wrong-credentials for an account that may not be used.
    */
-  async finish(providerId: string, callback: URL, visitSecret: string, origin: Origin, instead?: string): Promise<{ session: Session; returnTo: string }> {
+  async finish(providerId: string, callback: URL, visitSecret: string, origin: Origin): Promise<{ session: Session; returnTo: string }> {
     const { db, now } = this.#ground
     const provider = this.#provider(providerId)
     const { data: visit } = await readChallenge<Visit>(db, 'oidc', visitSecret, now())
@@ -78,7 +81,7 @@ export class OidcSignIn {
     if (!isUsable(account, now())) throw new Problem('access/wrong-credentials')
     const shown = [claims['acr'], claims['amr']].flat().filter((value): value is string => typeof value === 'string')
     const strong = shown.some((value) => provider.strongWhen.includes(value))
-    const session = await this.#sessions.begin(account, { authMethod: 'oidc', strong, origin, instead })
+    const session = await this.#sessions.begin(account, { authMethod: 'oidc', strong, origin, instead: visit.instead })
     return { session, returnTo: visit.returnTo }
   }
 
@@ -154,7 +157,8 @@ export class OidcSignIn {
       const configuration = await client.discovery(new URL(provider.issuer), provider.clientId, provider.clientSecret, undefined, {
         timeout: 10,
         [client.customFetch]: (url, { method, headers, body, signal }) => outboundFetch(this.#ground.outbound, url, { method, headers, body: bodyOf(body), signal }, { purpose: 'oidc' }),
-        ...(provider.insecure && { execute: [client.allowInsecureRequests] }),
+        // The library leaves the signature of an ID token to TLS unless it is told to look.
+        execute: [client.enableNonRepudiationChecks, ...(provider.insecure ? [client.allowInsecureRequests] : [])],
       })
       this.#discovered.set(provider.id, { at: this.#ground.now(), configuration })
       return configuration

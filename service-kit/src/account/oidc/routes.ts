@@ -35,10 +35,11 @@ export function addOidcRoutes(face: HttpFace, accounts: Accounts): void {
   }
   face.raw(
     { method: 'GET', path: '/api/oidc/:provider/sign-in', summary: "To the hospital's sign-in", allow: 'anyone', produces: 'text/html' },
-    async (request, response) => {
+    async (request, response, _user, signedIn) => {
       const provider = oneOf(request, 'provider')
+      const former = signedIn?.by === 'cookie' ? signedIn.sessionId : undefined
       const returnTo = typeof request.query['returnTo'] === 'string' ? request.query['returnTo'] : '/'
-      const { address, visit, validMs } = await oidc.begin(provider, `${baseOf(request)}${pathOf(provider)}/callback`, returnTo)
+      const { address, visit, validMs } = await oidc.begin(provider, `${baseOf(request)}${pathOf(provider)}/callback`, returnTo, former)
       // Lax: the provider's answer comes from another site, and must find it.
       response.cookie(VISIT_COOKIE, visit, { httpOnly: true, sameSite: 'lax', secure: request.secure, path: pathOf(provider), maxAge: validMs })
       response.set('Cache-Control', 'no-store').redirect(302, address)
