@@ -63,8 +63,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const rights = await openRights(ground, { audit, region, intake, patientKeyOf })
   const { access, register, policy, tasksOfStudy } = rights
   later.audience = new LiveAudience({
-    access, log,
-    factsOf: (exam) => register.factsOf(exam),
+    log,
+    studies: rights.audience,
     consultOf: (taskId) => findConsult(db, taskId),
     publish: (event, forWhom) => face.events.publish(event, forWhom),
   }) // prettier-ignore

@@ -58,21 +58,22 @@ describe('live events', () => {
   })
 
   it('of every other kind reach only those roles', async () => {
-    const told = new Map<string, (user: User) => boolean>()
+    const told = new Map<string, ((user: User) => boolean)[]>()
+    const [everybody, nobody] = [() => Promise.resolve(() => true), () => Promise.resolve(() => false)]
     const audience = new LiveAudience({
-      access: {} as never, // asked for exams and tasks alone, which are told over the wire above
+      // Of studies that everybody may list; which those are, is asked over the wire above and in study-audience.test.ts.
+      studies: { ofExam: nobody, ofConsult: nobody, ofStudy: everybody },
       log: createLog({ name: 'matrix', level: 'silent' }),
-      factsOf: () => Promise.resolve(undefined),
       consultOf: () => Promise.resolve(undefined),
-      publish: (event, forWhom) => void told.set(event.type, forWhom),
+      publish: (event, forWhom) => void told.set(event.type, [...(told.get(event.type) ?? []), forWhom]),
     })
     const kinds = table.rows.map(({ door }) => door.slice(6)).filter((kind) => kind !== 'exam' && kind !== 'consult')
-    for (const type of kinds) audience.publish({ type } as LiveEvent)
+    for (const type of kinds) audience.publish({ type, studyInstanceUid: exam.study, studyInstanceUids: [exam.study] } as unknown as LiveEvent)
     await eventually('all are published', async () => told.size === kinds.length)
     const user = (role: string): User => ({ id: role, username: role, name: role, title: '', roles: [role], authMethod: 'password', entitlements: nodeRoles.filter(({ id }) => id === role).map(({ id, rights }) => ({ role: id, rights: [...rights], scope: {} })) })
     for (const kind of kinds) {
       const row = table.rows.find(({ door }) => door === `event ${kind}`)
-      expect(table.roles.filter((role) => told.get(kind)?.(user(role))), kind).toEqual(table.roles.filter((role) => row?.who.includes(role)))
+      expect(table.roles.filter((role) => told.get(kind)?.some((forWhom) => forWhom(user(role)))), kind).toEqual(table.roles.filter((role) => row?.who.includes(role)))
     }
   })
 })

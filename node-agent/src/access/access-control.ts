@@ -1,7 +1,7 @@
 import type { Database, Log } from 'service-kit'
 import { Problem, type AssertedPerson, type Authorisation, type CarePurpose, type EpochMs, type GrantId, type HospitalId, type HospitalKind, type SignedGrant, type StudyInstanceUid } from 'specs'
 import type { AccessEvents } from '../audit/access-events.ts'
-import { decideAccess, rightFor, type AccessDecision, type AccessRequest, type Asker, type Doing, type Policy, type Purpose } from './decide-access.ts'
+import { decideAccess, decideTask, rightFor, type AccessDecision, type AccessRequest, type Asker, type Doing, type Policy, type Purpose } from './decide-access.ts'
 import { standingOf } from './grant-store.ts'
 import type { RelationPolicy, Step, Subject } from './policy/decide-exam.ts'
 import type { ExamFacts } from './policy/exam-facts.ts'
@@ -34,6 +34,12 @@ export interface AccessParts {
 
 export type AskedExam = AccessRequest['exam']
 export type { Person } from './policy/subject.ts'
+
+/** `within`: every modality, or these; an empty list is none. `without`: rules close these. */
+export interface EntrustedModalities {
+  readonly within: 'all' | readonly string[]
+  readonly without: readonly string[]
+}
 
 /** SQL on rows of the exam register, for exactly the exams that may be listed, read, … */
 export type ExamsCondition = (exam: string, bind: Bind) => string
@@ -95,16 +101,34 @@ export class AccessControl {
     return decideAccess({ asker: { kind: 'user', subject: subjectOf(user) }, here: { hospitalId, kinds: kinds() }, doing, purpose: 'treatment', exam, tasks: [], policy, now: this.#now() }).allowed
   }
 
-  /** Which tasks of other hospitals a person may have on a list. @returns their modalities, or `all`; an empty list: none. */
-  entrustedModalities(user: Person): 'all' | readonly string[] {
+  /** Which tasks of other hospitals a person may have on a list, as decideTask would say of each: those of modalities `within`, `without` some. */
+  entrustedModalities(user: Person): EntrustedModalities {
     const { rules } = this.#parts.policy
     const subject = subjectOf(user)
     const scopes = subject.scopes.get('consult.process') ?? []
     const moment = momentAt(this.#now())
     const closed = rules.askInGeneral(subject.keys, 'list', moment)
-    if (scopes.length === 0 || closed.deniedBy || closed.reservedBy) return []
-    if (scopes.some(({ modalities }) => modalities === undefined)) return 'all'
-    return [...new Set(scopes.flatMap(({ modalities }) => modalities ?? []))]
+    if (scopes.length === 0 || closed.deniedBy || closed.reservedBy) return { within: [], without: [] }
+    const within = scopes.some(({ modalities }) => modalities === undefined) ? 'all' : [...new Set(scopes.flatMap(({ modalities }) => modalities ?? []))]
+    const named = rules.classRules(subject.keys, 'list', moment).flatMap(({ rule: { object } }) => (object.kind === 'modality' ? [object.id] : []))
+    return { within, without: [...new Set(named)].filter((modality) => !this.#decideTask(subject, modality).allowed) }
+  }
+
+  /** At once, for whoever has many to ask. */
+  mayListTask(user: Person, modality: string): boolean {
+    return this.#decideTask(subjectOf(user), modality).allowed
+  }
+
+  /** A task of another hospital as such, whether or not its grant still holds. @throws {Problem} access/… */
+  async admitToTask(user: Person, modality: string, exam: AskedExam): Promise<void> {
+    const subject = subjectOf(user)
+    const decision = this.#decideTask(subject, modality)
+    if (!decision.allowed) await this.#parts.events?.tell({ asker: { kind: 'user', subject }, doing: 'list', purpose: 'consultation', exam, decision })
+    this.#keepTo(decision, { userId: subject.id, doing: 'list', exam })
+  }
+
+  #decideTask(subject: Subject, modality: string): AccessDecision {
+    return decideTask({ subject, modality, policy: this.#parts.policy, now: this.#now() })
   }
 
   /** A patient, known by a token that staff have issued, and one exam. */

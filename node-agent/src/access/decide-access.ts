@@ -1,4 +1,4 @@
-import type { AssertedPerson, Authorisation, CarePurpose, EpochMs, Grant, GrantId, HospitalId, HospitalKind, ProblemCode, ProblemFacts, Right, StudyInstanceUid, TaskId } from 'specs'
+import type { AssertedPerson, Authorisation, CarePurpose, EpochMs, Grant, GrantId, HospitalId, HospitalKind, ProblemCode, ProblemFacts, Right, Scope, StudyInstanceUid, TaskId } from 'specs'
 import { decideGrant, type GrantStanding } from './grant.ts'
 import { decideExam, type Because, type BreakGlass, type ExamDecision, type RelationPolicy, type Step, type Subject } from './policy/decide-exam.ts'
 import type { ExamFacts } from './policy/exam-facts.ts'
@@ -176,9 +176,7 @@ function decideEntrusted(request: AccessRequest, subject: Subject, right: Right 
     const { grantWithdrawnAt, grantExpires, taskId } = entrusted
     if (grantWithdrawnAt !== undefined) return refused('access/grant-withdrawn', { taskId, withdrawnAt: grantWithdrawnAt })
     if (grantExpires !== undefined && request.now >= grantExpires) return refused('access/grant-expired', { taskId, expires: grantExpires })
-    // Campus, department and area are places of this house; of another hospital's exam a scope can only mean the modality.
-    const isWithin = scopes.some(({ modalities }) => modalities === undefined || (entrusted.modality !== undefined && modalities.includes(entrusted.modality)))
-    if (!isWithin) return refused('access/out-of-scope', { doing })
+    if (!coversModality(scopes, entrusted.modality)) return refused('access/out-of-scope', { doing })
     return deniedAltogether(request, subject.keys, entrusted.modality) ?? { allowed: true, because: 'task' }
   }
   const elsewhere = named.find((task) => task.holder !== null && task.holder.hospitalId !== here.hospitalId)
@@ -186,6 +184,25 @@ function decideEntrusted(request: AccessRequest, subject: Subject, right: Right 
     return refused('access/no-grant', { taskId: elsewhere.taskId, heldBy: elsewhere.holder.hospitalId, since: elsewhere.holder.since })
   return refused('access/no-grant')
 }
+
+/**
+ * Whether somebody may have a task of another hospital as such: on a list, by its number, to take it or to give it back. That its grant
+ * still holds is asked of the exam itself; who may not see the exam any more must still be able to hand the task back.
+ *
+ * @param modality as the submitter named it; the only thing of a foreign task that a scope can mean.
+ */
+export function decideTask({ subject, modality, policy, now }: { subject: Subject; modality: string; policy: Policy; now: EpochMs }): AccessDecision {
+  const scopes = subject.scopes.get('consult.process')
+  if (!scopes) return refused('access/forbidden', { doing: 'list' })
+  if (!coversModality(scopes, modality)) return refused('access/out-of-scope', { doing: 'list' })
+  const { deniedBy, reservedBy } = policy.rules.askInGeneral(subject.keys, 'list', momentAt(now), modality)
+  const rule = deniedBy ?? reservedBy
+  return rule ? refused('access/rule-denied', { doing: 'list', ruleId: rule.ruleId }) : { allowed: true, because: 'task' }
+}
+
+/** Campus, department and area are places of this house; of another hospital's exam a scope can only mean the modality. */
+const coversModality = (scopes: readonly Scope[], modality: string | undefined): boolean =>
+  scopes.some(({ modalities }) => modalities === undefined || (modality !== undefined && modalities.includes(modality)))
 
 /** Another hospital's exam by a grant that was given to this very person; undefined when there never was one. */
 function decideHeld(request: AccessRequest, subject: Subject): AccessDecision | undefined {

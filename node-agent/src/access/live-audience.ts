@@ -1,30 +1,26 @@
-import { hasRight, type Log, type User } from 'service-kit'
-import type { LiveEvent, Right, TaskId } from 'specs'
+import type { Log, User } from 'service-kit'
+import type { LiveEvent, TaskId } from 'specs'
 import type { Consult } from '../consult/consult.ts'
-import type { AccessControl } from './access-control.ts'
-import type { ExamFacts } from './policy/exam-facts.ts'
-import type { ExamKey } from './register-facts.ts'
+import { holders, isAdministrator, type Audience, type StudyAudience } from './study-audience.ts'
 
 export interface LiveAudienceParts {
-  readonly access: AccessControl
-  readonly factsOf: (exam: ExamKey) => Promise<ExamFacts | undefined>
+  readonly studies: Pick<StudyAudience, 'ofExam' | 'ofConsult' | 'ofStudy'>
   readonly consultOf: (taskId: TaskId) => Promise<Consult | undefined>
   readonly publish: (event: LiveEvent, forWhom: (user: User) => boolean) => void
   readonly log: Log
 }
 
-type Audience = (user: User) => boolean
+interface Telling {
+  readonly event: LiveEvent
+  readonly forWhom: Audience
+}
 
-const holders =
-  (...rights: readonly Right[]): Audience =>
-  (user) =>
-    rights.some((right) => hasRight(user, right))
 const everybody: Audience = () => true
-const nobody: Audience = () => false
 
 /**
  * Live events name exams and tasks, so they reach only those who may have them on a list. Asked for each listener at the moment of the
- * event, and again with the rules of then when somebody reconnects and is told what was missed.
+ * event, and again with the rules of then when somebody reconnects and is told what was missed. Who looks after the services hears that
+ * something happened, without the study.
  */
 export class LiveAudience {
   readonly #parts: LiveAudienceParts
@@ -39,43 +35,47 @@ export class LiveAudience {
     const { publish, log } = this.#parts
     this.#last = this.#last.then(async () => {
       try {
-        publish(event, await this.#of(event))
+        for (const telling of await this.#tellings(event)) publish(telling.event, telling.forWhom)
       } catch (error) {
         log.warn({ err: error, type: event.type }, 'live event not told')
       }
     })
   }
 
-  async #of(event: LiveEvent): Promise<Audience> {
+  async #tellings(event: LiveEvent): Promise<Telling[]> {
+    const { studies, consultOf } = this.#parts
     switch (event.type) {
       case 'exam':
-        return this.#listersOf(await this.#parts.factsOf({ examId: event.examId }))
+        return [{ event, forWhom: await studies.ofExam({ examId: event.examId }) }]
       case 'consult':
-        return this.#listersOfConsult(await this.#parts.consultOf(event.taskId as TaskId))
-      case 'transfer':
-        return holders('image.view', 'consult.process', 'system.configure', 'system.monitor', 'device.watch')
+        return [{ event, forWhom: await studies.ofConsult(await consultOf(event.taskId as TaskId)) }]
+      case 'transfer': {
+        const listers = await studies.ofStudy(event.studyInstanceUid)
+        const isReader = holders('image.view', 'consult.process', 'consult.apply', 'system.configure', 'system.monitor', 'device.watch')
+        return [
+          { event, forWhom: (user) => isReader(user) && listers(user) },
+          { event: { ...event, studyInstanceUid: '' }, forWhom: (user) => isAdministrator(user) && !listers(user) },
+        ]
+      }
+      case 'grant': {
+        const listers = await Promise.all(event.studyInstanceUids.map((study) => studies.ofStudy(study)))
+        const isKeeper = holders('grant.manage')
+        const isReader = holders('region.search', 'consult.process', 'image.view', 'patient.consent')
+        const mayKnow: Audience = (user) => isKeeper(user) || (isReader(user) && listers.every((may) => may(user)))
+        // The list of consents follows grants, too; whose study it is, is told by neither.
+        return [
+          { event, forWhom: mayKnow },
+          { event: { ...event, studyInstanceUids: [] }, forWhom: (user) => holders('patient.consent')(user) && !mayKnow(user) },
+        ]
+      }
       case 'forward':
-        return holders('system.configure', 'system.monitor', 'device.watch')
+        return [{ event, forWhom: holders('system.configure', 'system.monitor', 'device.watch') }]
       case 'break-glass':
-        return holders('break-glass.review', 'security.overview')
+        return [{ event, forWhom: holders('break-glass.review', 'security.overview') }]
       case 'rule':
-        return holders('rule.manage', 'security.overview')
-      case 'grant':
-        return holders('grant.manage', 'patient.consent', 'region.search', 'consult.process', 'image.view')
+        return [{ event, forWhom: holders('rule.manage', 'security.overview') }]
       default:
-        return everybody // states of the service: nothing of a patient
+        return [{ event, forWhom: everybody }] // states of the service: nothing of a patient
     }
-  }
-
-  #listersOf(facts: ExamFacts | undefined): Audience {
-    return facts === undefined ? nobody : (user) => this.#parts.access.maySee(user, 'list', facts)
-  }
-
-  async #listersOfConsult(consult: Consult | undefined): Promise<Audience> {
-    if (consult === undefined) return nobody
-    if (consult.side === 'data-centre') return holders('consult.process', 'image.view')
-    if (consult.side === 'processor') return holders('consult.process')
-    const study = consult.facts.studyInstanceUids[0]
-    return this.#listersOf(await this.#parts.factsOf(consult.examId === null ? { study } : { examId: consult.examId }))
   }
 }

@@ -10,7 +10,7 @@ import {
   type OpinionDraft,
   type TaskId,
 } from 'specs'
-import type { AccessControl, Person } from '../access/access-control.ts'
+import type { AccessControl } from '../access/access-control.ts'
 import type { Archive } from '../archive/archive.ts'
 import type { AssertionDesk } from '../assertion/admit.ts'
 import type { Assert, Asserted } from '../assertion/assert.ts'
@@ -20,7 +20,7 @@ import type { TransferEngine } from '../transfer/engine.ts'
 import { applyForConsult } from './apply.ts'
 import { ConsultArrivals } from './arrivals.ts'
 import { CommandDesk } from './command-desk.ts'
-import { examOf, type Consult } from './consult.ts'
+import type { Consult } from './consult.ts'
 import { ConsultImages } from './fetching.ts'
 import { serveExams } from './live-exam.ts'
 import { recordPrinting } from './printing.ts'
@@ -112,14 +112,15 @@ export class Consults {
   }
 
   claim(user: User, taskId: TaskId): Promise<ConsultRow> {
-    return this.#command(user, taskId, 'processor', (consult) => {
+    const said = (consult: Consult) => {
       const { holder, revision } = consult
       if (holder && (holder.hospitalId !== this.#parts.hospitalId || holder.userId !== user.id)) {
         // Said by our own list already; the hub would say the same (COR-15).
         throw new Problem('consult/held', { by: { ...holder, hospitalName: this.#parts.region.nameOf(holder.hospitalId) } })
       }
-      return holder ? undefined : { type: 'claim', expectedRevision: revision }
-    })
+      return holder ? undefined : ({ type: 'claim', expectedRevision: revision } as const)
+    }
+    return this.#command(user, taskId, 'processor', said, (consult) => this.reading.admitExpert(user, consult))
   }
 
   release(user: User, taskId: TaskId, reason: string): Promise<ConsultRow> {
@@ -131,11 +132,11 @@ export class Consults {
   }
 
   start(user: User, taskId: TaskId): Promise<ConsultRow> {
-    return this.#command(user, taskId, 'processor', ({ state }) => (state === 'started' ? undefined : { type: 'start' }))
+    return this.#command(user, taskId, 'processor', ({ state }) => (state === 'started' ? undefined : { type: 'start' }), (consult) => this.reading.admitExpert(user, consult))
   }
 
   cancel(user: User, taskId: TaskId, reason: string): Promise<ConsultRow> {
-    return this.#command(user, taskId, 'submitter', ({ state }) => (state === 'cancelled' ? undefined : { type: 'cancel', reason }))
+    return this.#command(user, taskId, 'submitter', ({ state }) => (state === 'cancelled' ? undefined : { type: 'cancel', reason }), (consult) => this.reading.admitApplicant(user, consult))
   }
 
   markRead(user: User, taskId: TaskId): Promise<ConsultRow> {
@@ -153,6 +154,7 @@ export class Consults {
   /** @param person with the session in which their key is unlocked. */
   async sign(person: SigningPerson, taskId: TaskId, draft: OpinionDraft, draftRevision: number | undefined): Promise<ConsultRow> {
     const { db, region, hospitalId, makeKeyObject, signer, log } = this.#parts
+    await this.reading.admitExpert(person.user, await this.reading.read(taskId))
     await signOpinion({ db, region, desk: this.#desk, hospitalId, makeKeyObject, signer, log, now: this.#now }, person, taskId, draft, draftRevision)
     return this.reading.row(person.user, taskId)
   }
@@ -170,18 +172,14 @@ export class Consults {
     return this.#images.want(consult, purpose, user)
   }
 
-  /** Who may not have a task of ours on a list learns nothing of it by its number either; of others' tasks everybody who works with them sees the masked row. */
-  async #admitLister(user: Person, consult: Consult): Promise<void> {
-    if (consult.side === 'submitter') await this.#parts.access.admitUser(user, 'list', examOf(consult))
-  }
-
   async #command(
     user: User,
     taskId: TaskId,
     side: Consult['side'],
     content: (consult: Consult) => Parameters<CommandDesk['post']>[3] | undefined,
+    admit: (consult: Consult) => Promise<void> = (consult) => this.reading.admitLister(user, consult),
   ): Promise<ConsultRow> {
-    if (side === 'submitter') await this.#admitLister(user, await this.reading.read(taskId))
+    await admit(await this.reading.read(taskId))
     await this.#desk.command(taskId, this.#desk.personOf(user), async (consult) => {
       if (consult.side !== side) throw new Problem(side === 'submitter' ? 'consult/not-yours' : 'consult/not-offered-here', { taskId })
       const said = content(consult)

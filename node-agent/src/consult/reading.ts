@@ -19,7 +19,7 @@ import { findExam } from '../exam/store.ts'
 import { maskConsultDetail, maskConsultRow, maskSnapshot } from '../patient/masked.ts'
 import type { Region } from '../region/region.ts'
 import { signedDocumentOf } from '../signing/signed-document.ts'
-import { examOf, type Consult } from './consult.ts'
+import { examOf, isListed, type Consult } from './consult.ts'
 import { imagesOf } from './images.ts'
 import { readLiveExam } from './live-exam.ts'
 import { findConsult, listConsults, type ConsultFilter } from './store.ts'
@@ -68,7 +68,9 @@ export class ConsultReading {
 
   /** With names and numbers masked, as everywhere (SEC-06). */
   async detail(user: User, taskId: TaskId): Promise<ConsultDetail> {
-    return maskConsultDetail(await detailOf(this.#view, user, taskId), 'L1', (await this.read(taskId)).patientName)
+    const consult = await this.read(taskId)
+    await this.admitLister(user, consult)
+    return maskConsultDetail(await detailOf(this.#view, user, taskId), 'L1', consult.patientName)
   }
 
   /** In full. Whoever asks has shown the right and has told the trail. An exam that cannot be reached now is left out. */
@@ -85,6 +87,30 @@ export class ConsultReading {
 
   admitReader(user: Person, consult: Consult): Promise<void> {
     return this.#parts.access.admitUser(user, 'read', examOf(consult))
+  }
+
+  /** Who may not have a task on a list learns nothing of it by its number either. @throws {Problem} access/… */
+  async admitLister(user: Person, consult: Consult): Promise<void> {
+    const { access } = this.#parts
+    if (consult.side === 'submitter') return access.admitUser(user, 'list', examOf(consult))
+    // What passes through a data centre shows no patient to its people.
+    if (consult.side === 'data-centre' && hasRight(user, 'image.view')) return
+    return access.admitToTask(user, consult.facts.modality, examOf(consult))
+  }
+
+  /** Withdrawing an application asks for what making it did. @throws {Problem} access/… */
+  async admitApplicant(user: Person, consult: Consult): Promise<void> {
+    await this.admitLister(user, consult)
+    if (consult.side === 'submitter') await this.#parts.access.admitUser(user, 'apply', examOf(consult))
+  }
+
+  /**
+   * Whoever takes a case or writes its opinion must be one of those who may read it. A case that has left our lists, because another house holds
+   * it or it was withdrawn, the command itself refuses, and says why. @throws {Problem} access/…
+   */
+  async admitExpert(user: Person, consult: Consult): Promise<void> {
+    await this.admitLister(user, consult)
+    if (consult.side === 'processor' && isListed(consult, this.#parts.hospitalId)) await this.admitReader(user, consult)
   }
 
   /**

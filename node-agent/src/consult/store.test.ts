@@ -92,14 +92,15 @@ describe('the list of consultations', () => {
     await db.write(async (tx) => {
       for (const row of [own(21, 'e1'), own(22, 'e2'), own(23, null)]) await saveConsult(tx, row, A)
     })
-    const seen = (permitted: Partial<PermittedConsults>) => tasks({ permitted: { exams: () => '1 = 0', entrusted: [], passing: false, ...permitted } })
+    const seen = (permitted: Partial<PermittedConsults>) => tasks({ permitted: { exams: () => '1 = 0', entrusted: { within: [], without: [] }, passing: false, ...permitted } })
     const inArea = (area: string) => (exam: string, bind: (value: string) => string) => `${exam}.area = ${bind(area)}`
     expect(await seen({})).toEqual([])
     expect(await seen({ exams: inArea('西院超声') })).toEqual([22])
     expect(await seen({ exams: inArea('总院超声') })).toEqual([23, 21]) // 23 lost its exam and is known by its study
-    expect(await seen({ entrusted: ['MR'] })).toEqual([3])
-    expect(await seen({ entrusted: 'all' })).toEqual([4, 3, 2, 1])
-    expect((await listConsults(db, { limit: 1, permitted: { exams: inArea('西院超声'), entrusted: [], passing: false } })).total).toBe(1)
+    expect(await seen({ entrusted: { within: ['MR'], without: [] } })).toEqual([3])
+    expect(await seen({ entrusted: { within: 'all', without: [] } })).toEqual([4, 3, 2, 1])
+    expect(await seen({ entrusted: { within: 'all', without: ['MR'] } })).toEqual([4, 2, 1]) // a rule closes it
+    expect((await listConsults(db, { limit: 1, permitted: { exams: inArea('西院超声'), entrusted: { within: [], without: [] }, passing: false } })).total).toBe(1)
     await db.run(`DELETE FROM consult WHERE exam_id IS NOT NULL OR side = 'submitter'`)
     await db.run(`DELETE FROM consult_study WHERE task_id IN ('${task(21)}', '${task(22)}', '${task(23)}')`)
   })

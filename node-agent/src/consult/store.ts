@@ -1,4 +1,4 @@
-import type { ExamsCondition } from '../access/access-control.ts'
+import type { EntrustedModalities, ExamsCondition } from '../access/access-control.ts'
 import type { Bind } from '../access/policy/sql-condition.ts'
 import type { Migration, Queries, SqlValue, Transaction } from 'service-kit'
 import {
@@ -105,7 +105,7 @@ export interface ConsultFilter {
 /** Which consultations somebody may have on a list: our own by their exam, those of others by their modality. */
 export interface PermittedConsults {
   readonly exams: ExamsCondition
-  readonly entrusted: 'all' | readonly string[]
+  readonly entrusted: EntrustedModalities
   /** What passes through a data centre shows no patient to its people. */
   readonly passing: boolean
 }
@@ -115,7 +115,10 @@ function permittedConsults({ exams, entrusted, passing }: PermittedConsults, bin
   // A task that came back from the platform after a loss knows only its studies.
   const isExam = `(e.exam_id = consult.exam_id OR (consult.exam_id IS NULL AND e.study_instance_uid IN (SELECT s.study_instance_uid FROM consult_study s WHERE s.task_id = consult.task_id)))`
   const own = `(side = 'submitter' AND EXISTS (SELECT 1 FROM exam e WHERE ${isExam} AND ${exams('e', bind)}))`
-  const modality = entrusted === 'all' ? '1 = 1' : entrusted.length === 0 ? nothing : `consult.modality IN (${entrusted.map(bind).join(', ')})`
+  const among = (values: readonly string[]) => `(${values.map(bind).join(', ')})`
+  const { within, without } = entrusted
+  const inScope = within === 'all' ? '1 = 1' : within.length === 0 ? nothing : `consult.modality IN ${among(within)}`
+  const modality = without.length === 0 ? inScope : `${inScope} AND consult.modality NOT IN ${among(without)}`
   return `(${own} OR (side = 'processor' AND ${modality}) OR (side = 'data-centre' AND ${passing ? '1 = 1' : modality}))`
 }
 

@@ -4,6 +4,7 @@ import {
   ExamDetail,
   ExamRegistration,
   ExamRow,
+  isProblem,
   Page,
   PlacementChange,
   Problem,
@@ -74,6 +75,13 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
     await audit?.record({ action: 'patient.unmask', outcome: 'success', object: objectOf(exam), basis: 'privacy.clinicians' })
     return examDetail(parts, exam, 'L0')
   }
+  /** That a number is taken has to be said; by which exam, only to whoever may have that exam on a list. */
+  async function hideUnlessListed(user: User, error: unknown): Promise<never> {
+    if (!isProblem(error) || error.code !== 'exam/exists') throw error
+    const examId = z.string().safeParse(error.facts['examId']).data
+    if (examId !== undefined && (await access.mayUser(user, 'list', own({ examId })))) throw error
+    throw new Problem('exam/exists')
+  }
   const own = (named: { study?: StudyInstanceUid; examId?: string } = {}) => ({ owner: hospitalId, ...named, kept: 'in-hospital' }) as const
 
   face.route(
@@ -132,7 +140,7 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
         await keepContact(tx, parts.vault, id, body)
         await audit?.within(tx, { action: 'exam.register', outcome: 'success', object: objectOf({ examId: id, patientId: body.patientId }), after: registration })
         return id
-      })
+      }).catch((error: unknown) => hideUnlessListed(user, error))
       announce({ type: 'exam', examId })
       return { status: 201, body: await detailOf(await findExam(db, examId), { examId }) }
     },

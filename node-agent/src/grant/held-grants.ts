@@ -121,7 +121,7 @@ export class HeldGrants {
       if (isAnother) return
     }
     const job = await transfers.jobOfStudy(study, owner)
-    if (job && (job.state === 'waiting' || job.state === 'running')) await transfers.cancel(job.transferId).catch(ignoreEnded)
+    if (job && (job.state === 'waiting' || job.state === 'running')) await transfers.cancel(job.transferId, 'grant').catch(ignoreEnded)
     if (job) await transfers.forget(job.transferId)
     const kept = await regional.study(study)
     if (!kept) return

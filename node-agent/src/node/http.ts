@@ -15,7 +15,7 @@ import { addStudyLogRoute } from '../audit/study-log.ts'
 import { addWitnessRoutes } from '../audit/witness-routes.ts'
 import type { Consults } from '../consult/consults.ts'
 import { addConsultRoutes } from '../consult/routes.ts'
-import { newestOfExams } from '../consult/store.ts'
+import { consultsOfStudy, newestOfExams } from '../consult/store.ts'
 import { addUnansweredRoutes } from '../consult/unanswered-routes.ts'
 import { createRenderer } from '../dicom/render/renderer.ts'
 import type { Forwarder } from '../dicom-node/forward.ts'
@@ -73,7 +73,7 @@ export async function addHttpFaces(ground: Ground, parts: HttpParts) {
 
 /** Exams, patients, consultations and images on the way: the daily work. */
 function addStaffRoutes({ settings, db, vault, joined, hospitalId }: Ground, parts: HttpParts): void {
-  const { face, announce, region, access, audit, consults, signing, transfers, owner, retention } = parts
+  const { face, announce, region, access, audience, audit, consults, signing, transfers, owner, retention } = parts
   const newestConsults = (examIds: readonly string[]) => newestOfExams(db, examIds)
   const { listing } = settings.access
   addHospitalRoutes(face, { region, hospitalId })
@@ -81,16 +81,16 @@ function addStaffRoutes({ settings, db, vault, joined, hospitalId }: Ground, par
   addRetentionRoutes(face, { db, retention, access, hospitalId })
   addPatientRoutes(face, { db, access, vault, hospitalId, consults, audit, newestConsults })
   addLabelRoutes(face, { db, access, audit, hospitalId, announce })
-  addUnansweredRoutes(face, { unanswered: consults.unanswered, region })
+  addUnansweredRoutes(face, { db, unanswered: consults.unanswered, region, audience })
   addConsultRoutes(face, { consults, signer: signing, db })
   addSigningRoutes(face, { keys: signing, db })
-  addTransferRoutes(face, { db, engine: transfers, owner })
+  addTransferRoutes(face, { db, engine: transfers, owner, audience, hospitalId, audit })
 }
 
 /** Region, trail, vault, rules and devices: what administrators and auditors look after. */
 async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
   const { settings, db, log, vault, joined, hospitalId } = ground
-  const { face, announce, region, refused, refusals, audit, accounts, outbound, access, policy, arrivals, reports, forwarder } = parts
+  const { face, announce, region, refused, refusals, audit, accounts, outbound, access, audience, register, policy, arrivals, reports, forwarder } = parts
   const sealedKeys = { table: 'signing_key', key: 'key_id', column: 'sealed_key', context: (keyId: string) => `signing-key/${keyId}` }
   const resealing = new Resealing({ db, vault, log, columns: [...sealedAccountColumns, ...sealedContact, sealedKeys] })
   addVaultRoutes(face, { vault, resealing, audit })
@@ -127,7 +127,10 @@ async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
   }) // prettier-ignore
   addWitnessRoutes(face, db)
   addStudyLogRoute(face, { trail: audit, access, hospitalId, nameOf: (party) => region.directory?.hospitals.find(({ id }) => id === party)?.name ?? party, flush: () => arrivals.flush().then(() => audit.flush()) })
-  addRefusalRoutes(face, { book: refusals, region })
+  addRefusalRoutes(face, {
+    book: refusals, region, audience,
+    isKnown: async (exam) => (await register.factsOf(exam)) !== undefined || (exam.study !== undefined && (await consultsOfStudy(db, exam.study)).length > 0),
+  }) // prettier-ignore
   addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, outbound, log })
   return { resealing, syslog, verifications }
 }

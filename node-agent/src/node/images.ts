@@ -4,7 +4,7 @@ import type { LiveEvent } from 'specs'
 import type { AccessControl } from '../access/access-control.ts'
 import type { AssertionDesk } from '../assertion/admit.ts'
 import type { Assert } from '../assertion/assert.ts'
-import { receivedEvent } from '../audit/edge-events.ts'
+import { endedEvent, receivedEvent } from '../audit/edge-events.ts'
 import { studiesOfOpenConsults } from '../consult/store.ts'
 import { Forwarder } from '../dicom-node/forward.ts'
 import type { Region } from '../region/region.ts'
@@ -44,6 +44,7 @@ export function openImages(ground: Ground, parts: ImagesParts) {
     folder: join(settings.dataFolder, 'incoming'),
     ...(settings.archive.encryption.regional === 'sm4' && { encryption }),
     settings: settings.transfer,
+    onEnd: (tx, job, end) => audit.within(tx, endedEvent(job, end, hospitalId)),
     onComplete: async (tx, job) => {
       await audit.within(tx, receivedEvent(job, hospitalId))
       if (job.purpose === 'push') await forwarder.studyArrived(tx, job.studyInstanceUid)

@@ -4,6 +4,7 @@ import { AccessControl } from '../access/access-control.ts'
 import { ImageExports } from '../access/image-export.ts'
 import { PolicyBook } from '../access/policy/policy-book.ts'
 import { ExamRegister } from '../access/register-facts.ts'
+import { StudyAudience } from '../access/study-audience.ts'
 import type { TaskView } from '../access/task-view.ts'
 import { AccessEvents } from '../audit/access-events.ts'
 import { taskViewOf } from '../consult/consult.ts'
@@ -43,6 +44,12 @@ export async function openRights(ground: Ground, { audit, region, intake, patien
     withdrawalOf: (owner: HospitalId, grantId) => withdrawalOf(db, owner, grantId),
     events: new AccessEvents(audit, hospitalId, patientKeyOf),
   }) // prettier-ignore
+  const audience = new StudyAudience({
+    access,
+    factsOf: (exam) => register.factsOf(exam),
+    consultsOfStudy: (study) => consultsOfStudy(db, study),
+    heldGrants: (study) => heldForStudy(db, study),
+  })
   const exports = new ImageExports({ db, audit, settings: settings.access.export })
-  return { policy, register, tasksOfStudy, access, exports }
+  return { policy, register, tasksOfStudy, access, audience, exports }
 }

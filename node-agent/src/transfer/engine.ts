@@ -19,7 +19,7 @@ import type { Line } from '../region/line.ts'
 import { attemptTransfer, partialsOf } from './attempt.ts'
 import type { FileEncryption } from '../archive/encryption/file-encryption.ts'
 import type { PieceCoder } from './cipher-thread.ts'
-import { decideAfterFailure, sourceOf, type TransferJob, type TransferWish } from './job.ts'
+import { decideAfterFailure, sourceOf, type CancelReason, type TransferEnd, type TransferJob, type TransferWish } from './job.ts'
 import type { SourceSession } from './source-session.ts'
 import {
   changeJob,
@@ -54,6 +54,8 @@ export interface TransferEngineParts {
   readonly announce: (event: LiveEvent) => void
   /** A study is complete here: part of the transaction that says so. It may happen again for the same study. */
   readonly onComplete: (tx: Transaction, job: TransferJob) => Promise<void>
+  /** It was cancelled or given up: part of the transaction that says so. */
+  readonly onEnd?: (tx: Transaction, job: TransferJob, end: TransferEnd) => Promise<void>
   /** See AttemptParts. */
   readonly assert?: Assert
   readonly now?: () => EpochMs
@@ -125,20 +127,16 @@ export class TransferEngine {
   }
 
   /** @throws {Problem} request/not-found, request/conflict when it has ended already. */
-  async cancel(transferId: string): Promise<void> {
+  async cancel(transferId: string, because: CancelReason): Promise<void> {
+    const { db, onEnd } = this.#parts
     const problem = new Problem('transfer/cancelled')
-    if (!(await findJob(this.#parts.db, transferId))) throw new Problem('request/not-found', { transferId })
-    if (
-      !(await changeJob(
-        this.#parts.db,
-        transferId,
-        { state: 'cancelled', problem: noteOf(problem) },
-        ['waiting', 'running', 'failed'],
-        this.#now(),
-      ))
-    ) {
-      throw new Problem('request/conflict', { transferId })
-    }
+    await db.write(async (tx) => {
+      const job = await findJob(tx, transferId)
+      if (!job) throw new Problem('request/not-found', { transferId })
+      const change = { state: 'cancelled', problem: noteOf(problem) } as const
+      if (!(await changeJob(tx, transferId, change, ['waiting', 'running', 'failed'], this.#now()))) throw new Problem('request/conflict', { transferId })
+      await onEnd?.(tx, job, { kind: 'cancelled', because })
+    })
     await this.#abandon(transferId, problem)
   }
 
@@ -146,7 +144,7 @@ export class TransferEngine {
   async cancelForTask(taskId: TaskId, isWantedByOthers: (job: TransferJob) => Promise<boolean>): Promise<void> {
     for (const job of await jobsOfTask(this.#parts.db, taskId)) {
       if (job.state !== 'waiting' && job.state !== 'running') continue
-      if (!(await isWantedByOthers(job))) await this.cancel(job.transferId)
+      if (!(await isWantedByOthers(job))) await this.cancel(job.transferId, 'task')
     }
   }
 
@@ -294,7 +292,7 @@ export class TransferEngine {
   }
 
   async #afterFailure(job: TransferJob, error: unknown): Promise<void> {
-    const { db, settings, log, announce } = this.#parts
+    const { db, settings, log, announce, onEnd } = this.#parts
     if (error instanceof Stopped) {
       await changeJob(db, job.transferId, { state: 'waiting', nextAttemptAt: 0 }, ['running'], this.#now())
       this.#failWaiters(job, new Problem('service/unavailable'))
@@ -316,7 +314,10 @@ export class TransferEngine {
     )
     const change =
       after.kind === 'retry' ? ({ state: 'waiting', nextAttemptAt: this.#now() + after.waitMs } as const) : ({ state: 'failed' } as const)
-    await changeJob(db, job.transferId, { ...change, attempts, problem: noteOf(error) }, ['running'], this.#now())
+    await db.write(async (tx) => {
+      if (!(await changeJob(tx, job.transferId, { ...change, attempts, problem: noteOf(error) }, ['running'], this.#now()))) return
+      if (change.state === 'failed') await onEnd?.(tx, now, { kind: 'failed', code: isProblem(error) ? error.code : 'service/internal', attempts })
+    })
     announce({
       type: 'transfer',
       studyInstanceUid: job.studyInstanceUid,

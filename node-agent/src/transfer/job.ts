@@ -3,6 +3,7 @@ import {
   type AssertedPerson,
   type EpochMs,
   type HospitalId,
+  type ProblemCode,
   type ProblemNote,
   type RegionId,
   type SignedGrant,
@@ -61,6 +62,12 @@ export interface TransferWish {
 export function sourceOf(job: Pick<TransferJob, 'sources' | 'attempts' | 'owner'>): HospitalId {
   return job.sources[job.attempts % job.sources.length] ?? job.owner
 }
+
+/** Who wanted it stopped: a person or a program by its button, the end of the task that wanted it, or the owner by taking the grant back. */
+export type CancelReason = 'asked' | 'task' | 'grant'
+
+/** How a transfer ended that did not complete. */
+export type TransferEnd = { readonly kind: 'cancelled'; readonly because: CancelReason } | { readonly kind: 'failed'; readonly code: ProblemCode; readonly attempts: number }
 
 /** What follows from a failed attempt. */
 export type AfterFailure = { readonly kind: 'retry'; readonly waitMs: number } | { readonly kind: 'give-up' }

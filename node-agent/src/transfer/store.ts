@@ -78,8 +78,9 @@ export async function jobsOfStudy(db: Queries, studyInstanceUid: string): Promis
   return (await db.all<Row>(`SELECT ${columns} FROM transfer WHERE study_instance_uid = $1`, [studyInstanceUid])).map(jobOf)
 }
 
-export async function listJobs(db: Queries, limit: number): Promise<TransferJob[]> {
-  return (await db.all<Row>(`SELECT ${columns} FROM transfer ORDER BY updated_at DESC, transfer_id LIMIT $1`, [limit])).map(jobOf)
+/** Newest first. */
+export async function listJobs(db: Queries, limit: number, offset = 0): Promise<TransferJob[]> {
+  return (await db.all<Row>(`SELECT ${columns} FROM transfer ORDER BY updated_at DESC, transfer_id LIMIT $1 OFFSET $2`, [limit, offset])).map(jobOf)
 }
 
 /** Jobs that may start now, oldest wish first. */

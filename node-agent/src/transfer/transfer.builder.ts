@@ -12,10 +12,11 @@ import {
   type Identity,
 } from 'pki'
 import { createLog, createMetrics, openDatabase, type Database } from 'service-kit'
-import { Problem, RegionId, StudyInstanceUid, type HospitalId, type PartyId, type SignedGrant } from 'specs'
+import { Problem, RegionId, StudyInstanceUid, type AuditEvent, type HospitalId, type PartyId, type SignedGrant } from 'specs'
 import { AccessControl } from '../access/access-control.ts'
 import { A, aGrant, C, noRules, TASK } from '../access/builders.ts'
 import { grantMigrations, rememberGrant } from '../access/grant-store.ts'
+import { endedEvent } from '../audit/edge-events.ts'
 import type { Archive } from '../archive/archive.ts'
 import { sendSlice, testArchive } from '../archive/archive.builder.ts'
 import { NodeConfig } from '../config.ts'
@@ -123,6 +124,8 @@ export class TransferBench {
   readonly #folder: string
   engine: TransferEngine
   completed = 0
+  /** What the trail would be told of transfers that did not complete. */
+  readonly ended: AuditEvent[] = []
 
   private constructor(
     of: Pick<TransferBench, 'lineA' | 'lineC' | 'own' | 'cache' | 'dbA' | 'dbC' | 'grant'> & {
@@ -211,6 +214,7 @@ export class TransferBench {
       metrics: createMetrics(),
       announce: () => undefined,
       onComplete: async () => void (this.completed += 1),
+      onEnd: async (_tx, job, end) => void this.ended.push(endedEvent(job, end, C)),
       ...more,
     })
     return this.engine

@@ -134,6 +134,8 @@ describe('fetching a study from its owner', () => {
     }
     await b.engine.start()
     expect(await until(await b.wish(), 'failed')).toMatchObject({ problem: { code: 'access/grant-withdrawn' } })
+    // FED-34: the state log tells that it failed, why, and how far it had come; nobody is named for it
+    expect(b.ended).toMatchObject([{ action: 'transfer.receive', outcome: 'failed', code: 'access/grant-withdrawn', actor: { kind: 'system', id: C }, object: { id: STUDY, owner: A }, facts: { source: A, destination: C, instancesTotal: 2, attempts: 1 } }])
   })
 
   it('stops when it is cancelled, leaves nothing half-done, and can be begun again', async () => {
@@ -147,10 +149,13 @@ describe('fetching a study from its owner', () => {
     await b.engine.start()
     const transferId = await b.wish()
     await vi.waitFor(() => expect(b.lineC.asked.length).toBeGreaterThan(6), 10_000)
-    await b.engine.cancel(transferId)
+    await b.engine.cancel(transferId, 'asked')
     release()
     expect(await findJob(b.dbC, transferId)).toMatchObject({ state: 'cancelled', problem: { code: 'transfer/cancelled' } })
-    await expect(b.engine.cancel(transferId)).rejects.toMatchObject({ code: 'request/conflict' })
+    // FED-34: whoever pressed stands in the context of the request, so the event itself names nobody else
+    expect(b.ended).toMatchObject([{ action: 'transfer.cancel', outcome: 'success', object: { id: STUDY, owner: A }, facts: { transferId } }])
+    expect(b.ended[0]).not.toHaveProperty('actor')
+    await expect(b.engine.cancel(transferId, 'asked')).rejects.toMatchObject({ code: 'request/conflict' })
     await b.engine.retry(transferId)
     await until(transferId, 'complete')
   })

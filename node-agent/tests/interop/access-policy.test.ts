@@ -141,6 +141,12 @@ describe('areas and groups', () => {
       studyInstanceUid: null, clinicalHistory: '', reportFindings: '', reportImpression: '' } // prettier-ignore
     await expect(as('registrar').send('POST', '/api/exams', { ...exam, area: '西院超声' })).rejects.toMatchObject({ status: 403, code: 'access/out-of-scope' })
     expect(await as('registrar').send<ExamDetail>('POST', '/api/exams', exam)).toMatchObject({ area: '总院超声' })
+    // SEC-03: a number that is taken is refused; by which exam, only to those who may have that exam on a list
+    const taken = (number: number) => as('registrar').send('POST', '/api/exams', { ...exam, accessionNumber: accession(number) }).catch((error: unknown) => error)
+    expect(await taken(1)).toMatchObject({ status: 409, code: 'exam/exists', details: { facts: { examId: examIds.get(1) } } })
+    const elsewhere = await taken(2)
+    expect(elsewhere).toMatchObject({ status: 409, code: 'exam/exists' })
+    expect(JSON.stringify(elsewhere)).not.toContain(examIds.get(2))
     await giveRoles('registrar', { role: 'registrar' })
   })
 })

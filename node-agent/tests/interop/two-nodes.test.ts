@@ -285,4 +285,55 @@ describe('a hospital and an expert hospital in one region', () => {
     await expect(command(expert, taskId, 'claim')).rejects.toMatchObject({ code: 'consult/held' })
     await expect(command(expert, taskId, 'fetch')).rejects.toMatchObject({ code: 'access/no-grant' })
   })
+
+  it('keeps a case from an expert of another modality: on lists, by its number, at every step, and in what moves', async () => {
+    // SEC-03, CON-11, COR-14
+    const { rows: exams } = await doctor.get<{ rows: ExamRow[] }>('/api/exams')
+    const exam = exams.find(({ instanceCount }) => instanceCount === heads + 1)!
+    const security = await c.signIn('security')
+    const { rows: accounts } = await security.get<{ rows: { id: string; username: string }[] }>('/api/accounts')
+    const roles = (scope: object) => security.send('PUT', `/api/accounts/${accounts.find(({ username }) => username === 'colleague')!.id}/roles`, { roles: [{ role: 'expert', scope }] })
+    await roles({ modalities: ['US'] })
+    const taskId = await apply(exam)
+    await until(expert, taskId, ({ images }) => images.state === 'complete')
+
+    expect((await colleague.get<{ rows: ConsultRow[] }>('/api/consults')).rows).toEqual([])
+    const outside = { status: 403, code: 'access/out-of-scope' }
+    await expect(detail(colleague, taskId)).rejects.toMatchObject(outside)
+    const opinion = { findings: '', opinion: '未见出血', advice: '', keyImages: [] }
+    const bodies: Record<string, object> = { claim: {}, start: {}, fetch: {}, print: {}, release: { reason: '误接' }, decline: { reason: '不收' }, sign: { opinion } }
+    for (const [step, body] of Object.entries(bodies)) await expect(command(colleague, taskId, step, body), step).rejects.toMatchObject(outside)
+    await expect(colleague.send('PUT', `/api/consults/${taskId}/draft`, opinion)).rejects.toMatchObject(outside)
+    expect((await colleague.raw(`/dicom-web/studies/${exam.studyInstanceUid}/metadata`)).status).toBe(403)
+
+    const transfersOf = async (user: ApiUser) => (await user.get<{ rows: TransferRow[]; total: number }>('/api/transfers')).rows
+    const moved = (await transfersOf(expert)).find(({ studyInstanceUid }) => studyInstanceUid === exam.studyInstanceUid)!
+    expect(await transfersOf(colleague)).toEqual([])
+    expect((await transfersOf(await c.signIn('admin'))).find(({ transferId }) => transferId === moved.transferId)).toEqual({ ...moved, studyInstanceUid: null })
+    await expect(colleague.send('POST', `/api/transfers/${moved.transferId}/cancel`)).rejects.toMatchObject({ code: 'request/not-found' })
+    await expect(expert.send('POST', `/api/transfers/${moved.transferId}/cancel`)).rejects.toMatchObject({ code: 'request/conflict' }) // it is complete
+    expect((await transfersOf(doctor)).map(({ direction, studyInstanceUid }) => [direction, studyInstanceUid])).toContainEqual(['out', exam.studyInstanceUid])
+
+    await roles({})
+    expect((await command(colleague, taskId, 'claim')).taskId).toBe(taskId)
+    await until(colleague, taskId, ({ state }) => state === 'accepted')
+  })
+
+  it('names in the trail who stopped a transfer', async () => {
+    // FED-34, SEC-12
+    const { rows: exams } = await doctor.get<{ rows: ExamRow[] }>('/api/exams')
+    const exam = exams.find(({ instanceCount }) => instanceCount === chests)!
+    const taskId = await apply(exam, { mode: 'pull', target: { kind: 'hospital', hospitalId: B } })
+    const at = await b.signIn('expert')
+    await until(at, taskId, ({ state }) => state === 'submitted')
+    line.cut()
+    await command(at, taskId, 'fetch')
+    const { transferId } = (await at.get<{ rows: TransferRow[] }>('/api/transfers')).rows.find(({ studyInstanceUid, direction }) => studyInstanceUid === exam.studyInstanceUid && direction === 'in')!
+    await at.send('POST', `/api/transfers/${transferId}/cancel`)
+    line.restore()
+    await vi.waitFor(async () => {
+      const { rows } = await (await b.signIn('auditor')).get<{ rows: { outcome: string; actor: { kind: string; name?: string }; object: { id: string } }[] }>('/api/audit/records?action=transfer.cancel')
+      expect(rows).toMatchObject([{ outcome: 'success', actor: { kind: 'user', name: 'expert' }, object: { id: exam.studyInstanceUid } }])
+    }, soon)
+  })
 })

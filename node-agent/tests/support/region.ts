@@ -45,6 +45,7 @@ export class TestHospital {
         account('auditor', ['audit-admin']),
         account('registrar', ['registrar']),
         account('records', ['records']),
+        account('security', ['security-admin']),
       ],
       ...more,
     })

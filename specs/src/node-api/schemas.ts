@@ -190,7 +190,8 @@ export type JoinedRegion = z.infer<typeof JoinedRegion>
 
 export const TransferRow = z.object({
   transferId: z.string(),
-  studyInstanceUid: z.string(),
+  /** null for administrators who may not have the study on a list: they see that something moves, not whose images it is. */
+  studyInstanceUid: z.string().nullable(),
   owner: HospitalId,
   direction: z.enum(['in', 'out']),
   purpose: z.enum(['push', 'pull', 'prefetch']),
@@ -213,8 +214,8 @@ export const WaitingRow = z.object({
   /** The message; a command whose message is no longer kept has none. */
   messageId: z.string().nullable(),
   kind: z.string(),
-  /** The command inside, if it is one. */
-  command: z.object({ commandId: z.string(), taskId: z.string(), type: z.string() }).nullable(),
+  /** The command inside, if it is one; without its task for administrators who may not have it on a list. */
+  command: z.object({ commandId: z.string(), taskId: z.string().nullable(), type: z.string() }).nullable(),
   /** Who waits: the person who pressed; null for what the node does by itself. */
   by: z.string().nullable(),
   since: EpochMs,
