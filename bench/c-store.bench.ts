@@ -1,14 +1,15 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { unpackFixtures } from '../scripts/fixtures.mjs'
 import { ServiceProcess } from '../scripts/region/service-process.ts'
+import { freePort } from '../service-kit/tests/support/nats.ts'
 import type { BenchResult } from './run.ts'
+import { makeInstances } from './support/instances.ts'
+import { cpuSecondsOf, peakRssMbOf } from './support/process-figures.ts'
 
 const execute = promisify(execFile)
 const instances = 1_000
@@ -18,7 +19,7 @@ const associations = 8
 export async function run(): Promise<BenchResult> {
   const folder = mkdtempSync(join(tmpdir(), 'lianpian-bench-'))
   try {
-    const groups = makeInstances(join(folder, 'files'))
+    const groups = makeInstances(join(folder, 'files'), { count: instances, associations })
     const rows = [await measure('Lianpian', folder, groups, startNode), await measure('Orthanc', folder, groups, startOrthanc)]
     const [ours, theirs] = rows
     const table: BenchResult['rows'] = rows.map(({ name, seconds, cpuSeconds, rssMb }) => ({ archive: name, seconds: seconds.toFixed(2), 'instances/s': Math.round(instances / seconds), 'MB/s': Math.round((instances * 0.526) / seconds), 'CPU s': cpuSeconds.toFixed(1), 'peak RSS MB': Math.round(rssMb) }))
@@ -27,29 +28,6 @@ export async function run(): Promise<BenchResult> {
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
-}
-
-/** Real slices under new SOP Instance UIDs of the same length, in one folder per association. */
-function makeInstances(folder: string): string[] {
-  const source = join(unpackFixtures('ct-chest'), 'ct-chest')
-  const slices = readdirSync(source).sort().map((name) => readFileSync(join(source, name)))
-  const groups = Array.from({ length: associations }, (_, index) => join(folder, String(index)))
-  for (const group of groups) mkdirSync(group, { recursive: true })
-  for (let index = 0; index < instances; index++) {
-    const bytes = Buffer.from(slices[index % slices.length]!)
-    const uid = sopInstanceUidOf(bytes)
-    const replacement = uid.slice(0, -6) + String(100_000 + index)
-    for (let at = bytes.indexOf(uid); at >= 0 && at < 4_096; at = bytes.indexOf(uid, at + 1)) bytes.write(replacement, at, 'latin1')
-    writeFileSync(join(groups[index % associations]!, `${index}.dcm`), bytes)
-  }
-  return groups
-}
-
-/** Media Storage SOP Instance UID (0002,0003), explicit VR, from the file meta information. */
-function sopInstanceUidOf(bytes: Buffer): string {
-  const at = bytes.indexOf(Buffer.from([0x02, 0x00, 0x03, 0x00, 0x55, 0x49]))
-  const length = bytes.readUInt16LE(at + 6)
-  return bytes.toString('latin1', at + 8, at + 8 + length).replace(/\0+$/, '')
 }
 
 interface Peer {
@@ -70,16 +48,6 @@ async function measure(name: string, folder: string, groups: string[], start: (f
   } finally {
     await peer.stop()
   }
-}
-
-/** User and system time of a process, from /proc (100 ticks a second on Linux). */
-function cpuSecondsOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
-}
-
-function peakRssMbOf(pid: number): number {
-  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
 }
 
 async function startNode(folder: string): Promise<Peer> {
@@ -115,13 +83,4 @@ async function startOrthanc(folder: string): Promise<Peer> {
       await ended
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }
