@@ -83,11 +83,13 @@ function parseSlot(bytes: Uint8Array): Slot | undefined {
   const known = slot.subarray(0, MAGIC.length).equals(MAGIC) && slot.readUInt8(16) === VERSION && slot.readUInt8(17) === SM4_CTR
   const length = slot.readUInt16BE(HEAD_BYTES)
   if (!known || slot.readUInt16BE(18) !== HEADER_BYTES || length > SLOT_BYTES - WRAPPED_AT) return undefined
+  const wrapped = slot.toString('latin1', WRAPPED_AT, WRAPPED_AT + length)
+  if (!/^[\x21-\x7e]+$/.test(wrapped)) return undefined
   return {
     revision: slot.readUInt32BE(20),
     id: slot.toString('latin1', ID_AT, ID_AT + ID_BYTES).replace(/\0+$/, ''),
     iv: Uint8Array.from(slot.subarray(IV_AT, IV_AT + SM4_IV_BYTES)),
-    wrapped: slot.toString('latin1', WRAPPED_AT, WRAPPED_AT + length),
+    wrapped,
     head: Uint8Array.from(slot.subarray(0, HEAD_BYTES)),
   }
 }
