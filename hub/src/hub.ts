@@ -32,6 +32,8 @@ export interface RunningHub {
   readonly port: number
   /** Where the certificate authority listens: the same, unless `ca.http` names another. */
   readonly caPort: number
+  /** Takes up at once what the root has answered, and certifies anew what runs out; the hub does so every minute. */
+  readonly lookAfterCertificates: () => Promise<void>
   readonly stop: () => Promise<void>
 }
 
@@ -176,7 +178,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   const caFace = settings.ca.http
     ? createHttpFace({ name: 'ca', version: VERSION, log, metrics: createMetrics(), accounts, audit, trustProxy: settings.http.trustProxy })
     : face
-  certificateRoutes(caFace, { db, certificates, authorityChain: () => [authority.certificate.pem, authority.root.pem], now })
+  certificateRoutes(caFace, { db, certificates, authorityChain: () => [authority.certificate.pem, authority.root.pem], formerAuthorities: () => authority.formerCertificates.map(({ pem }) => pem), now })
   if (caFace !== face) caFace.pages('/console', settings.consoleDist)
   hospitalRoutes(face, { membership, list: () => allHospitals(db), heartbeatMs: settings.heartbeatMs, now })
   consultRoutes(face, db)
@@ -224,7 +226,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   try {
     const { port } = await face.listen({ ...settings.http, setting: 'http.port' })
     const caPort = settings.ca.http ? (await caFace.listen({ ...settings.ca.http, setting: 'ca.http.port' })).port : port
-    return { port, caPort, stop }
+    return { port, caPort, lookAfterCertificates: () => authorityUpkeep.look(), stop }
   } catch (error) {
     await stop()
     throw error

@@ -24,14 +24,22 @@ export interface UpkeepParts {
 export class AuthorityUpkeep {
   readonly #parts: UpkeepParts
   /** What is new and not yet told, because telling failed. */
-  #untold = new Set<Renewed>()
+  readonly #untold = new Set<Renewed>()
+  /** One look after the other: each writes the same files. */
+  #turn: Promise<void> = Promise.resolve()
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts
   }
 
   /** One look; repeated by the hub every minute. */
-  async look(): Promise<void> {
+  look(): Promise<void> {
+    const looked = this.#turn.then(() => this.#look())
+    this.#turn = looked.catch(() => undefined) // `looked` tells the caller
+    return looked
+  }
+
+  async #look(): Promise<void> {
     const { db, authority, certificates, membership, parties, now } = this.#parts
     for (const renewed of await authority.refresh()) this.#untold.add(renewed)
     if (this.#untold.size > 0) {

@@ -2,7 +2,7 @@ import express from 'express'
 import type { Database, HttpFace } from 'service-kit'
 import { CertificateChain, CertificateKindName, CertificateRow, CertificateState, CertificateStatus, HospitalId, Page, Problem, RevocationReasonName } from 'specs'
 import { z } from 'zod'
-import { currentCrl } from '../directory/directory.ts'
+import { currentCrl, formerCrls } from '../directory/directory.ts'
 import { optionalFilter, PageQuery } from '../page-query.ts'
 import type { Certificates } from './certificates.ts'
 import { EXPIRING_MS, listCertificates, readCertificate, statusOf } from './register.ts'
@@ -12,6 +12,8 @@ export interface CertificateRouteParts {
   readonly certificates: Certificates
   /** PEM of the region's authority, then the root. */
   readonly authorityChain: () => readonly string[]
+  /** PEM of its authorities of before a change of key. */
+  readonly formerAuthorities: () => readonly string[]
   readonly now: () => number
 }
 
@@ -93,7 +95,7 @@ export function certificateRoutes(face: HttpFace, parts: CertificateRouteParts):
 }
 
 /** For whoever has to judge a certificate, without an account: nothing in them is secret. */
-function openRoutes(face: HttpFace, { db, certificates, authorityChain, now }: CertificateRouteParts): void {
+function openRoutes(face: HttpFace, { db, certificates, authorityChain, formerAuthorities, now }: CertificateRouteParts): void {
   face.route(
     {
       method: 'GET',
@@ -112,6 +114,9 @@ function openRoutes(face: HttpFace, { db, certificates, authorityChain, now }: C
   })
   face.raw({ ...pem, path: '/ca/chain.pem', summary: 'The region’s authority and the root' }, (_request, response) => {
     response.type('application/x-pem-file').send(authorityChain().join(''))
+  })
+  face.raw({ ...pem, path: '/ca/former.pem', summary: 'The region’s authorities of before a change of key, and the newest list of each' }, async (_request, response) => {
+    response.type('application/x-pem-file').send([...formerAuthorities(), ...(await formerCrls(db))].join(''))
   })
   const readBody = express.raw({ type: 'application/timestamp-query', limit: 2_000 })
   face.raw(

@@ -1,4 +1,4 @@
-import { TrustStore, type Certificate, type KeyRing } from 'pki'
+import { parseCertificate, TrustStore, type Certificate, type KeyRing } from 'pki'
 import {
   createNodeLink,
   type Database,
@@ -66,8 +66,8 @@ export class Connection {
     const { db, log, metrics, version, hospitalId, heartbeatMs, keyFolder, safe, outbound, statusOf, onRefusal, now } = parts
     const secrets = await readSecrets(safe, keyFolder, membership.regionId)
     const identity = ringFrom(membership, secrets.privateKeyPems)
-    const trust = new TrustStore({ rootPem: membership.rootCertificate, crlPem: membership.directory.crl, regionId: membership.regionId })
-    if (membership.directory.rootCrl !== undefined) trust.setCrl(membership.directory.rootCrl)
+    const trust = new TrustStore({ rootPem: membership.rootCertificate, regionId: membership.regionId })
+    learnAuthorities(trust, { hubCertificateChain: membership.hubCertificateChain, ...membership.directory })
     const hubCertificate = trust.verifyChain(membership.hubCertificateChain, now())
     const link: Link = await createNodeLink({
       db, log, metrics, version, hospitalId, heartbeatMs, identity, trust, hubCertificate, onRefusal,
@@ -102,8 +102,7 @@ export class Connection {
   async takeDirectory(tx: Transaction, directory: Directory): Promise<boolean> {
     const { hospitalId, now } = this.#parts
     if (directory.regionId !== this.#membership.regionId) throw new Problem('request/invalid', { what: 'regionId' })
-    this.trust.setCrl(directory.crl)
-    if (directory.rootCrl !== undefined) this.trust.setCrl(directory.rootCrl)
+    learnAuthorities(this.trust, directory)
     if (directory.version < this.#membership.directory.version) return false
     checkNatsTrust(directory, this.trust, now())
     const hub = this.#hubFrom(directory)
@@ -128,16 +127,22 @@ export class Connection {
     })
   }
 
-  /** The directory names leaves, of which one is for receiving; they chain through the same authority as the hub's. */
+  /** See Region. */
+  isOfFormerAuthority({ authorityKeyId }: Pick<Certificate, 'authorityKeyId'>): boolean {
+    const [, authority] = this.#membership.hubCertificateChain
+    return authority !== undefined && parseCertificate(authority).subjectKeyId !== authorityKeyId
+  }
+
+  /** The directory names leaves, of which one is for receiving; it also names the authorities that may have certified them. */
   #certificateOf(party: PartyId): Certificate | undefined {
     if (party === HUB) return this.#hubCertificate
-    const { directory, hubCertificateChain } = this.#membership
+    const { directory } = this.#membership
     const entry = directory.hospitals.find(({ id }) => id === party)
     if (!entry || entry.revoked || entry.certificate === '') return undefined
     const pem = entry.encryptionCertificate ?? entry.certificate
     const known = this.#certificates.get(pem)
     if (known) return known
-    const certificate = this.trust.verifyChain([pem, ...hubCertificateChain.slice(1)], this.#parts.now(), { usage: 'keyEncipherment' })
+    const certificate = this.trust.verifyLeaf(pem, this.#parts.now(), { usage: 'keyEncipherment' })
     if (certificate.party !== party) throw new Problem('certificate/invalid', { reason: 'party', party })
     this.#certificates.set(pem, certificate)
     return certificate
@@ -145,11 +150,21 @@ export class Connection {
 
   /** A hub certified anew; what the directory says of it counts only when it is the region's own. */
   #hubFrom({ hubCertificateChain: chain }: Directory) {
-    if (chain === undefined || chain[0] === this.#hubCertificate.pem) return undefined
+    // The authority may have been certified anew by itself, for the same key.
+    if (chain === undefined || chain.join('') === this.#membership.hubCertificateChain.join('')) return undefined
     const certificate = this.trust.verifyChain(chain, this.#parts.now())
     if (certificate.party !== HUB) throw new Problem('certificate/invalid', { reason: 'party', party: certificate.party })
     return { chain, certificate }
   }
+}
+
+/**
+ * Who certifies in this region now, who did before a change of key, and whom each of them no longer vouches for. Authorities first: a list
+ * counts only when we know who signed it.
+ */
+export function learnAuthorities(trust: TrustStore, { hubCertificateChain = [], formerAuthorities = [], formerCrls = [], crl, rootCrl }: Omit<Directory, 'version' | 'regionId' | 'regionName' | 'hospitals'>): void {
+  for (const authority of [...formerAuthorities, ...hubCertificateChain.slice(1, 2)]) trust.learnAuthority(authority)
+  for (const list of [...formerCrls, crl, ...(rootCrl === undefined ? [] : [rootCrl])]) trust.setCrl(list)
 }
 
 /** What the registry says of us may have changed with it: kinds, task types, flow modes. */

@@ -1,4 +1,4 @@
-import type { Identity, TrustStore } from 'pki'
+import type { Certificate, Identity, TrustStore } from 'pki'
 import { Outbound, type Link, type Refusal } from 'service-kit'
 import {
   Directory,
@@ -69,7 +69,11 @@ export class Region {
       if (from !== HUB) throw new Problem('access/forbidden')
       const connection = this.#require()
       const isNews = await connection.takeDirectory(tx, parseWith(Directory, body, kinds.directory))
-      if (isNews) tx.afterCommit(() => parts.announce({ type: 'link', state: connection.link.status().state }))
+      if (!isNews) return
+      tx.afterCommit(() => {
+        parts.announce({ type: 'link', state: connection.link.status().state })
+        this.#renewInTime() // the authority may have another key
+      })
     })
   }
 
@@ -219,11 +223,18 @@ export class Region {
     const { log } = this.#parts
     this.#renewing = this.#renewing.then(async () => {
       const connection = this.#connection
-      if (!connection || !this.isConnected || !isRenewalDue(connection.identity.certificate, this.#now())) return
+      if (!connection || !this.isConnected) return
+      const { certificate } = connection.identity
+      if (!isRenewalDue(certificate, this.#now()) && !connection.isOfFormerAuthority(certificate)) return
       await this.renewCertificate().catch((error: unknown) =>
         log.warn({ err: error }, 'the certificate was not renewed, tried again later'),
       )
     })
+  }
+
+  /** Whether the region's authority has changed its key since it issued this: then a new one is asked for, though this one still counts. */
+  isOfFormerAuthority(certificate: Certificate): boolean {
+    return this.#connection?.isOfFormerAuthority(certificate) ?? false
   }
 
   /** Now, whether or not it is due. @throws {Problem} region/not-joined, region/hub-unreachable, certificate/… */

@@ -22,6 +22,7 @@ let clock: number
 let password: string
 let region: ReturnType<typeof aRegion>
 let isOnline: boolean
+let hasNewAuthority: boolean
 let asked: string[]
 
 beforeEach(async () => {
@@ -31,7 +32,7 @@ beforeEach(async () => {
   await db.run('CREATE TABLE account (id TEXT PRIMARY KEY, disabled INTEGER NOT NULL)')
   await db.run("INSERT INTO account (id, disabled) VALUES ('chen', 0)")
   vault = await Vault.open({ db, kek: kekSourceOf({ keyFile: join(folder, 'vault.kek') }) })
-  ;[clock, password, isOnline, asked] = [Date.now(), 'right-Pass-1', true, []]
+  ;[clock, password, isOnline, hasNewAuthority, asked] = [Date.now(), 'right-Pass-1', true, false, []]
   region = aRegion({ now: clock })
 })
 afterEach(async () => {
@@ -58,6 +59,7 @@ function keys(settings: Partial<SigningSettings> = {}): OwnKeys {
       return isOnline
     },
     nameOf: () => '澄江省立医院',
+    isOfFormerAuthority: () => hasNewAuthority,
     onConnected: () => undefined,
     line: { request: (_to: string, service: string, body: unknown) => new Promise((resolve) => resolve(hubAnswer(service, body))) },
   }
@@ -112,6 +114,20 @@ describe('a doctor’s own key', () => {
     // The same password after a restart opens the same key.
     await keys().unlock(chen(), password, origin)
     expect(await listKeys(db)).toHaveLength(1)
+  })
+
+  it('is certified anew under the authority’s new key at the next signature; what it signed before stays genuine', async () => {
+    // SEC-11
+    const signer = keys()
+    await signer.unlock(chen(), password, origin)
+    const before = await signer.sign(chen(), text)
+    hasNewAuthority = true
+    const after = await signer.sign(chen(), text)
+    expect(asked).toEqual([services.personCertify, services.personCertify])
+    for (const signature of [before!, after!]) expect(verifyDocument(region.trust(), text, signature, clock).person?.userId).toBe('chen')
+    // While the region is away the certificate of the former authority does: it counts until its end.
+    isOnline = false
+    expect(await signer.sign(chen(), text)).toBeDefined()
   })
 
   it('makes way for a new one when the password was changed; what the former signed stays genuine', async () => {

@@ -214,16 +214,17 @@ export class OwnKeys implements DocumentSigner {
     if (!trust) throw new Problem('region/not-joined')
     const held = row.certificateChain
     const isGood = held !== null && row.name === user.name && row.title === user.title && isCertified(held, this.#now())
-    if (isGood && !isRenewalDue(parseCertificate(held[0]!), this.#now())) return held
+    const certificate = isGood && parseCertificate(held[0]!)
+    if (certificate && !isRenewalDue(certificate, this.#now()) && !region.isOfFormerAuthority(certificate)) return held
     try {
       const csr = createCsr({ party: hospitalId, organisation: region.nameOf(hospitalId), regionId: row.regionId, privateKeyPem: key.exportPem() })
       const wish = { csr, userId: user.id, name: user.name, title: user.title }
       const answer = await region.line.request(HUB, services.personCertify, wish, { timeoutMs: CALL_TIMEOUT_MS })
       const { certificateChain } = parseWith(PersonAnswer, answer, services.personCertify)
-      const certificate = trust.verifyChain(certificateChain, this.#now())
-      const isOurs = certificate.person?.userId === user.id && certificate.person.hospitalId === hospitalId && certificate.publicKey.equals(key.publicKey)
+      const issued = trust.verifyChain(certificateChain, this.#now())
+      const isOurs = issued.person?.userId === user.id && issued.person.hospitalId === hospitalId && issued.publicKey.equals(key.publicKey)
       if (!isOurs) throw new Problem('certificate/invalid', { reason: 'person' })
-      const { serial, notAfter: expires } = certificate
+      const { serial, notAfter: expires } = issued
       await db.write((tx) => saveCertificate(tx, row.keyId, { chain: certificateChain, serial, expires, name: user.name, title: user.title }))
       return certificateChain
     } catch (error) {

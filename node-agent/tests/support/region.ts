@@ -13,6 +13,8 @@ import { startNode, type RunningNode } from '../../src/node.ts'
 
 /** Of every account of a test region. */
 export const password = 'lianpian-test-1'
+/** Of the test region's root. */
+export const rootPassphrase = 'correct horse battery'
 const level = (process.env['TEST_LOG'] ?? 'silent') as 'silent'
 
 /** A hospital of a test region: a real node in this process, which can be stopped and started again on its data. */
@@ -108,7 +110,7 @@ export class TestRegion {
       ...more,
     })
     const settings = hubSettingsOf(config, folder)
-    await initAuthority({ dir: settings.dir, regionId: region.id, regionName: region.name })
+    await initAuthority({ dir: settings.dir, regionId: region.id, regionName: region.name, rootPassphrase })
     const hub = await startHub(settings, createLog({ name: 'hub', level }))
     return new TestRegion(folder, nats, hub, await ApiUser.signIn(`http://127.0.0.1:${hub.port}`, 'admin', password))
   }
