@@ -19,6 +19,7 @@ import { grantMigrations, rememberGrant } from '../access/grant-store.ts'
 import { endedEvent } from '../audit/edge-events.ts'
 import type { Archive } from '../archive/archive.ts'
 import { sendSlice, testArchive } from '../archive/archive.builder.ts'
+import type { FileEncryption } from '../archive/encryption/file-encryption.ts'
 import { NodeConfig } from '../config.ts'
 import type { BytesHandler, Line, RequestHandler } from '../region/line.ts'
 import type { PieceCoder } from './cipher-thread.ts'
@@ -121,7 +122,9 @@ export class TransferBench {
   readonly dbC: Database
   readonly grant: SignedGrant
   readonly #closing: (() => Promise<void>)[]
-  readonly #folder: string
+  /** Where C's unfinished instances lie. */
+  readonly folder: string
+  readonly #encryption: FileEncryption | undefined
   engine: TransferEngine
   completed = 0
   /** What the trail would be told of transfers that did not complete. */
@@ -130,6 +133,7 @@ export class TransferBench {
   private constructor(
     of: Pick<TransferBench, 'lineA' | 'lineC' | 'own' | 'cache' | 'dbA' | 'dbC' | 'grant'> & {
       folder: string
+      encryption?: FileEncryption
       closing: (() => Promise<void>)[]
     },
   ) {
@@ -140,15 +144,16 @@ export class TransferBench {
     this.dbA = of.dbA
     this.dbC = of.dbC
     this.grant = of.grant
-    this.#folder = of.folder
+    this.folder = of.folder
+    this.#encryption = of.encryption
     this.#closing = of.closing
     this.engine = this.newEngine()
   }
 
-  /** @param sizes bytes of pixel data of each slice. */
-  static async open(sizes: readonly number[]): Promise<TransferBench> {
+  /** @param sizes bytes of pixel data of each slice. @param encrypted how C keeps what it fetches. */
+  static async open(sizes: readonly number[], { encrypted = false } = {}): Promise<TransferBench> {
     const a = await testArchive({ hospitalId: A })
-    const c = await testArchive({ hospitalId: C, name: 'regional' })
+    const c = await testArchive({ hospitalId: C, name: 'regional', encryptionMode: encrypted ? 'sm4' : 'none' })
     for (const [index, size] of sizes.entries()) {
       await sendSlice(a.archive, {
         SOPInstanceUID: `2.25.3${String(index).padStart(2, '0')}`,
@@ -169,7 +174,7 @@ export class TransferBench {
     const folder = join(c.folder, 'incoming')
     await mkdir(folder)
     const closing = [() => dbA.close(), () => dbC.close(), () => a.close(), () => c.close()]
-    const bench = new TransferBench({ lineA, lineC, own: a.archive, cache: c.archive, dbA, dbC, grant, folder, closing })
+    const bench = new TransferBench({ lineA, lineC, own: a.archive, cache: c.archive, dbA, dbC, grant, folder, closing, ...(encrypted && { encryption: c.encryption }) })
     bench.newOwner()
     return bench
   }
@@ -208,7 +213,8 @@ export class TransferBench {
       db: this.dbC,
       line: this.lineC,
       archive: this.cache,
-      folder: this.#folder,
+      folder: this.folder,
+      ...(this.#encryption && { encryption: this.#encryption }),
       settings: { ...NodeConfig.shape.transfer.parse({}), pieceBytes: 16_384, piecesInFlight: 2, retryWaitMs: 50, maxRetryWaitMs: 100 },
       log: createLog({ name: 'c', level: 'silent' }),
       metrics: createMetrics(),

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { open } from 'node:fs/promises'
+import { Buffer } from 'node:buffer'
+import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { RegionId, SopInstanceUid, services, type GrantId } from 'specs'
 import { A, B, C, TASK } from '../access/builders.ts'
@@ -71,6 +73,50 @@ describe('fetching a study from its owner', () => {
     await b.newEngine().start()
     await until(transferId, 'complete')
     expect(b.lineC.asked.length - before).toBeLessThanOrEqual(pieces - 10)
+    expect((await b.cache.manifest(STUDY)).map((row) => row.sm3)).toEqual((await b.own.manifest(STUDY)).map((row) => row.sm3))
+  })
+
+  it('lies encrypted also while it is unfinished, goes on at its byte, and begins anew what lay in clear or under another key', async () => {
+    // SEC-09
+    const b = (bench = await TransferBench.open([400_000], { encrypted: true }))
+    const cutAfter = (asked: number) => (answer: Uint8Array) => {
+      if (b.lineC.asked.length > asked) b.lineC.isCut = true
+      return answer
+    }
+    const untilCut = async () => {
+      await vi.waitFor(() => expect(b.lineC.isCut).toBe(true), 10_000)
+      await vi.waitFor(async () => expect((await findJob(b.dbC, transferId))?.problem?.code).toBe('region/hospital-offline'), 10_000)
+      await b.engine.stop()
+    }
+    const unfinished = async () => (await readdir(b.folder, { recursive: true })).filter((name) => name.includes('.part'))
+    b.lineC.onBytes = cutAfter(12)
+    await b.engine.start()
+    const transferId = await b.wish()
+    await untilCut()
+    const [name, ...others] = await unfinished()
+    expect(others).toEqual([])
+    expect(name).toMatch(/\.part\.sm4$/)
+    const bytes = await readFile(join(b.folder, name!))
+    expect(bytes.length).toBeGreaterThan(100_000)
+    // Every pixel of this slice is 1.
+    expect(bytes.includes(Buffer.alloc(16, 1)) || bytes.includes('DICM') || bytes.includes(STUDY)).toBe(false)
+
+    const before = b.lineC.asked.length
+    b.lineC.onBytes = cutAfter(before + 6)
+    b.lineC.isCut = false
+    await b.newEngine().start()
+    await untilCut()
+    expect((await stat(join(b.folder, name!))).size).toBeGreaterThan(bytes.length)
+
+    // What was begun in clear, and what no longer opens, is not gone on with.
+    await writeFile(join(b.folder, name!.replace('.sm4', '')), 'in clear')
+    await writeFile(join(b.folder, name!), Buffer.alloc(bytes.length, 5))
+    b.lineC.onBytes = (answer) => answer
+    b.lineC.isCut = false
+    await b.newEngine().start()
+    await until(transferId, 'complete')
+    expect(await unfinished()).toEqual([])
+    expect((await b.cache.instance(uid(0)))?.path).toMatch(/\.sm4$/)
     expect((await b.cache.manifest(STUDY)).map((row) => row.sm3)).toEqual((await b.own.manifest(STUDY)).map((row) => row.sm3))
   })
 

@@ -53,6 +53,7 @@ interface Converted extends Named {
 }
 
 const BATCH = 32
+const REMOVALS_BEHIND = 8
 const PLACING_MS = 500
 const AT_ONCE = 2
 
@@ -81,16 +82,19 @@ export async function convertArchive(parts: ConversionParts, to: EncryptionMode)
         result.converted += made.length
         result.sizeBytes += made.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
         onProgress?.(result)
-        // Beside the next batch, whose files take as long.
-        removals.push(sleep(graceMs).then(() => removeUnnamed(parts, made.map((file) => file.path))))
-        if (removals.length > 2) await removals.shift()
+        // Beside the next batches: they need not wait until nobody reads the former files any more.
+        const removal = sleep(graceMs).then(() => removeUnnamed(parts, made.map((file) => file.path)))
+        removal.catch(() => undefined) // thrown when it is waited for
+        removals.push(removal)
+        if (removals.length > REMOVALS_BEHIND) await removals.shift()
       }
     }
     if (!signal?.aborted) await convertFailed(folders, encryption, to)
     if (!signal?.aborted) await dropMetadata(folders, to)
+    await Promise.all(removals)
     return result
   } finally {
-    await Promise.all(removals)
+    await Promise.allSettled(removals)
     await lease.release()
   }
 }
