@@ -143,6 +143,8 @@ export const NodeConfig = z.strictObject({
       consentsFrom: z.enum(['own', 'region']).default('own'),
       /** Of one person of another hospital. */
       searchesPerHour: z.number().int().min(1).max(10_000).default(60),
+      /** Of all people of another hospital together: whom that hospital names is its own word. */
+      hospitalSearchesPerHour: z.number().int().min(1).max(100_000).default(1_000),
       /** How long a patient may carry a code before it is entered. */
       codeDays: z.number().int().min(1).max(90).default(7),
       /** How long a search waits for a hospital. */

@@ -1,10 +1,10 @@
 import { Problem, type EpochMs } from 'specs'
 
 const HOUR_MS = 3_600_000
-/** People remembered; beyond, those who asked longest ago are forgotten. */
+/** Askers remembered; beyond, those who asked longest ago are forgotten. */
 const MOST = 10_000
 
-/** Searches of each person within the last hour: nobody walks through a register by guessing names. */
+/** Searches of each asker, a person or a whole hospital, within the last hour: nobody walks through a register, or through codes, by guessing. */
 export class SearchLimit {
   readonly #perHour: number
   readonly #asked = new Map<string, EpochMs[]>()

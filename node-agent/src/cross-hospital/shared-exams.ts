@@ -47,7 +47,7 @@ export interface SharedExamsParts {
   readonly audit: AuditTrail
   readonly hospitalId: HospitalId
   readonly tasksOfStudy: (study: string) => Promise<readonly TaskView[]>
-  readonly settings: { readonly grantMinutes: number; readonly unseen: 'untold' | 'told'; readonly searchesPerHour: number }
+  readonly settings: { readonly grantMinutes: number; readonly unseen: 'untold' | 'told'; readonly searchesPerHour: number; readonly hospitalSearchesPerHour: number }
   readonly announce: (event: LiveEvent) => void
   readonly now: () => EpochMs
 }
@@ -61,14 +61,18 @@ const CLOCK_SKEW_MS = 5 * 60_000
 export class SharedExams {
   readonly #parts: SharedExamsParts
   readonly #limit: SearchLimit
+  readonly #hospitalLimit: SearchLimit
 
   constructor(parts: SharedExamsParts) {
     this.#parts = parts
     this.#limit = new SearchLimit(parts.settings.searchesPerHour)
+    this.#hospitalLimit = new SearchLimit(parts.settings.hospitalSearchesPerHour)
     const { line } = parts.region
     line.serve(services.examSearch, async ({ from, body }) => {
-      const [answer] = await Promise.all([this.#search(from, body), sleep(ANSWER_FLOOR_MS)])
-      return answer
+      // A refusal takes as long as an answer.
+      const [answer] = await Promise.allSettled([this.#search(from, body), sleep(ANSWER_FLOOR_MS)])
+      if (answer.status === 'rejected') throw answer.reason
+      return answer.value
     })
     line.serve(services.grantAsk, ({ from, body }) => this.#ask(from, body))
   }
@@ -80,6 +84,8 @@ export class SharedExams {
     const asserted = await this.#admitted(asker, services.examSearch, () => assertions.admit(search.assertion, { from: asker, service: services.examSearch, needs: ['region.search'] }))
     if (asserted.purpose !== search.purpose) throw new Problem('access/assertion-invalid', { reason: 'purpose' })
     this.#limit.count(`${asker} ${asserted.person.userId}`, now())
+    // A node in wrong hands asserts as many people as it likes.
+    
     const patientIds = await matchPatients(db, vault, search.patient)
     if (search.code !== undefined) await consents.redeem(search.code, patientIds, asker, asserted)
     await consents.takeStatements(search.consents, patientIds, asker)

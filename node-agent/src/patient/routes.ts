@@ -6,7 +6,7 @@ import type { Consults } from '../consult/consults.ts'
 import { findExam, examsOfPatient } from '../exam/store.ts'
 import type { Exam } from '../exam/exam.ts'
 import { examDetail, type ExamViewParts } from '../exam/view.ts'
-import { issuePatientToken, patientOf, revokePatientToken } from './token.ts'
+import { examOfPatientToken, issuePatientToken, patientOf, revokePatientToken } from './token.ts'
 
 export interface PatientRoutes extends ExamViewParts {
   readonly db: Database
@@ -132,9 +132,12 @@ function addPatientAccess(face: HttpFace, { db, access, hospitalId, audit, now =
       allow: ['patient.consent'],
       params: z.object({ tokenId: z.uuid() }),
     },
-    async ({ params: { tokenId } }) => {
+    async ({ user, params: { tokenId } }) => {
+      const examId = await examOfPatientToken(db, tokenId)
+      // Of exams that the person may not read there is no token to be known of.
+      const known = examId !== undefined && (await access.mayUser(user, 'read', { owner: hospitalId, examId, kept: 'in-hospital' }))
       await db.write(async (tx) => {
-        if (!(await revokePatientToken(tx, tokenId, now()))) throw new Problem('request/not-found', { what: 'patient token' })
+        if (!known || !(await revokePatientToken(tx, tokenId, now()))) throw new Problem('request/not-found', { what: 'patient token' })
         await audit.within(tx, { action: 'grant.withdraw', outcome: 'success', object: { type: 'patient', id: tokenId, owner: hospitalId } })
       })
       return { status: 204 }

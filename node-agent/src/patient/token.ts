@@ -31,6 +31,11 @@ export async function issuePatientToken(
   return { tokenId, token, expiresAt }
 }
 
+/** The exam that a token was given for, also of one that has ended. */
+export async function examOfPatientToken(db: Queries, tokenId: string): Promise<string | undefined> {
+  return (await db.get<{ examId: string }>('SELECT exam_id AS "examId" FROM patient_token WHERE token_id = $1', [tokenId]))?.examId
+}
+
 /** @returns Whether there was one in force. */
 export async function revokePatientToken(tx: Transaction, tokenId: string, now: EpochMs): Promise<boolean> {
   return (await tx.run('UPDATE patient_token SET revoked_at = $2 WHERE token_id = $1 AND revoked_at IS NULL', [tokenId, now])) === 1

@@ -34,6 +34,8 @@ import { password, TestRegion, type TestHospital } from '../support/region.ts'
 
 const soon = { timeout: 20_000, interval: 50 }
 const DAY_MS = 86_400_000
+/** Searches of one other hospital that A answers in an hour: more than the other tests make. */
+const GUESSES = 60
 /** Check character by GB 11643-1999. */
 const idCard = '530102197003150027'.slice(0, 17) + checkOf('53010219700315002')
 const zhang = { name: '张秀兰', idCard }
@@ -54,7 +56,7 @@ beforeAll(async () => {
   region = await TestRegion.start()
   folder = await mkdtemp(path.join(tmpdir(), 'lianpian-cross-'))
   line = await startLineCutter(region.nats.port)
-  a = await region.add(A, '云溪县人民医院', ['submitter'])
+  a = await region.add(A, '云溪县人民医院', ['submitter'], { crossHospital: { hospitalSearchesPerHour: GUESSES } })
   b = await region.add(B, '青岚市第一医院', ['submitter', 'processor'], { region: { heartbeatMs: 500, natsUrl: line.url } })
   c = await region.add(C, '澄江省立医院', ['submitter', 'processor'], { crossHospital: { consentsFrom: 'region' } })
   doctorB = await b.signIn('doctor')
@@ -330,6 +332,28 @@ describe('the consent of a patient', () => {
     expect(atC.hospitals.find(({ hospitalId }) => hospitalId === A)).toMatchObject({ state: 'refused', problem: { code: 'consent/code-wrong' } })
     const wrong = `${recorded.code?.slice(0, -1)}${recorded.code?.endsWith('0') ? '1' : '0'}`
     expect((await search(doctorB, { code: wrong })).hospitals.find(({ hospitalId }) => hospitalId === A)).toMatchObject({ problem: { code: 'consent/code-wrong' } })
+    await registrarA.send('POST', `/api/consents/${recorded.consentId}/withdraw`, { reason: '患者要求' })
+  })
+
+  it('given as a code is not guessed: a node in wrong hands that names ever new people meets the limit of its hospital', async () => {
+    // FED-37, SEC-09. Shown to fail with the count of the asking hospital taken out of SharedExams.
+    const recorded = await registrarA.send<RecordedConsent>('POST', '/api/consents', { ...consent, direction: 'give', form: 'code' })
+    const right = recorded.code?.replaceAll('-', '') ?? ''
+    let asked = 0
+    const guess = async (code: string): Promise<string> => {
+      const person = { userId: `invented-${++asked}`, name: '无此人', title: '', roles: [], rights: ['region.search'], authMethod: 'password' }
+      const assertion = { type: ASSERTION_TYPE, assertionId: randomUUID(), hospital: C, audience: A, service: services.examSearch, person, purpose: 'treatment', issuedAt: Date.now(), expires: Date.now() + 240_000 }
+      const body = { searchId: randomUUID(), patient: zhang, purpose: 'treatment', consents: [], code, assertion: { assertion, ...signDocument(c.node.region.identity, assertion) } }
+      return c.node.region.line.request(A, services.examSearch, body, { timeoutMs: 20_000 }).then(() => 'found', (error: { code: string }) => error.code)
+    }
+    const nearly = Array.from({ length: GUESSES + 20 }, (_, n) => `${right.slice(0, 30)}${'0123456789ABCDEFGHJKMNPQRSTVWXYZ'[n % 32] ?? ''}${right.endsWith('Z') ? 'Y' : 'Z'}`)
+    const answers = await Promise.all(nearly.map(guess))
+    expect(new Set(answers)).toEqual(new Set(['consent/code-wrong', 'request/too-many']))
+    expect(answers.filter((answer) => answer === 'request/too-many').length).toBeGreaterThanOrEqual(20)
+    expect(await guess(right)).toBe('request/too-many') // even the right one
+    await vi.waitFor(async () => expect((await records(auditorA, { action: 'consent.code', outcome: 'refused' })).filter(({ actor }) => actor.hospitalId === C).length).toBeGreaterThan(10), soon)
+    // Nobody else pays for it: where the patient really is, the code opens.
+    expect((await search(doctorB, { code: recorded.code })).rows.find(({ hospitalId }) => hospitalId === A)).toMatchObject({ because: 'consent' })
     await registrarA.send('POST', `/api/consents/${recorded.consentId}/withdraw`, { reason: '患者要求' })
   })
 

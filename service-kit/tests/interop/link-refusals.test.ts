@@ -172,6 +172,23 @@ describe('what the hub does not let in', () => {
     expect((await hub.link.counts()).refusedMessages).toBe((await hub.link.refusals()).length)
   })
 
+  it('an order other than that of the sender: what comes early has no effect, and each has it once', async () => {
+    // AGT-06. Shown to fail with `take` for every number in decideReceive. The server itself turns the messages round, and repeats them.
+    const y = parseHospitalId('hospital-y')
+    const text = (seq: number) => sealed({ identity: region.identityOf(y), body: JSON.stringify({ seq, kind: 'note', body: { n: `y${seq}` } }) })
+    const publish = (message: string) => jetstream(wireHub).publish(subjects.toHub(regionId, y), message)
+    const ofY = () => taken.filter(({ from }) => from === y).map(({ n }) => n)
+    const [first, second, third] = [text(1), text(2), text(3)]
+    for (const message of [third, second, third]) await publish(message)
+    await publish(first)
+    await expect.poll(ofY, patience).toEqual(['y1'])
+    for (const message of [first, text(3), second, first, third, second]) await publish(message)
+    await expect.poll(ofY, patience).toEqual(['y1', 'y2', 'y3'])
+    await expect.poll(async () => (await hub.link.refusals()).filter(({ source, code }) => source === y && code === 'envelope/replayed').length, patience).toBeGreaterThanOrEqual(3)
+    expect(ofY()).toEqual(['y1', 'y2', 'y3'])
+    hub.refused.length = 0
+  })
+
   it('bytes that are no text', async () => {
     await jetstream(wireA).publish(subjects.toHub(regionId, a), new Uint8Array([0, 255, 254, 1]))
     const { id } = await expectRefused('envelope/malformed')
