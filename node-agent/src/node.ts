@@ -104,6 +104,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   /** From the edges inwards: nothing new comes in, what is under way finishes, then the ground goes. */
   async function stop(): Promise<void> {
     await Promise.all([face.drain(settings.drainMs), dicom.close(settings.drainMs)])
+    http.exportDesk.abort()
     await face.close()
     await transfers.stop()
     await forwarder.stop()

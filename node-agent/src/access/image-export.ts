@@ -13,6 +13,8 @@ export interface AskedExport {
   readonly study: string
   readonly owner: HospitalId
   readonly reason: string
+  /** What exactly leaves, and for what: then the trail hears of each time, not only of the day's first. */
+  readonly told?: { readonly purpose: string; readonly facts: Readonly<Record<string, unknown>> }
 }
 
 /**
@@ -29,13 +31,17 @@ export class ImageExports {
   }
 
   /** Instances of one study are asked for one by one: the study counts once a day. @throws {Problem} access/reason-needed, access/export-limit, audit/unavailable */
-  async begin({ accountId, study, owner, reason }: AskedExport): Promise<void> {
+  async begin({ accountId, study, owner, reason, told }: AskedExport): Promise<void> {
     const { db, audit, settings } = this.#parts
     if (settings.reason === 'required' && reason === '') throw new Problem('access/reason-needed')
     const at = this.#now()
     const day = dayOf(at)
     const again = await db.run(`UPDATE image_export SET last_at = $4, times = times + 1 WHERE account_id = $1 AND day = $2 AND study_instance_uid = $3`, [accountId, day, study, at])
-    if (again > 0) return
+    const event = { action: 'image.export', outcome: 'success', object: { type: 'study', id: study, owner }, ...(reason !== '' && { reason }), ...(told && { purpose: told.purpose }) } as const
+    if (again > 0) {
+      if (told) await audit.record({ ...event, facts: told.facts })
+      return
+    }
     await db.write(async (tx) => {
       const counted = await tx.get<{ studies: number }>('SELECT COUNT(*) AS "studies" FROM image_export WHERE account_id = $1 AND day = $2', [accountId, day])
       const studies = counted?.studies ?? 0
@@ -45,7 +51,7 @@ export class ImageExports {
          ON CONFLICT (account_id, day, study_instance_uid) DO UPDATE SET last_at = excluded.last_at, times = image_export.times + 1`,
         [accountId, study, day, reason, at],
       )
-      await audit.within(tx, { action: 'image.export', outcome: 'success', object: { type: 'study', id: study, owner }, ...(reason !== '' && { reason }), facts: { studiesToday: studies + 1 } })
+      await audit.within(tx, { ...event, facts: { studiesToday: studies + 1, ...told?.facts } })
     })
   }
 }

@@ -10,6 +10,12 @@ export class IdentifyingWords {
   /** Numbers and codes, found anywhere once they are long enough. */
   readonly #codes = new Set<string>()
 
+  copy(): IdentifyingWords {
+    const copy = new IdentifyingWords()
+    for (const [from, to] of [[this.#ideographs, copy.#ideographs], [this.#phrases, copy.#phrases], [this.#codes, copy.#codes]] as const) for (const word of from) to.add(word) // prettier-ignore
+    return copy
+  }
+
   /** A person's name: `Zhang^XiuLan=张^秀兰`, 张秀兰, Li Na. */
   addName(name: string): void {
     for (const group of name.split('=')) {

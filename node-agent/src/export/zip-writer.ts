@@ -60,7 +60,10 @@ export class ZipWriter {
     const descriptor = Buffer.alloc(isLarge ? 24 : 16)
     descriptor.writeUInt32LE(0x08074b50, 0)
     descriptor.writeUInt32LE(crc, 4)
-    for (const at of [0, 1]) isLarge ? descriptor.writeBigUInt64LE(BigInt(sizeBytes), 8 + at * 8) : descriptor.writeUInt32LE(sizeBytes, 8 + at * 4)
+    for (const at of [0, 1]) {
+      if (isLarge) descriptor.writeBigUInt64LE(BigInt(sizeBytes), 8 + at * 8)
+      else descriptor.writeUInt32LE(sizeBytes, 8 + at * 4)
+    }
     await this.#write(descriptor)
     this.#entries.push({ name, crc, sizeBytes, offset, isLarge })
   }

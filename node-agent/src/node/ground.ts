@@ -9,6 +9,7 @@ import { assertionMigrations } from '../assertion/admit.ts'
 import { databaseOf, type NodeSettings } from '../config.ts'
 import { dicomNodeMigrations } from '../dicom-node/store.ts'
 import { examMigrations } from '../exam/store.ts'
+import { exportMigrations } from '../export/tables.ts'
 import { sharingMigrations } from '../grant/tables.ts'
 import { contactMigrations } from '../patient/contact.ts'
 import { patientTokenMigrations } from '../patient/token.ts'
@@ -41,6 +42,7 @@ export async function openGround(settings: NodeSettings, log: Log) {
   await db.migrate('dicom-node', dicomNodeMigrations)
   await db.migrate('access', policyMigrations)
   await db.migrate('signing', signingMigrations)
+  await db.migrate('export', exportMigrations)
   const vault = await Vault.open({ db, kek: kekSourceOf(settings.vault) })
   const joined = await JoinedRegions.open(db, settings.region.id)
   const encryption = new FileEncryption({ vault, log })

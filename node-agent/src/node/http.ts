@@ -24,6 +24,9 @@ import type { OnUnmask } from '../dicomweb/identity-export.ts'
 import { mountDicomWeb } from '../dicomweb/routes.ts'
 import { addLabelRoutes } from '../exam/label-routes.ts'
 import { addExamRoutes } from '../exam/routes.ts'
+import { ExportDesk } from '../export/export-desk.ts'
+import { addExportRoutes } from '../export/routes.ts'
+import { sealedExports } from '../export/tables.ts'
 import type { Sharing } from '../grant/join.ts'
 import { addHospitalRoutes } from '../hospital/routes.ts'
 import { sealedContact } from '../patient/contact.ts'
@@ -66,9 +69,9 @@ export interface HttpParts extends NodeIdentity, NodeRights {
 export async function addHttpFaces(ground: Ground, parts: HttpParts) {
   addStaffRoutes(ground, parts)
   const administration = await addAdministrationRoutes(ground, parts)
-  const { renderer } = mountImages(ground, parts)
+  const { renderer, exportDesk } = mountImages(ground, parts)
   addPages(ground, parts)
-  return { ...administration, renderer }
+  return { ...administration, renderer, exportDesk }
 }
 
 /** Exams, patients, consultations and images on the way: the daily work. */
@@ -92,7 +95,7 @@ async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
   const { settings, db, log, vault, joined, hospitalId } = ground
   const { face, announce, region, refused, refusals, audit, accounts, outbound, access, audience, register, policy, arrivals, reports, forwarder } = parts
   const sealedKeys = { table: 'signing_key', key: 'key_id', column: 'sealed_key', context: (keyId: string) => `signing-key/${keyId}` }
-  const resealing = new Resealing({ db, vault, log, columns: [...sealedAccountColumns, ...sealedContact, sealedKeys] })
+  const resealing = new Resealing({ db, vault, log, columns: [...sealedAccountColumns, ...sealedContact, ...sealedExports, sealedKeys] })
   addVaultRoutes(face, { vault, resealing, audit })
   addRegionRoutes(face, region, joined, (problem, hubUrl) => refused({ service: 'join', peer: '', address: hubUrl, problem }), audit)
   if (settings.audit.syslog) await outbound.check('syslog', settings.audit.syslog.host)
@@ -135,9 +138,9 @@ async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
   return { resealing, syslog, verifications }
 }
 
-/** DICOMweb and WADO-URI over what this hospital holds and what it may fetch. */
-function mountImages({ settings, db, log, hospitalId, inHospital, regional }: Ground, parts: HttpParts) {
-  const { face, audit, access, register, exports, refused, transfers, consults, sharing } = parts
+/** DICOMweb and WADO-URI over what this hospital holds and what it may fetch, and packages of what people take out. */
+function mountImages({ settings, db, log, vault, hospitalId, inHospital, regional }: Ground, parts: HttpParts) {
+  const { face, accounts, audit, access, register, exports, refused, transfers, consults, sharing, region } = parts
   const { listing } = settings.access
   const source = new NodeStudySource({ db, access, register, held: sharing.held, exports, listing, inHospital, regional, transfers, consults })
   const renderer = createRenderer({ log })
@@ -146,7 +149,10 @@ function mountImages({ settings, db, log, hospitalId, inHospital, regional }: Gr
     audit.record({ action: 'patient.unmask', outcome: 'success', object: { type: 'study', id: study, owner: hospitalId }, reason, basis: 'export' })
   mountDicomWeb(face, { source, renderer, onUnmask, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }) })
   mountWadoUri(face, { source, renderer, onUnmask })
-  return { renderer }
+  const exportDesk = new ExportDesk({ db, vault, log, audit, access, exports, hospitalId, inHospital, renderer, hospitalName: () => region.nameOf(hospitalId), settings: settings.access.export })
+  accounts.onSessionEnd((sessionId) => exportDesk.abort(sessionId))
+  addExportRoutes(face, exportDesk)
+  return { renderer, exportDesk }
 }
 
 /** The pages, and what the state of health is made of. */
