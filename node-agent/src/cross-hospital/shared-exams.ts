@@ -85,7 +85,7 @@ export class SharedExams {
     if (asserted.purpose !== search.purpose) throw new Problem('access/assertion-invalid', { reason: 'purpose' })
     this.#limit.count(`${asker} ${asserted.person.userId}`, now())
     // A node in wrong hands asserts as many people as it likes.
-    
+    this.#hospitalLimit.count(asker, now())
     const patientIds = await matchPatients(db, vault, search.patient)
     if (search.code !== undefined) await consents.redeem(search.code, patientIds, asker, asserted)
     await consents.takeStatements(search.consents, patientIds, asker)
