@@ -11,7 +11,8 @@ const DAY_MS = 86_400_000
  */
 export async function renewRevocationLists(tx: Transaction, authority: Authority, now: EpochMs): Promise<string[]> {
   const newest = await tx.get<{ number: number }>('SELECT number FROM revocation_list ORDER BY number DESC LIMIT 1')
-  let number = newest?.number ?? 0
+  // Never behind the clock: a hub restored from a backup has forgotten its last numbers, and nodes take no older list.
+  let number = Math.max(newest?.number ?? 0, Math.floor(now / 1_000))
   const lists: string[] = []
   for (const keyId of authority.listing) {
     const pem = authority.revocationList(await revokedCertificates(tx, keyId, now), ++number, keyId)

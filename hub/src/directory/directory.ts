@@ -1,5 +1,5 @@
 import type { Queries, Transaction } from 'service-kit'
-import { kinds, type Directory, type DirectoryEntry, type HospitalId, type NatsTrust, type RegionId } from 'specs'
+import { kinds, type Directory, type DirectoryEntry, type EpochMs, type HospitalId, type NatsTrust, type RegionId } from 'specs'
 import type { Hospital } from '../hospital/hospital.ts'
 import { allHospitals } from '../hospital/store.ts'
 
@@ -57,9 +57,13 @@ export async function formerCrls(queries: Queries): Promise<string[]> {
   return rows.slice(1).map(({ pem }) => pem)
 }
 
-/** Makes the next version and posts it, whole, to every joined hospital, in the transaction of the change. */
-export async function publishDirectory(tx: Transaction, region: RegionName, outbox: Outbox, authority: CertifyingAuthority): Promise<Directory> {
-  await tx.run("UPDATE region_counter SET value = value + 1 WHERE name = 'directory'")
+/**
+ * Makes the next version and posts it, whole, to every joined hospital, in the transaction of the change. Versions are never behind the
+ * clock: a hub restored from a backup has forgotten its last ones, and nodes take no older directory.
+ */
+export async function publishDirectory(tx: Transaction, region: RegionName, outbox: Outbox, authority: CertifyingAuthority, now: EpochMs): Promise<Directory> {
+  const seconds = Math.floor(now / 1_000)
+  await tx.run("UPDATE region_counter SET value = CASE WHEN value < $1 THEN $1 ELSE value + 1 END WHERE name = 'directory'", [seconds])
   const directory = await readDirectory(tx, region, authority)
   for (const { id, certificate } of directory.hospitals) {
     if (certificate !== '') await outbox.post(tx, id, kinds.directory, directory)

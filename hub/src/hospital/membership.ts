@@ -200,8 +200,8 @@ export class Membership {
   }
 
   #publishAll(tx: Transaction) {
-    const { region, outbox, authority } = this.#parts
-    return publishDirectory(tx, region, outbox, authority)
+    const { region, outbox, authority, now } = this.#parts
+    return publishDirectory(tx, region, outbox, authority, now())
   }
 
   async #change(hospitalId: HospitalId, work: (tx: Transaction, now: EpochMs) => Promise<void>): Promise<Hospital> {

@@ -82,6 +82,6 @@ export async function registerDemoRegion(db: Database, outbox: Outbox): Promise<
       await insertHospital(tx, config, 1)
       await admit(tx, id, { signing: authority.party(id).certificate }, '0.1.0', 1)
     }
-    await publishDirectory(tx, { regionId, regionName: '云岭区域影像网' }, outbox, { rootCrl: undefined, formerCertificates: [], hub: authority.party('hub') })
+    await publishDirectory(tx, { regionId, regionName: '云岭区域影像网' }, outbox, { rootCrl: undefined, formerCertificates: [], hub: authority.party('hub') }, 1)
   })
 }
