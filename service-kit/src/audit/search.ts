@@ -22,60 +22,63 @@ interface Stored {
   readonly hash: string
 }
 
-/** Newest first, by key. Each filter alone has an index that ends in the order of the answer, so that a page is a short read at any size. */
+/** Newest first, by key. Each question is answered from an index that ends in the order of the answer, so that a page is a short read at any size. */
 export async function searchTrail(db: Database, filter: AuditFilter, page: { limit: number; after?: string | undefined }): Promise<AuditPage> {
-  if (filter.patient && filter.patient.objectIds.length > 0) return searchPatient(db, filter, page)
-  const { where, params } = conditionOf(db.dialect, filter)
-  const wanted = [...where]
-  if (page.after !== undefined) wanted.push(olderThan(page.after, params))
-  params.push(page.limit + 1)
-  const condition = wanted.length === 0 ? '' : `WHERE ${wanted.join(' AND ')}`
-  const rows = await db.all<Stored>(`SELECT seq, at, body, hash FROM audit_record ${condition} ORDER BY at DESC, seq DESC LIMIT $${params.length}`, params)
-  return pageOf(rows, page.limit)
-}
-
-/** One question per index, merged: an OR over two columns would read the whole table. */
-async function searchPatient(db: Database, filter: AuditFilter, page: { limit: number; after?: string | undefined }): Promise<AuditPage> {
-  const { patient, ...rest } = filter
-  if (patient === undefined) return { rows: [], next: null }
-  const questions: AuditFilter[] = [{ ...rest, patient: { key: patient.key, objectIds: [] } }, ...patient.objectIds.slice(0, 200).map((objectId) => ({ ...rest, objectId }))]
   const found = new Map<number, Stored>()
-  for (const question of questions) {
+  for (const question of questionsOf(filter)) {
     const { where, params } = conditionOf(db.dialect, question)
-    const wanted = page.after === undefined ? where : [...where, olderThan(page.after, params)]
+    if (page.after !== undefined) where.push(olderThan(page.after, params))
     params.push(page.limit + 1)
-    const rows = await db.all<Stored>(`SELECT seq, at, body, hash FROM audit_record WHERE ${wanted.join(' AND ')} ORDER BY at DESC, seq DESC LIMIT $${params.length}`, params)
+    const condition = where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`
+    const rows = await db.all<Stored>(`SELECT seq, at, body, hash FROM audit_record ${condition} ORDER BY at DESC, seq DESC LIMIT $${params.length}`, params)
     for (const row of rows) found.set(row.seq, row)
   }
   const newest = [...found.values()].sort((a, b) => b.at - a.at || b.seq - a.seq)
   return pageOf(newest.slice(0, page.limit + 1), page.limit)
 }
 
-function conditionOf(dialect: Database['dialect'], filter: AuditFilter): { where: string[]; params: SqlValue[] } {
+type Question = Omit<AuditFilter, 'action' | 'outcome' | 'patient'> & { readonly action?: readonly AuditAction[] | undefined; readonly outcome?: readonly AuditOutcome[] | undefined; readonly patientKey?: string }
+
+/**
+ * One question for each value that leads to an index, to be merged: an OR, or a list of rare actions, would read the whole table. A patient is found by key, and by
+ * exams and studies of which events named nothing else.
+ */
+function questionsOf({ patient, ...rest }: AuditFilter): Question[] {
+  if (patient) return [{ ...rest, patientKey: patient.key }, ...patient.objectIds.slice(0, 200).map((objectId) => ({ ...rest, objectId }))]
+  const { objectId, actorId, sourceIp, outcome, action } = rest
+  if (objectId !== undefined || actorId !== undefined || sourceIp !== undefined) return [rest]
+  if (outcome && !outcome.includes('success')) return outcome.map((each) => ({ ...rest, outcome: [each] }))
+  return action ? action.map((each) => ({ ...rest, action: [each] })) : [rest]
+}
+
+function conditionOf(dialect: Database['dialect'], question: Question): { where: string[]; params: SqlValue[] } {
   const params: SqlValue[] = []
   const bind = (value: SqlValue) => `$${params.push(value)}`
   const anyOf = (values: readonly SqlValue[]) => (values.length === 1 ? `= ${bind(values[0] ?? null)}` : `IN (${values.map(bind).join(', ')})`)
-  // The most telling condition first; SQLite keeps no figures of its columns, so the others are kept from choosing the index (unary plus).
+  const is = (value: string | undefined) => (value === undefined ? undefined : `= ${bind(value)}`)
+  const { outcome, action } = question
+  const isProblem = outcome?.length === 1 && outcome[0] !== 'success'
+  // The most telling condition first. SQLite keeps no figures of its columns, so the others are kept from choosing the index (unary plus).
   const ranked: [string, string | undefined][] = [
-    ['patient_key', filter.patient && `= ${bind(filter.patient.key)}`],
-    ['object_id', filter.objectId === undefined ? undefined : `= ${bind(filter.objectId)}`],
-    ['actor_id', filter.actorId === undefined ? undefined : `= ${bind(filter.actorId)}`],
-    ['outcome', filter.outcome && anyOf(filter.outcome)],
-    ['action', filter.action && anyOf(filter.action)],
-    ['object_type', filter.objectType === undefined ? undefined : `= ${bind(filter.objectType)}`],
-    ['owner', filter.owner === undefined ? undefined : `= ${bind(filter.owner)}`],
-    ['source_ip', filter.sourceIp === undefined ? undefined : `= ${bind(filter.sourceIp)}`],
+    ['patient_key', is(question.patientKey)],
+    ['object_id', is(question.objectId)],
+    ['actor_id', is(question.actorId)],
+    ['source_ip', is(question.sourceIp)],
+    ...(isProblem ? [['outcome', anyOf(outcome)] as [string, string]] : []),
+    ['action', action && anyOf(action)],
+    ['owner', is(question.owner)],
+    ['object_type', is(question.objectType)],
+    ...(isProblem ? [] : [['outcome', outcome && anyOf(outcome)] as [string, string | undefined]]),
   ]
   const given = ranked.filter((entry): entry is [string, string] => entry[1] !== undefined)
-  const several = filter.action !== undefined && filter.action.length > 1
   const where = given.map(([column, condition], index) => {
-    const leads = index === 0 && !(column === 'action' && several) && column !== 'object_type' && column !== 'owner' && column !== 'source_ip'
+    const leads = index === 0 && condition.startsWith('=') && (column !== 'outcome' || isProblem)
     return `${dialect === 'sqlite' && !leads ? '+' : ''}${column} ${condition}`
   })
-  // Lets the partial index over problems be used for a list of outcomes.
-  if (filter.outcome && !filter.outcome.includes('success')) where.push(`outcome <> 'success'`)
-  if (filter.from !== undefined) where.push(`at >= ${bind(filter.from)}`)
-  if (filter.until !== undefined) where.push(`at < ${bind(filter.until)}`)
+  // Lets the partial index over problems be used.
+  if (isProblem) where.push(`outcome <> 'success'`)
+  if (question.from !== undefined) where.push(`at >= ${bind(question.from)}`)
+  if (question.until !== undefined) where.push(`at < ${bind(question.until)}`)
   return { where, params }
 }
 
