@@ -27,7 +27,7 @@ const sessionHolder = ref<Session>()
 const api: ApiClient = createApiClient(() => sessionHolder.value?.ended(), undefined, () => sessionHolder.value?.strengthen() ?? Promise.resolve(false))
 const session = createSession(() => api)
 sessionHolder.value = session
-const live = createLiveEvents()
+const live = createLiveEvents({ onRefused: () => void session.check() })
 void session.look()
 
 createApp(App).use(i18n).use(router).provide(pageKey, { api, live, session }).mount('#app')

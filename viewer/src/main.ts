@@ -15,5 +15,5 @@ const session: Session = createSession(() => api)
 
 createApp(App, { address: parseAddress(location.search) })
   .use(createLanguage())
-  .provide(pageKey, { api, live: createLiveEvents(), session })
+  .provide(pageKey, { api, live: createLiveEvents({ onRefused: () => void session.check() }), session })
   .mount('#app')

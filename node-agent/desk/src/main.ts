@@ -38,4 +38,4 @@ const session = createSession(() => api)
 sessionHolder.value = session
 void session.look()
 
-createApp(App).use(i18n).use(router).provide(pageKey, { api, live: createLiveEvents(), session }).mount('#app')
+createApp(App).use(i18n).use(router).provide(pageKey, { api, live: createLiveEvents({ onRefused: () => void session.check() }), session }).mount('#app')

@@ -3,14 +3,24 @@ import type { LiveEvent } from 'specs'
 
 type Listener = (event: LiveEvent | { type: 'reconnected' }) => void
 
+const CLOSED = 2 // EventSource.CLOSED
+const AGAIN_MS = 5_000
+
+export interface LiveOptions {
+  open?: () => EventSource
+  /** The service refused the stream: most often the session has ended, and who sits there should see that at once. */
+  onRefused?: () => void
+}
+
 /**
- * The hub's server-sent events, one connection per page. After a gap listeners hear `reconnected`, so that whatever was
- * missed is read again; the browser itself reconnects.
+ * The service's server-sent events, one connection per page. After a gap listeners hear `reconnected`, so that whatever was
+ * missed is read again. A torn line the browser itself mends; after a refusal it gives up, and we try again.
  */
-export function createLiveEvents(open: () => EventSource = () => new EventSource('/api/events')) {
+export function createLiveEvents({ open = () => new EventSource('/api/events'), onRefused = () => {} }: LiveOptions = {}) {
   const listeners = new Set<Listener>()
   const connected = ref(false)
   let source: EventSource | undefined
+  let again: ReturnType<typeof setTimeout> | undefined
   let wasConnected = false
   const types = ['consult', 'hospital', 'refusal', 'link', 'transfer', 'exam', 'audit', 'break-glass', 'rule', 'grant', 'cross-search'] as const
 
@@ -24,6 +34,10 @@ export function createLiveEvents(open: () => EventSource = () => new EventSource
     }
     source.onerror = () => {
       connected.value = false
+      if (source?.readyState !== CLOSED) return
+      stop()
+      again = setTimeout(start, AGAIN_MS)
+      onRefused()
     }
     const hear = (message: MessageEvent<string>) => {
       const event = JSON.parse(message.data) as LiveEvent
@@ -38,6 +52,7 @@ export function createLiveEvents(open: () => EventSource = () => new EventSource
   }
 
   function stop() {
+    clearTimeout(again)
     source?.close()
     source = undefined
     connected.value = false

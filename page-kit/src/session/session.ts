@@ -66,6 +66,10 @@ export function createSession(api: () => ApiClient) {
       ended()
     }
   }
+  /** Asks whether the session still stands; one that has ended ends here, too. Without an answer nothing changes. */
+  async function check() {
+    await api().get('/api/sessions/current').catch(() => undefined) // the client tells a 401
+  }
   async function signIn(username: string, password: string) {
     const answer = await api().send<Current | FactorNeeded>('POST', '/api/sessions', { username, password })
     if ('secondFactorNeeded' in answer) secondStep.value = { ticket: answer.ticket, kinds: answer.secondFactorNeeded }
@@ -113,7 +117,7 @@ export function createSession(api: () => ApiClient) {
   const may = (...rights: Right[]) => user.value?.rights.some((right) => rights.includes(right)) ?? false
   return {
     user: readonly(user), must: readonly(must), idleMinutes: readonly(idleMinutes), endedBecause: readonly(endedBecause), secondStep, stepUp,
-    look, signIn, prove, startOver, strengthen, endStepUp, signOut, may, ended,
+    look, check, signIn, prove, startOver, strengthen, endStepUp, signOut, may, ended,
   } // prettier-ignore
 }
 

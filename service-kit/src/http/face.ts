@@ -145,8 +145,12 @@ export class HttpFace {
     this.#app.use(prefix, pages(prefix, distFolder))
   }
 
+  /** What was asked goes along: the answer of a sign-in elsewhere comes to `/`, too. */
   redirect(from: string, to: string): void {
-    this.#app.get(from, (_request, response) => response.redirect(302, to))
+    this.#app.get(from, (request, response) => {
+      const [, query] = request.originalUrl.split('?', 2)
+      response.redirect(302, query === undefined ? to : `${to}?${query}`)
+    })
   }
 
   /** Adds a line to /health. */

@@ -66,6 +66,12 @@ export class OidcSignIn {
     return { address: address.href, visit: secret, validMs: VISIT_MS }
   }
 
+  /** Where the visit began, as long as it is known; a refusal is told there. */
+  async destinationOf(visitSecret: string): Promise<string> {
+    const visit = await readChallenge<Visit>(this.#ground.db, 'oidc', visitSecret, this.#ground.now()).catch(() => undefined)
+    return visit?.data.returnTo ?? '/'
+  }
+
   /**
    * @param callback The whole address that the provider sent the browser to.
    * @throws {Problem} access/oidc-failed, access/no-account, access/wrong-credentials for an account that may not be used.

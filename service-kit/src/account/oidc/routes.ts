@@ -51,6 +51,7 @@ export function addOidcRoutes(face: HttpFace, accounts: Accounts): void {
       const provider = oneOf(request, 'provider')
       const visit = cookieOf(request.get('cookie') ?? '', VISIT_COOKIE) ?? ''
       response.clearCookie(VISIT_COOKIE, { path: pathOf(provider) }).set('Cache-Control', 'no-store')
+      const destination = await oidc.destinationOf(visit)
       try {
         const { session, returnTo } = await oidc.finish(provider, new URL(request.originalUrl, `${baseOf(request)}/`), visit, originOf(request))
         setSessionCookie(accounts, request, response, session)
@@ -58,8 +59,15 @@ export function addOidcRoutes(face: HttpFace, accounts: Accounts): void {
       } catch (error) {
         // A person sits before the browser: the sign-in page says it in words.
         if (!isProblem(error)) throw error
-        response.redirect(302, `/?signIn=${encodeURIComponent(error.code)}`)
+        response.redirect(302, withRefusal(destination, error.code))
       }
     },
   )
+}
+
+/** @param path Of ours, with what it asks for. */
+function withRefusal(path: string, code: string): string {
+  const address = new URL(path, 'http://ours')
+  address.searchParams.set('signIn', code)
+  return `${address.pathname}${address.search}`
 }

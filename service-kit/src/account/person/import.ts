@@ -33,12 +33,12 @@ export class StaffImport {
   }
 
   async #refuseKnown(by: User, row: TableRow): Promise<TableRow> {
-    if (row.person === undefined) return row
-    const { username, staffNumber, groups } = row.person
+    // Also of a row that is wrong in another column: whoever mends the table wants to hear it all at once.
+    const { username = '', staffNumber = '', groups = '' } = row.cells
     const errors = [...row.errors]
-    if (await accountByUsername(this.#ground.db, username)) errors.push({ column: '用户名', message: '已有此账号' })
-    if (staffNumber !== null && (await accountByStaffNumber(this.#ground.db, staffNumber))) errors.push({ column: '工号', message: '已被其他账号使用' })
-    if (groups.length > 0 && !hasRight(by, 'role.manage')) errors.push({ column: '用户组', message: '用户组由安全管理员分配' })
+    if (username !== '' && (await accountByUsername(this.#ground.db, username))) errors.push({ column: '用户名', message: '已有此账号' })
+    if (staffNumber !== '' && (await accountByStaffNumber(this.#ground.db, staffNumber))) errors.push({ column: '工号', message: '已被其他账号使用' })
+    if (groups !== '' && !hasRight(by, 'role.manage')) errors.push({ column: '用户组', message: '用户组由安全管理员分配' })
     if (errors.length === row.errors.length) return row
     const { person: _, ...rest } = row
     return { ...rest, errors }

@@ -112,7 +112,7 @@ function readRow(line: number, values: readonly string[], places: Partial<Record
   const parsed = NewPerson.safeParse(candidate)
   for (const issue of parsed.error?.issues ?? []) {
     const column = issue.path[0] as Column
-    refuse(column, (cells[column] ?? '') === '' ? '不能为空' : issue.message)
+    refuse(column, (cells[column] ?? '') === '' ? '不能为空' : issue.code === 'too_big' ? `最多 ${issue.maximum} 个字` : issue.message)
   }
   return { line, cells, errors, ...(errors.length === 0 && parsed.success && { person: parsed.data }) }
 }
