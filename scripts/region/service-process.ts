@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { compiledProgram } from './compiled.ts'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 
@@ -48,9 +49,10 @@ export class ServiceProcess {
 
   /** @throws when the process ends or is not healthy in time; the message holds the end of its log. */
   async start(timeoutMs = 60_000): Promise<void> {
+    const compiled = await compiledProgram(this.settings.main)
     mkdirSync(dirname(this.settings.logFile), { recursive: true })
     const log = openSync(this.settings.logFile, 'a')
-    const [program, ...args] = [...(this.settings.launcher ?? []), process.execPath, ...serviceNodeOptions, '--import', 'tsx', join(root, this.settings.main), ...this.settings.args] as [string, ...string[]]
+    const [program, ...args] = [...(this.settings.launcher ?? []), process.execPath, ...serviceNodeOptions, '--enable-source-maps', compiled, ...this.settings.args] as [string, ...string[]]
     const child = spawn(program, args, { cwd: root, stdio: ['ignore', log, log], env: { ...process.env, NODE_NO_WARNINGS: '1' } })
     closeSync(log)
     this.#child = child

@@ -27,7 +27,7 @@ export function makeNextVersion(version: string): NextVersion {
   for (const pages of ['viewer', 'regional-console', 'node-agent/desk']) symlinkSync(join(root, pages), join(folder, pages))
   change('node-agent/src/version.ts', /'\d+\.\d+\.\d+'/, `'${version}'`)
   change('hub/src/hub.ts', /const VERSION = '[^']+'/, `const VERSION = '${version}'`)
-  change('node-agent/src/node.ts', /(?=await db\.migrate\('dicom-node')/, migration('exam'))
+  change('node-agent/src/node/ground.ts', /(?=await db\.migrate\('dicom-node')/, migration('exam'))
   change('hub/src/hub.ts', /(?<=await migrateHub\(db\)\n)/, migration('hospital'))
   return {
     version,

@@ -1,11 +1,4 @@
-import {
-  generateAuthenticationOptions,
-  generateRegistrationOptions,
-  verifyAuthenticationResponse,
-  verifyRegistrationResponse,
-  type AuthenticationResponseJSON,
-  type RegistrationResponseJSON,
-} from '@simplewebauthn/server'
+import type { AuthenticationResponseJSON, RegistrationResponseJSON } from '@simplewebauthn/server'
 import { Buffer } from 'node:buffer'
 import { Problem } from 'specs'
 import { z } from 'zod'
@@ -17,6 +10,9 @@ export interface WebAuthnAddress {
   readonly host: string
   readonly origin: string
 }
+
+/** Read when somebody shows a key; at every start it would cost a quarter of a second. */
+const library = () => import('@simplewebauthn/server')
 
 const base64url = z.string().regex(/^[\w-]{1,20000}$/)
 /** PublicKeyCredential.toJSON() of an assertion (W3C WebAuthn 3, 5.1). */
@@ -64,6 +60,7 @@ export class WebAuthn {
   async begin(account: { id: string; username: string; name: string }, address: WebAuthnAddress): Promise<{ ticket: string; options: unknown }> {
     const { db, now, party } = this.#ground
     const held = await this.#credentialsOf(account.id)
+    const { generateRegistrationOptions } = await library()
     const options = await generateRegistrationOptions({
       rpName: `Lianpian ${party}`,
       rpID: this.#partyOf(address).rpID,
@@ -84,6 +81,7 @@ export class WebAuthn {
     const challenge = await readChallenge<string>(db, 'webauthn-enrolment', ticket, now())
     if (challenge.accountId !== accountId) throw new Problem('access/ticket-ended')
     const { rpID, origins } = this.#partyOf(address)
+    const { verifyRegistrationResponse } = await library()
     const { registrationInfo } = await verified(() =>
       verifyRegistrationResponse({
         response: created as unknown as RegistrationResponseJSON,
@@ -103,6 +101,7 @@ export class WebAuthn {
   async requestOptions(accountId: string, address: WebAuthnAddress): Promise<{ options: unknown; challenge: string }> {
     const held = await this.#credentialsOf(accountId)
     if (held.length === 0) throw new Problem('request/not-found', { what: 'security key' })
+    const { generateAuthenticationOptions } = await library()
     const options = await generateAuthenticationOptions({
       rpID: this.#partyOf(address).rpID,
       allowCredentials: held.map(({ credential: { id, transports } }) => ({ id, transports: [...transports] })),
@@ -119,6 +118,7 @@ export class WebAuthn {
     if (found === undefined || challenge === undefined) throw new Problem('access/second-factor-wrong')
     const { rpID, origins } = this.#partyOf(address)
     const { credential, usedStep } = found
+    const { verifyAuthenticationResponse } = await library()
     const result = await verified(() =>
       verifyAuthenticationResponse({
         response: answer as unknown as AuthenticationResponseJSON,
