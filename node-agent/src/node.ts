@@ -92,6 +92,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   await forwarder.start()
   await transfers.start()
   region.onConnected(() => transfers.wake())
+  regional.whenOpen(() => transfers.wake())
   await region.start()
   await consults.resume()
   sharing.start()

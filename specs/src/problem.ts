@@ -145,6 +145,7 @@ export const answers = {
 
   // archive and DICOM
   'archive/out-of-space': { http: 507, dimse: 0xa700, zh: '存储空间不足', en: 'Out of storage space' },
+  'archive/unavailable': { http: 503, dimse: 0xa700, zh: '该影像库暂不可用（数据库或存储无法打开），恢复后自动可用', en: 'This archive cannot be opened now; it comes back by itself' },
   'archive/unreadable': { http: 400, dimse: 0xc000, zh: '无法解析的 DICOM 数据', en: 'The dataset cannot be understood' },
   'archive/uid-mismatch': { http: 409, dimse: 0xa900, zh: 'DICOM 数据与命令中的 UID 不一致', en: 'The dataset does not match the SOP class or instance of the command' },
   'archive/bad-uid': { http: 400, dimse: 0xc000, zh: 'UID 不合法', en: 'Not a valid UID' },

@@ -4,6 +4,7 @@ import { createMetrics, kekSourceOf, openDatabase, Vault, type Log } from 'servi
 import { policyMigrations } from '../access/policy/tables.ts'
 import { grantMigrations } from '../access/grant-store.ts'
 import { openArchive, type ArchiveName } from '../archive/archive.ts'
+import { awaitArchive } from '../archive/awaited-archive.ts'
 import { FileEncryption } from '../archive/encryption/file-encryption.ts'
 import { assertionMigrations } from '../assertion/admit.ts'
 import { databaseOf, type NodeSettings } from '../config.ts'
@@ -47,23 +48,30 @@ export async function openGround(settings: NodeSettings, log: Log) {
   const joined = await JoinedRegions.open(db, settings.region.id)
   const encryption = new FileEncryption({ vault, log })
 
-  const open = async (name: ArchiveName) =>
-    openArchive({
-      name, hospitalId, log, metrics,
-      db: await openDatabase(databaseOf(settings, `archive-${name}`)),
-      root: join(dataFolder, `archive-${name}`),
-      regionId: () => joined.activeId,
-      minFreeBytes: settings.archive.minFreeBytes,
-      registrationRetries: settings.archive.registrationRetries,
-      registrationRetryMs: settings.archive.registrationRetryMs,
-      encryption,
-      encryptionMode: settings.archive.encryption[name === 'regional' ? 'regional' : 'inHospital'],
-      ...(settings.archive.pathTemplate && { pathTemplate: settings.archive.pathTemplate }),
-    }) // prettier-ignore
+  const open = async (name: ArchiveName) => {
+    const archiveDb = await openDatabase(databaseOf(settings, `archive-${name}`))
+    try {
+      return await openArchive({
+        name, hospitalId, log, metrics, encryption,
+        db: archiveDb,
+        root: join(dataFolder, `archive-${name}`),
+        regionId: () => joined.activeId,
+        minFreeBytes: settings.archive.minFreeBytes,
+        registrationRetries: settings.archive.registrationRetries,
+        registrationRetryMs: settings.archive.registrationRetryMs,
+        encryptionMode: settings.archive.encryption[name === 'regional' ? 'regional' : 'inHospital'],
+        ...(settings.archive.pathTemplate && { pathTemplate: settings.archive.pathTemplate }),
+      }) // prettier-ignore
+    } catch (error) {
+      await archiveDb.close().catch(() => undefined) // why it cannot be opened is what counts
+      throw error
+    }
+  }
   return {
     settings, log, metrics, hospitalId, db, vault, encryption, joined,
     inHospital: await open('in-hospital'),
-    regional: await open('regional'),
+    // Nothing of the hospital's own waits for what belongs to the region (FED-33).
+    regional: await awaitArchive('regional', () => open('regional'), { log }),
     keyFolder: join(dataFolder, 'keys'),
   } // prettier-ignore
 }

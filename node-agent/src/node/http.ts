@@ -156,13 +156,18 @@ function mountImages({ settings, db, log, vault, hospitalId, inHospital, regiona
 }
 
 /** The pages, and what the state of health is made of. */
-function addPages({ settings, inHospital }: Ground, { face, region, audit }: HttpParts): void {
+function addPages({ settings, inHospital, regional }: Ground, { face, region, audit }: HttpParts): void {
   face.pages('/desk', settings.pages.desk)
   face.pages('/viewer', settings.pages.viewer)
   face.redirect('/', '/desk/')
   face.check('link', () => ({ state: region.link?.status().state ?? 'not-joined' }), { critical: false })
   face.check('storage', async () => {
     if ((await inHospital.freeBytes()) < settings.archive.minFreeBytes) throw new Error('out of storage space')
+    return undefined
+  }, { critical: false }) // prettier-ignore
+  face.check('regional-archive', async () => {
+    if (regional.absence) throw new Problem('archive/unavailable', { archive: regional.name, ...regional.absence })
+    await regional.instance('') // one question to its database, which may have gone since
     return undefined
   }, { critical: false }) // prettier-ignore
   face.check('audit', () => audit.health(), { critical: false })

@@ -53,4 +53,24 @@ describe('in-hospital and regional data in two databases', () => {
     expect((await doctor.get<{ rows: ExamRow[] }>('/api/exams?text=11010519491231002X')).rows.map((row) => row.examId)).toEqual([examId])
     await regional.restart()
   })
+
+  it('without the regional one the node starts, serves the hospital, says what is missing, and takes it up when it comes', async () => {
+    // FED-33, SEC-15
+    await hospital.stop()
+    await regional.kill()
+    await hospital.startAgain()
+    doctor = await hospital.signIn('doctor')
+    const [row] = (await doctor.get<{ rows: ExamRow[] }>('/api/exams')).rows
+    expect(row).toMatchObject({ accessionNumber: 'F33', instanceCount: 3 })
+    const study = row!.studyInstanceUid!
+    expect((await doctor.raw(`/dicom-web/studies/${study}/metadata`, { headers: { accept: 'application/dicom+json' } })).status).toBe(200)
+    const images = join(unpackFixtures('ct-chest'), 'ct-chest')
+    const fourth = join(images, (await readdir(images)).sort()[3]!)
+    const deliveries = await sendInstances({ host: '127.0.0.1', port: hospital.node.dimsePort, aeTitle: 'TEST' }, [await instanceOfFile(fourth, await identityOf(fourth))], { callingAeTitle: 'CT01' })
+    expect(deliveries.filter(({ kind }) => kind === 'failed')).toEqual([])
+    const health = async () => (await fetch(`${hospital.url}/health`)).json() as Promise<{ status: string; checks: Record<string, { status: string; code?: string }> }>
+    expect(await health()).toMatchObject({ status: 'degraded', checks: { 'regional-archive': { status: 'degraded', code: 'archive/unavailable' }, storage: { status: 'ok' } } })
+    await regional.restart()
+    await vi.waitFor(async () => expect((await health()).checks['regional-archive']).toEqual({ status: 'ok' }), { timeout: 40_000, interval: 250 })
+  }, 120_000)
 })
