@@ -10,6 +10,7 @@ const { unpackFixtures } = await import('./fixtures.mjs')
 unpackFixtures('ct-chest')
 const wanted = process.argv.slice(2)
 const files = readdirSync(join(root, 'bench')).filter((name) => name.endsWith('.bench.ts') && (wanted.length === 0 || wanted.some((word) => name.includes(word)))).sort()
+if (files.length === 0) throw new Error(`没有这样的测试 no such bench: ${wanted.join(' ')}`)
 console.log(`${cpus().length} cores (${cpus()[0]?.model.trim()}), ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}, ${process.platform}\n`)
 let failed = 0
 for (const file of files) {
@@ -17,4 +18,4 @@ for (const file of files) {
   const code = await runNode(['--import', 'tsx', 'bench/run.ts', join('bench', file)])
   if (code !== 0) failed += 1
 }
-process.exit(failed === 0 ? 0 : 1)
+process.exitCode = failed === 0 ? 0 : 1

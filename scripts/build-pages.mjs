@@ -41,5 +41,5 @@ export async function buildPages() {
 if (process.argv[1] === import.meta.filename) {
   requireNode()
   await ensurePackages()
-  process.exit((await buildPages()) ? 0 : 1)
+  process.exitCode = (await buildPages()) ? 0 : 1
 }

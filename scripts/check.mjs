@@ -37,5 +37,5 @@ if (process.argv[1] && import.meta.filename === process.argv[1] && existsSync(pr
   requireNode()
   await ensurePackages()
   const results = await runChecks()
-  process.exit(results.every(({ ok }) => ok) ? 0 : 1)
+  process.exitCode = results.every(({ ok }) => ok) ? 0 : 1
 }

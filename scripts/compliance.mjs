@@ -57,4 +57,4 @@ export function checkCompliance() {
   return faults === 0 ? 0 : 1
 }
 
-if (process.argv[1] === import.meta.filename) process.exit(checkCompliance())
+if (process.argv[1] === import.meta.filename) process.exitCode = checkCompliance()

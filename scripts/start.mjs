@@ -18,4 +18,5 @@ if (!(await buildPages())) {
 // process in order and decides the exit code.
 const region = spawn(process.execPath, ['--import', 'tsx', 'scripts/region/main.ts', ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' })
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => region.kill(signal === 'SIGHUP' ? 'SIGTERM' : signal))
-region.once('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)))
+// Without a code a signal has ended it, and that is no success.
+region.once('exit', (code) => process.exit(code ?? 1))

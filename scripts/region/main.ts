@@ -48,6 +48,8 @@ async function stop(code: number): Promise<void> {
 }
 process.on('SIGINT', () => void stop(0))
 process.on('SIGTERM', () => void stop(0))
+// A closed terminal tells everybody at once, and nats-server would only read its settings again.
+process.on('SIGHUP', () => void stop(0))
 
 try {
   const started = Date.now()

@@ -50,9 +50,10 @@ export async function checkSupply() {
 
 if (process.argv[1] === import.meta.filename) {
   const { values } = parseArgs({ options: { sbom: { type: 'boolean', default: false }, out: { type: 'string', default: join(root, '.cache', 'sbom.cdx.json') }, versions: { type: 'boolean', default: false } } })
-  if (!values.sbom) process.exit(await checkSupply())
-  const file = resolve(values.out)
-  mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, `${JSON.stringify(await makeSbom(), undefined, 2)}\n`)
-  console.log(file)
+  if (values.sbom) {
+    const file = resolve(values.out)
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, `${JSON.stringify(await makeSbom(), undefined, 2)}\n`)
+    console.log(file)
+  } else process.exitCode = await checkSupply()
 }
