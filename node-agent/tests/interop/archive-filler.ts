@@ -5,9 +5,9 @@ import { sendSlice, testArchive } from '../../src/archive/archive.builder.ts'
 
 // A process of its own for tests that kill it or take its disk away: stores instances over several senders at once and
 // prints one line for each answer, `stored <uid>` or `refused <uid> <code>`.
-const [folder = '', sizeText = '1000', countText = '100000'] = process.argv.slice(2)
+const [folder = '', sizeText = '1000', countText = '100000', encryption = 'none'] = process.argv.slice(2)
 const pixels = new Uint8Array(Number(sizeText))
-const { archive } = await testArchive({ registrationRetries: 0 }, folder)
+const { archive } = await testArchive({ registrationRetries: 0, encryptionMode: encryption === 'sm4' ? 'sm4' : 'none' }, folder)
 let next = archive.totals().instances
 
 async function sender(): Promise<void> {
