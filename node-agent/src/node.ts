@@ -24,6 +24,7 @@ import { refusalTeller } from './refusal/edge.ts'
 import { RefusalBook } from './refusal/refusal-book.ts'
 import type { Region } from './region/region.ts'
 import { Retention } from './retention/retention.ts'
+import { ServiceSwitches } from './service/switches.ts'
 import type { TransferEngine } from './transfer/engine.ts'
 
 export interface RunningNode {
@@ -82,9 +83,10 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const refusals = await RefusalBook.open({ db, log })
   const refused = refusalTeller({ audit, book: refusals, region })
   const sharing = joinSharing({ ...between, db, log, vault, hospitalId, regional, transfers, tasksOfStudy, settings: settings.crossHospital, face })
+  const switches = await ServiceSwitches.open({ db, log, audit })
   const http = await addHttpFaces(ground, {
     ...identity, ...rights, ...images, ...consultation,
-    announce, region, refusals, refused, arrivals, reports, retention, sharing,
+    announce, region, refusals, refused, arrivals, reports, retention, sharing, switches, health,
   }) // prettier-ignore
 
   await retention.start()
@@ -116,6 +118,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await intake.stop()
     await retention.stop()
     await policy.stop()
+    await switches.stop()
     await http.renderer.close()
     await coder.close()
     await inHospital.close()

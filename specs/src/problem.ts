@@ -22,6 +22,7 @@ export const answers = {
   'request/conflict': { http: 409, zh: '内容已被他人修改，请刷新后重试', en: 'Changed by somebody else meanwhile, reload and try again' },
   'outbound/refused': { http: 400, zh: '不允许访问该地址（出站访问策略）', en: 'The outbound policy does not allow this address' },
   'service/internal': { http: 500, zh: '系统内部错误，已记录', en: 'Internal error, it has been logged' },
+  'service/switched-off': { http: 503, zh: '该服务已由管理员停用', en: 'An administrator has switched this service off' },
   'service/unavailable': { http: 503, zh: '服务暂不可用', en: 'The service is not available now' },
 
   // who may

@@ -1,6 +1,6 @@
 import type { Database, Log } from 'service-kit'
 import { Problem, type AssertedPerson, type Authorisation, type CarePurpose, type EpochMs, type GrantId, type HospitalId, type HospitalKind, type SignedGrant, type StudyInstanceUid } from 'specs'
-import type { AccessEvents } from '../audit/access-events.ts'
+import type { AccessEvents, Searched } from '../audit/access-events.ts'
 import { decideAccess, decideTask, rightFor, type AccessDecision, type AccessRequest, type Asker, type Doing, type Policy, type Purpose } from './decide-access.ts'
 import { standingOf } from './grant-store.ts'
 import type { RelationPolicy, Step, Subject } from './policy/decide-exam.ts'
@@ -66,9 +66,9 @@ export class AccessControl {
     return this.#parts.policy.relation
   }
 
-  /** @throws {Problem} access/…, exam/unknown for an exam of ours that the register does not know. */
-  async admitUser(user: Person, doing: Doing, exam: AskedExam): Promise<void> {
-    await this.#admitUser({ kind: 'user', subject: subjectOf(user) }, doing, exam)
+  /** @param search by which words a list is asked for. @throws {Problem} access/…, exam/unknown for an exam of ours that the register does not know. */
+  async admitUser(user: Person, doing: Doing, exam: AskedExam, search?: Searched): Promise<void> {
+    await this.#admitUser({ kind: 'user', subject: subjectOf(user) }, doing, exam, search)
   }
 
   /** An exam that a person is about to enter: refused where the own scope does not reach. @throws {Problem} access/… */
@@ -76,11 +76,11 @@ export class AccessControl {
     await this.#admitUser({ kind: 'user', subject: subjectOf(user) }, doing, { owner: facts.owner, examId: facts.examId, facts, kept: 'in-hospital' })
   }
 
-  async #admitUser(asker: Asker & { kind: 'user' }, doing: Doing, asked: AskedExam): Promise<void> {
+  async #admitUser(asker: Asker & { kind: 'user' }, doing: Doing, asked: AskedExam, search?: Searched): Promise<void> {
     const purpose: Purpose = asked.owner === this.#parts.hospitalId ? 'treatment' : 'consultation'
     const exam = await this.#known(asked)
     const decision = await this.#decide(asker, doing, purpose, exam)
-    await this.#parts.events?.tell({ asker, doing, purpose, exam, decision })
+    await this.#parts.events?.tell({ asker, doing, purpose, exam, decision, search })
     this.#keepTo(decision, { userId: asker.subject.id, doing, exam })
   }
 
@@ -192,11 +192,11 @@ export class AccessControl {
   }
 
   /** @param device what the AE title is registered for; undefined: it is not. @throws {Problem} dimse/unknown-ae, access/… */
-  async admitDicomNode(aeTitle: string, device: DeviceRights | undefined, doing: Doing, asked: AskedExam): Promise<void> {
+  async admitDicomNode(aeTitle: string, device: DeviceRights | undefined, doing: Doing, asked: AskedExam, search?: Searched): Promise<void> {
     const asker: Asker = { kind: 'dicom-node', aeTitle, subject: device && deviceSubject(aeTitle, device) }
     const exam = await this.#known(asked)
     const decision = await this.#decide(asker, doing, 'treatment', exam)
-    await this.#parts.events?.tell({ asker, doing, purpose: 'treatment', exam, decision })
+    await this.#parts.events?.tell({ asker, doing, purpose: 'treatment', exam, decision, search })
     this.#keepTo(decision, { aeTitle, doing, exam })
   }
 

@@ -44,7 +44,7 @@ export function queryFor({ access, inHospital, regional, register, rightsOf }: D
     async *find(query, signal) {
       const { callingAeTitle } = query
       const device = await rightsOf(callingAeTitle)
-      await access.admitDicomNode(callingAeTitle, device, 'list', { owner: access.hospitalId, kept: 'in-hospital' })
+      await access.admitDicomNode(callingAeTitle, device, 'list', { owner: access.hospitalId, kept: 'in-hospital' }, { action: 'study.search', by: query.keys })
       const condition = device && access.conditionForDevice(callingAeTitle, device, 'list')
       if (condition) yield* archiveQuery(inHospital, (studies) => register.permitted(studies, condition)).find(query, signal)
       try {

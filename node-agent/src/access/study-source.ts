@@ -32,6 +32,9 @@ export interface NodeStudySourceParts {
   readonly now?: () => number
 }
 
+/** Keys by which a search names somebody instead of asking who there is (SEC-05). */
+const naming = ['PatientID', 'PatientName', 'AccessionNumber', 'StudyInstanceUID', 'StudyID']
+
 /**
  * What DICOMweb and WADO may show to whom: our own studies, and those of other hospitals that a consultation entrusts to
  * us or a grant gives to this person, wherever their images are at the moment.
@@ -44,10 +47,10 @@ export class NodeStudySource implements StudySource {
   }
 
   /** Only our own studies are listed: an entrusted one is found through its task. */
-  async qido(user: Viewer, keys: readonly (string | undefined)[]): Promise<readonly Archive[]> {
+  async qido(user: Viewer, match: Readonly<Record<string, string>>): Promise<readonly Archive[]> {
     const { access, inHospital, listing = 'open' } = this.#parts
-    requireSearchKey(listing, keys)
-    await access.admitUser(user, 'list', { owner: access.hospitalId, kept: 'in-hospital' })
+    requireSearchKey(listing, naming.map((keyword) => match[keyword])) // prettier-ignore
+    await access.admitUser(user, 'list', { owner: access.hospitalId, kept: 'in-hospital' }, { action: 'study.search', by: match })
     return [inHospital]
   }
 

@@ -1,7 +1,8 @@
 import { type AuditAction, type AuditActor, type AuditEvent, type HospitalId, type StudyInstanceUid } from 'specs'
 import type { AuditTrail } from 'service-kit'
-import { actorElsewhere } from './actor-elsewhere.ts'
 import type { AccessDecision, AccessRequest, Asker, Doing } from '../access/decide-access.ts'
+import { actorElsewhere } from './actor-elsewhere.ts'
+import { keptTerms, type KeptTerm, type Search } from './search-terms.ts'
 
 const actions: Readonly<Record<Doing, AuditAction> & Record<string, AuditAction>> = {
   list: 'exam.list',
@@ -18,6 +19,12 @@ const actions: Readonly<Record<Doing, AuditAction> & Record<string, AuditAction>
 /** Where the act itself leaves a record with more in it (old and new values, instances, steps), being allowed to begin it is not told. */
 const toldByTheAct: ReadonlySet<string> = new Set<string>(['register', 'change', 'apply', 'store', 'delete', 'unmask', 'export'])
 
+/** What was looked through, and by which words. */
+export interface Searched {
+  readonly action: 'exam.search' | 'study.search'
+  readonly by: Search
+}
+
 export interface AccessAsked {
   readonly asker: Asker
   readonly doing: Doing
@@ -26,6 +33,8 @@ export interface AccessAsked {
   readonly decision: AccessDecision
   /** Of the grant that a hospital showed. */
   readonly authorisationId?: string | undefined
+  /** By what a list was searched. */
+  readonly search?: Searched | undefined
 }
 
 /** Tells the trail what the policy decided: every look at a study, every refusal. Repetitions are folded there. */
@@ -41,17 +50,18 @@ export class AccessEvents {
   }
 
   async tell(asked: AccessAsked): Promise<void> {
-    const { decision, doing, exam } = asked
+    const { decision, doing, exam, search } = asked
     if (decision.allowed && toldByTheAct.has(doing)) return
     const { study, facts } = exam
     const isOurs = exam.owner === this.#here
     const ofRegister = facts && facts.patientId !== '' ? this.#trail.patientKey(this.#here, facts.patientId) : undefined
     const patientKey = ofRegister ?? (study !== undefined && isOurs ? await this.#patientKeyOf(study) : undefined)
-    this.#trail.note(eventOf(asked, patientKey))
+    const kept = search && keptTerms(this.#trail, this.#here, search.by)
+    this.#trail.note(eventOf(asked, kept?.patientKey ?? patientKey, kept?.terms))
   }
 }
 
-function eventOf({ asker, doing, purpose, exam, decision, authorisationId }: AccessAsked, patientKey: string | undefined): AuditEvent {
+function eventOf({ asker, doing, purpose, exam, decision, authorisationId, search }: AccessAsked, patientKey: string | undefined, terms: readonly KeptTerm[] = []): AuditEvent {
   const { study, owner, taskId } = exam
   const actor = actorOf(asker)
   const { ruleId, breakGlassId, grantId = undefined } = decision.allowed ? decision : { ruleId: decision.facts['ruleId'], breakGlassId: undefined }
@@ -60,11 +70,12 @@ function eventOf({ asker, doing, purpose, exam, decision, authorisationId }: Acc
     ...((authorisationId ?? grantId) !== undefined && { authorisationId: authorisationId ?? grantId }),
     ...(ruleId !== undefined && { ruleId }),
     ...(breakGlassId !== undefined && { breakGlassId }),
+    ...(terms.length > 0 && { terms }),
   }
   const label = exam.facts?.label
   const what = study === undefined ? ({ type: 'exam', id: exam.examId ?? '*' } as const) : ({ type: 'study', id: study } as const)
   return {
-    action: asker.kind === 'dicom-node' && doing === 'list' ? 'study.search' : actions[doing],
+    action: asker.kind === 'dicom-node' && doing === 'list' ? 'study.search' : search && terms.length > 0 ? search.action : actions[doing],
     outcome: decision.allowed ? 'success' : 'refused',
     ...(actor && { actor }),
     object: { ...what, owner, ...(patientKey !== undefined && { patientKey }), ...(label !== undefined && label !== 'ordinary' && { label }) },

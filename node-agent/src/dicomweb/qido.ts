@@ -99,9 +99,6 @@ export async function searchStudyInstances(
   })
 }
 
-/** Keys by which a search names somebody instead of asking who there is (SEC-05). */
-const naming = ['PatientID', 'PatientName', 'AccessionNumber', 'StudyInstanceUID', 'StudyID']
-
 /** Newest first over all archives; each is asked for as much as the page could need from it alone. */
 async function gather<R extends { readonly studyInstanceUid: string }>(
   source: StudySource,
@@ -116,7 +113,7 @@ async function gather<R extends { readonly studyInstanceUid: string }>(
 ): Promise<R[]> {
   const limit = Math.min(query.limit ?? maxResults, maxResults)
   const { match, regionId } = query
-  const archives = await source.qido(user, naming.map((keyword) => match[keyword]))
+  const archives = await source.qido(user, match)
   const needed = query.offset + limit
   const found = await Promise.all(archives.map((archive) => permittedRows({ source, user, archive, query: { match, regionId }, ask: (page) => ask(archive, page) }, needed)))
   const distinct = new Map<string, R>()

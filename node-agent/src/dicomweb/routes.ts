@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express'
 import type { HttpFace } from 'service-kit'
-import { parseSeriesInstanceUid, parseSopInstanceUid, parseStudyInstanceUid, Problem, type Right } from 'specs'
+import { parseSeriesInstanceUid, parseSopInstanceUid, parseStudyInstanceUid, Problem, type ImageService, type Right } from 'specs'
 import type { Renderer } from '../dicom/render/renderer.ts'
 import { sendBulkData } from './bulkdata.ts'
 import { parseFrameList, sendFrames } from './frames.ts'
@@ -23,6 +23,8 @@ export interface DicomWebSetup {
   readonly allow?: readonly Right[] | 'signed-in'
   /** Files leave with names in them. */
   readonly onUnmask?: OnUnmask
+  /** Whether a service is given at the moment. @throws {Problem} service/switched-off */
+  readonly serving?: (service: ImageService) => void
   /** Instances that STOW-RS did not take, for the list where people see refusals. */
   readonly onRefusal?: (refusal: { readonly problem: Problem; readonly username: string; readonly remoteAddress: string }) => void
 }
@@ -31,12 +33,15 @@ const json = 'application/dicom+json'
 const multipart = 'multipart/related'
 
 /** QIDO-RS, WADO-RS and STOW-RS (PS3.18) below /dicom-web. */
-export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signed-in', identities = seesIdentities, onUnmask, onRefusal }: DicomWebSetup): void {
+export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signed-in', identities = seesIdentities, onUnmask, onRefusal, serving = () => undefined }: DicomWebSetup): void {
   type Handler = (request: Request, response: Response, user: Viewer) => Promise<void>
-  const get = (path: string, summary: string, produces: string, handler: Handler) =>
-    face.raw({ method: 'GET', path: `/dicom-web${path}`, summary, allow, produces }, (request, response, user) =>
-      handler(request, response, user),
-    )
+  const getting = (service: ImageService) => (path: string, summary: string, produces: string, handler: Handler) =>
+    face.raw({ method: 'GET', path: `/dicom-web${path}`, summary, allow, produces }, async (request, response, user) => {
+      serving(service)
+      await handler(request, response, user)
+    })
+  const search = getting('qido-rs')
+  const get = getting('wado-rs')
   const access = (request: Request, user: Viewer) => source.forStudy(user, studyOf(request))
   const told = async (request: Request, user: Viewer) => (identities(user) ? access(request, user) : maskedStudyAccess(await access(request, user)))
   const fileOf = async (request: Request, response: Response, user: Viewer) =>
@@ -45,20 +50,20 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
   const series = `${study}/series/:series`
   const instance = `${series}/instances/:instance`
 
-  get('/studies', 'QIDO-RS: studies; like every search it also takes regionId=… (FED-20)', json, (request, response, user) =>
+  search('/studies', 'QIDO-RS: studies; like every search it also takes regionId=… (FED-20)', json, (request, response, user) =>
     searchStudies(source, user, request, response),
   )
-  get('/series', 'QIDO-RS: series of all studies', json, (request, response, user) => searchSeries(source, user, request, response))
-  get('/instances', 'QIDO-RS: instances of all studies', json, (request, response, user) =>
+  search('/series', 'QIDO-RS: series of all studies', json, (request, response, user) => searchSeries(source, user, request, response))
+  search('/instances', 'QIDO-RS: instances of all studies', json, (request, response, user) =>
     searchInstances(source, user, request, response),
   )
-  get(`${study}/series`, 'QIDO-RS: series of a study', json, (request, response, user) =>
+  search(`${study}/series`, 'QIDO-RS: series of a study', json, (request, response, user) =>
     searchStudySeries(source, user, request, response, studyOf(request)),
   )
-  get(`${study}/instances`, 'QIDO-RS: instances of a study', json, (request, response, user) =>
+  search(`${study}/instances`, 'QIDO-RS: instances of a study', json, (request, response, user) =>
     searchStudyInstances(source, user, request, response, studyOf(request)),
   )
-  get(`${series}/instances`, 'QIDO-RS: instances of a series', json, (request, response, user) =>
+  search(`${series}/instances`, 'QIDO-RS: instances of a series', json, (request, response, user) =>
     searchStudyInstances(source, user, request, response, studyOf(request), seriesOf(request)),
   )
 
@@ -118,6 +123,7 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
   )
 
   const store: Handler = async (request, response, user) => {
+    serving('stow-rs')
     const study = request.params['study'] === undefined ? undefined : studyOf(request)
     const results = await storeInstances(await source.storing(user), { kind: 'stow', peer: user.username }, request, response, study)
     for (const result of results)

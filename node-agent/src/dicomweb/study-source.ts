@@ -23,8 +23,8 @@ export interface StudyAccess {
 
 /** Finds what a user may see; the one place where access is decided for DICOMweb and WADO-URI. */
 export interface StudySource {
-  /** Archives whose studies the user may list. @param keys what the search names somebody by. @throws {Problem} access/… */
-  qido(user: Viewer, keys: readonly (string | undefined)[]): Promise<readonly Archive[]> | readonly Archive[]
+  /** Archives whose studies the user may list. @param match what is searched by: DICOM keyword → matching text. @throws {Problem} access/… */
+  qido(user: Viewer, match: Readonly<Record<string, string>>): Promise<readonly Archive[]> | readonly Archive[]
   /** Of these studies, those that the user may have on a list. */
   permitted(user: Viewer, archive: Archive, studies: readonly string[]): Promise<ReadonlySet<string>>
   /** All that the user may have on a list, where they are no more than `most`; otherwise undefined. */

@@ -94,10 +94,9 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
       answer: Page(ExamRow).extend({ atLeast: z.boolean() }),
     },
     async ({ user, query }) => {
-      await access.admitUser(user, 'list', own())
-      const { text, modality, dateFrom, dateTo, patientId, accessionNumber, inpatientNumber } = query
+      const { text, patientId, accessionNumber, inpatientNumber, limit: _limit, countUpTo: _countUpTo, after: _after, regionId: _regionId, ...more } = query
+      await access.admitUser(user, 'list', own(), { action: 'exam.search', by: { text, patientId, accessionNumber, inpatientNumber, ...more } })
       requireSearchKey(listing, [text, patientId, accessionNumber, inpatientNumber])
-      if (text !== undefined) audit?.note({ action: 'exam.search', outcome: 'success', object: { type: 'exam', id: '*', owner: hospitalId }, facts: { terms: maskedTerm(text), modality, dateFrom, dateTo } })
       const [receivedAt, examId] = query.after?.split('_') ?? []
       const { rows, total, atLeast } = await listExams(db, {
         ...query,
@@ -188,6 +187,3 @@ function changeOf(before: Exam, change: z.output<typeof ExamChange>): { before: 
 }
 
 const definedIn = <T extends object>(change: T): Partial<T> => Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined)) as Partial<T>
-
-/** What was looked for is kept so that it can be recognised, not read off: a name is shown by its first character. */
-const maskedTerm = (text: string): string => text.slice(0, 1) + '*'.repeat(Math.min(8, Math.max(1, text.length - 1)))

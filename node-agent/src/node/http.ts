@@ -1,4 +1,4 @@
-import { addAuditRoutes, addFaultRoutes, addPostureRoutes, addVaultRoutes, Resealing, sealedAccountColumns, SyslogFeeder } from 'service-kit'
+import { addAuditRoutes, addFaultRoutes, addPostureRoutes, addVaultRoutes, Resealing, sealedAccountColumns, SyslogFeeder, type HealthWatch } from 'service-kit'
 import { Problem, type LiveEvent } from 'specs'
 import { BreakGlassDesk } from '../access/break-glass.ts'
 import { addBreakGlassRoutes } from '../access/break-glass-routes.ts'
@@ -39,6 +39,8 @@ import { addRegionRoutes } from '../region/routes.ts'
 import type { Retention } from '../retention/retention.ts'
 import { addRetentionRoutes } from '../retention/routes.ts'
 import type { OwnKeys } from '../signing/own-keys.ts'
+import { addServiceRoutes } from '../service/routes.ts'
+import type { ServiceSwitches } from '../service/switches.ts'
 import { addSigningRoutes } from '../signing/routes.ts'
 import type { TransferEngine } from '../transfer/engine.ts'
 import type { TransferOwner } from '../transfer/owner.ts'
@@ -63,6 +65,8 @@ export interface HttpParts extends NodeIdentity, NodeRights {
   readonly signing: OwnKeys
   readonly consults: Consults
   readonly sharing: Sharing
+  readonly switches: ServiceSwitches
+  readonly health: HealthWatch
 }
 
 /** What this node answers over HTTP, gathered by whom it is for; nobody can call before the face listens. */
@@ -93,7 +97,7 @@ function addStaffRoutes({ settings, db, vault, joined, hospitalId }: Ground, par
 /** Region, trail, vault, rules and devices: what administrators and auditors look after. */
 async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
   const { settings, db, log, vault, joined, hospitalId } = ground
-  const { face, announce, region, refused, refusals, audit, accounts, outbound, access, audience, register, policy, arrivals, reports, forwarder } = parts
+  const { face, announce, region, refused, refusals, audit, accounts, outbound, access, audience, register, policy, arrivals, reports, forwarder, switches, health } = parts
   const sealedKeys = { table: 'signing_key', key: 'key_id', column: 'sealed_key', context: (keyId: string) => `signing-key/${keyId}` }
   const resealing = new Resealing({ db, vault, log, columns: [...sealedAccountColumns, ...sealedContact, ...sealedExports, sealedKeys] })
   addVaultRoutes(face, { vault, resealing, audit })
@@ -135,20 +139,21 @@ async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
     isKnown: async (exam) => (await register.factsOf(exam)) !== undefined || (exam.study !== undefined && (await consultsOfStudy(db, exam.study)).length > 0),
   }) // prettier-ignore
   addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, outbound, log })
+  addServiceRoutes(face, { switches, onSwitched: () => health.look() })
   return { resealing, syslog, verifications }
 }
 
 /** DICOMweb and WADO-URI over what this hospital holds and what it may fetch, and packages of what people take out. */
 function mountImages({ settings, db, log, vault, hospitalId, inHospital, regional }: Ground, parts: HttpParts) {
-  const { face, accounts, audit, access, register, exports, refused, transfers, consults, sharing, region } = parts
+  const { face, accounts, audit, access, register, exports, refused, transfers, consults, sharing, region, switches } = parts
   const { listing } = settings.access
   const source = new NodeStudySource({ db, access, register, held: sharing.held, exports, listing, inHospital, regional, transfers, consults })
   const renderer = createRenderer({ log })
   /** Files with names in them leave only when the trail knows it. */
   const onUnmask: OnUnmask = async (_user, study, reason) =>
     audit.record({ action: 'patient.unmask', outcome: 'success', object: { type: 'study', id: study, owner: hospitalId }, reason, basis: 'export' })
-  mountDicomWeb(face, { source, renderer, onUnmask, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }) })
-  mountWadoUri(face, { source, renderer, onUnmask })
+  mountDicomWeb(face, { source, renderer, onUnmask, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }), serving: (service) => switches.check(service) })
+  mountWadoUri(face, { source, renderer, onUnmask, serving: () => switches.check('wado-uri') })
   const exportDesk = new ExportDesk({ db, vault, log, audit, access, exports, hospitalId, inHospital, renderer, hospitalName: () => region.nameOf(hospitalId), settings: settings.access.export })
   accounts.onSessionEnd((sessionId) => exportDesk.abort(sessionId))
   addExportRoutes(face, exportDesk)

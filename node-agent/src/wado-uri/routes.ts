@@ -43,6 +43,8 @@ export interface WadoUriSetup {
   /** Who gets files as they are; interfaces with the right unless told. */
   readonly identities?: ((user: Viewer) => boolean) | undefined
   readonly renderer: Renderer
+  /** Whether the service is given at the moment. @throws {Problem} service/switched-off */
+  readonly serving?: () => void
   readonly allow?: readonly Right[] | 'signed-in'
 }
 
@@ -56,7 +58,10 @@ export function mountWadoUri(face: HttpFace, setup: WadoUriSetup): void {
       allow: setup.allow ?? 'signed-in',
       produces: 'application/dicom',
     },
-    (request, response, user) => answer(setup, request, response, user),
+    async (request, response, user) => {
+      setup.serving?.()
+      await answer(setup, request, response, user)
+    },
   )
 }
 

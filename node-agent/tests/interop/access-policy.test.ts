@@ -277,6 +277,69 @@ describe('DICOM nodes', () => {
   })
 })
 
+describe('the trail of searches', () => {
+  it('tells who looked for what by DICOM and by DICOMweb, without the patient’s name or number', async () => {
+    // SEC-05, SEC-12
+    const asked = { accept: 'application/dicom+json' }
+    await as('zhao').raw(`/dicom-web/studies?PatientName=${encodeURIComponent('患者甲乙')}&StudyDate=20261120`, { headers: asked })
+    await as('zhao').raw('/dicom-web/series?PatientID=P2', { headers: asked })
+    await as('zhao').get('/api/exams?text=ACC7001&modality=US')
+    await run('findscu', ['-S', '-aet', 'WS-ALL', '-aec', 'TEST', '-k', 'QueryRetrieveLevel=STUDY', '-k', 'StudyInstanceUID', '-k', 'PatientName=SECRET^NAME', '127.0.0.1', String(house.node.dimsePort)])
+    interface Row { readonly action: string; readonly actor: { readonly id: string; readonly name?: string }; readonly object: { readonly patientKey?: string }; readonly facts?: { readonly terms?: readonly { by: string; shown: string; mark?: string }[] } } // prettier-ignore
+    const terms = ({ facts }: Row) => Object.fromEntries((facts?.terms ?? []).map(({ by, shown }) => [by, shown]))
+    await vi.waitFor(async () => {
+      const { rows } = await as('auditor').get<{ rows: Row[] }>('/api/audit/records?action=study.search,exam.search&limit=100')
+      const told = rows.map((row) => [row.action, row.actor.name ?? row.actor.id, terms(row)])
+      expect(told).toContainEqual(['study.search', 'zhao', { PatientName: '患***', StudyDate: '20261120' }])
+      expect(told).toContainEqual(['exam.search', 'zhao', { text: 'A******', modality: 'US' }])
+      expect(told).toContainEqual(['study.search', 'WS-ALL', expect.objectContaining({ PatientName: 'S********' })])
+      expect(JSON.stringify(rows)).not.toMatch(/患者甲乙|SECRET|ACC7001/)
+    }, soon)
+    // Who asked for a patient's number is found under that patient.
+    const { rows } = await as('auditor').get<{ rows: Row[] }>('/api/audit/records?patientId=P2&action=study.search')
+    expect(rows.map((row) => terms(row)['PatientID'])).toContain('P*')
+  })
+})
+
+describe('switching one image service off', () => {
+  it('stops WADO for everybody and nothing else, is told with who, when and why, and lasts over a restart', async () => {
+    // FED-28
+    const wado = (user: ApiUser) => user.raw(`/wado?requestType=WADO&studyUID=${uid(1)}&seriesUID=${uid(1)}.1&objectUID=${uid(1)}.1.1&contentType=image/jpeg`)
+    const others = async (user: ApiUser) =>
+      Promise.all([
+        user.raw(`/dicom-web/studies/${uid(1)}/metadata`),
+        user.raw('/dicom-web/studies?AccessionNumber=ACC7001', { headers: { accept: 'application/dicom+json' } }),
+        user.raw(`/dicom-web/studies/${uid(1)}/series/${uid(1)}.1/instances/${uid(1)}.1.1/rendered`, { headers: { accept: 'image/jpeg' } }),
+        user.raw('/api/exams'),
+      ]).then((answers) => answers.map(({ status }) => status))
+    const turn = (enabled: boolean, service = 'wado-uri') => as('admin').send('PUT', `/api/services/${service}`, { enabled, reason: enabled ? '已修复' : '阅片软件异常，先停 WADO' })
+    await expect(as('zhao').send('PUT', '/api/services/wado-uri', { enabled: false, reason: '试试' })).rejects.toMatchObject({ status: 403 })
+    await turn(false)
+    const stopped = await wado(as('zhao'))
+    expect([stopped.status, ((await stopped.json()) as { code: string }).code]).toEqual([503, 'service/switched-off'])
+    expect((await wado(as('qian'))).status).toBe(503)
+    expect(await others(as('zhao'))).toEqual([200, 200, 200, 200])
+    expect(await store(house, 5, 'P5', 'US9')).toEqual(['stored'])
+
+    await house.stop()
+    await house.startAgain()
+    for (const { username } of staff) users.set(username, await house.signIn(username))
+    expect((await wado(as('zhao'))).status).toBe(503)
+    const { rows: faults } = await as('admin').get<{ rows: { component: string; operation: string; code?: string; node: string; at: number }[] }>('/api/faults?component=wado-uri')
+    expect(faults.at(-1)).toMatchObject({ node: 'hospital-a', operation: 'health check', code: 'service/switched-off' })
+    const { rows: changes } = await as('auditor').get<{ rows: { reason?: string; actor: { name?: string }; object: { id: string } }[] }>('/api/audit/records?action=config.change')
+    expect(changes).toContainEqual(expect.objectContaining({ reason: '阅片软件异常，先停 WADO', object: expect.objectContaining({ id: 'service/wado-uri' }) as object, actor: expect.objectContaining({ name: 'admin' }) as object }))
+    await turn(true)
+    expect((await wado(as('zhao'))).status).toBe(200)
+
+    await turn(false, 'wado-rs')
+    expect(await others(as('zhao'))).toEqual([503, 200, 503, 200])
+    expect((await wado(as('zhao'))).status).toBe(200)
+    await turn(true, 'wado-rs')
+    expect(await others(as('zhao'))).toEqual([200, 200, 200, 200])
+  })
+})
+
 describe('a hospital that asks for a treating relation', () => {
   let strict: TestHospital
   let sun: ApiUser, security: ApiUser, reviewer: ApiUser, registrar: ApiUser

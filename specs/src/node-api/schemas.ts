@@ -242,6 +242,16 @@ export const NodeRefusalRow = RefusalRow.extend({
 })
 export type NodeRefusalRow = z.infer<typeof NodeRefusalRow>
 
+/** Image services that an administrator can switch off one by one (FED-28). */
+export const ImageService = z.enum(['wado-uri', 'wado-rs', 'qido-rs', 'stow-rs'])
+export type ImageService = z.infer<typeof ImageService>
+/** GET /api/services. Whoever never was switched off has neither time nor name. */
+export const ImageServiceRow = z.object({ service: ImageService, enabled: z.boolean(), changedAt: EpochMs.nullable(), changedBy: z.string().nullable(), reason: z.string() })
+export type ImageServiceRow = z.infer<typeof ImageServiceRow>
+/** PUT /api/services/:service */
+export const ImageServiceChange = z.object({ enabled: z.boolean(), reason: z.string().trim().min(2, '请填写理由').max(200) })
+export type ImageServiceChange = z.infer<typeof ImageServiceChange>
+
 /** Server-sent events of GET /api/events. Pages reload what they show; the event only says what changed. */
 export const LiveEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('consult'), taskId: z.string(), state: z.string(), revision: z.number(), problem: z.string().optional() }),
