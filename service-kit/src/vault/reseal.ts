@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../log/index.ts'
 import type { Database } from '../database/index.ts'
 import { isSealed, type Vault } from './vault.ts'
@@ -34,7 +35,7 @@ export class Resealing {
   readonly #parts: { db: Database; vault: Vault; columns: readonly SealedColumn[]; log: Log; now?: () => number }
   #progress: ResealProgress = { state: 'none', done: 0, total: 0, startedAt: null, endedAt: null }
   #running: Promise<void> | undefined
-  #stopped = false
+  readonly #stopping = new AbortController()
 
   constructor(parts: { db: Database; vault: Vault; columns: readonly SealedColumn[]; log: Log; now?: () => number }) {
     this.#parts = parts
@@ -52,8 +53,9 @@ export class Resealing {
   start(): void {
     const { log, now = Date.now } = this.#parts
     this.#running ??= this.#run()
-      .then(() => (this.#progress = { ...this.#progress, state: 'done', endedAt: now() }))
+      .then(() => (this.#progress = { ...this.#progress, state: this.#stopping.signal.aborted ? 'none' : 'done', endedAt: now() }))
       .catch((error: unknown) => {
+        if (this.#stopping.signal.aborted) return
         log.error({ err: error }, 're-sealing has stopped; what is left is still readable')
         this.#progress = { ...this.#progress, state: 'failed', endedAt: now() }
       })
@@ -61,22 +63,24 @@ export class Resealing {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true
+    this.#stopping.abort()
     await this.#running
   }
 
   async #run(): Promise<void> {
-    const { db, columns, now = Date.now } = this.#parts
+    const { db, columns, vault, now = Date.now } = this.#parts
     let total = 0
     for (const { table, column } of columns) total += (await db.get<{ n: number }>(`SELECT COUNT(*) AS "n" FROM ${table} WHERE ${column} <> ''`))?.n ?? 0
     this.#progress = { state: 'running', done: 0, total, startedAt: now(), endedAt: null }
+    // Until every process knows the new key, the former one is the key of today and nothing would be left to do.
+    while (vault.newKeyWaitsMs > 0) await sleep(vault.newKeyWaitsMs, undefined, { signal: this.#stopping.signal })
     for (const column of columns) await this.#column(column)
   }
 
   async #column({ table, key, column, of = key, context, clear }: SealedColumn): Promise<void> {
     const { db, vault } = this.#parts
     let after = ''
-    while (!this.#stopped) {
+    while (!this.#stopping.signal.aborted) {
       const rows = await db.all<{ key: string; kept: string; of: string }>(
         `SELECT ${key} AS "key", ${column} AS "kept", ${of} AS "of" FROM ${table} WHERE ${column} <> '' AND ${key} > $1 ORDER BY ${key} LIMIT $2`,
         [after, PAGE],

@@ -34,7 +34,9 @@ export function addVaultRoutes(face: HttpFace, { vault, resealing, audit }: { va
   face.route(
     { method: 'POST', path: '/api/vault/kek', summary: 'A new key over the keys, where this service keeps it itself', allow: ['certificate.manage'], answer: VaultStatus },
     async () => {
-      const before = (await vault.status()).kekId
+      const { kekId: before, place } = await vault.status()
+      // Asked before the trail is told, which must not know of a change that cannot be.
+      if (!vault.holdsKek) throw new Problem('vault/kek-elsewhere', { place })
       await audit.record({ action: 'key.rotate', outcome: 'success', object: { type: 'key', id: 'vault-kek' }, before: { kekId: before } })
       await vault.renewKek()
       return { status: 202, body: await status() }

@@ -90,6 +90,26 @@ describe('the vault', () => {
     now += 30_000
     expect(vault.isCurrent(before)).toBe(false)
   })
+  it('seals a table anew only when every process knows the new key', async () => {
+    const vault = await open({ keySpreadMs: 150 })
+    await db.run('CREATE TABLE note (id TEXT PRIMARY KEY, text TEXT NOT NULL)')
+    await db.run('INSERT INTO note VALUES ($1, $2)', ['n', vault.seal('secret', 'note/n')])
+    await vault.rotate()
+    const job = new Resealing({ db, vault, columns: [{ table: 'note', key: 'id', column: 'text', context: (id) => `note/${id}` }], log: createLog({ name: 'test', level: 'silent' }) })
+    job.start()
+    while (job.isRunning) await new Promise((resolve) => setTimeout(resolve, 5))
+    const kept = (await db.get<{ text: string }>('SELECT text FROM note'))!.text
+    expect([job.progress.state, vault.isCurrent(kept), kept.startsWith('v1.1.'), vault.open(kept, 'note/n')]).toEqual(['done', true, false, 'secret'])
+  })
+  it('goes on when another process has changed the key over the keys, and the data key after it', async () => {
+    const [here, elsewhere] = [await open(), await open()]
+    await elsewhere.renewKek()
+    await elsewhere.rotate()
+    const sealed = elsewhere.seal('secret', 'here')
+    expect(() => here.open(sealed, 'here')).toThrow(expect.objectContaining({ code: 'vault/unreadable' }))
+    await here.refresh()
+    expect(here.open(sealed, 'here')).toBe('secret')
+  })
   it('changes the key over the keys without touching what is sealed, also when interrupted', async () => {
     const vault = await open()
     const sealed = vault.seal('secret', 'here')

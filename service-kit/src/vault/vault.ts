@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer'
 import { GCM_NONCE_BYTES, hmacSm3, randomBytes, Sm4Gcm } from 'pki'
 import { Problem } from 'specs'
 import type { Database, Migration, Transaction } from '../database/index.ts'
+import type { Log } from '../log/index.ts'
 import type { Kek, KekSource } from './kek.ts'
 
 export const vaultMigrations: readonly Migration[] = [
@@ -34,6 +35,7 @@ interface DataKey {
 export interface VaultOptions {
   readonly db: Database
   readonly kek: KekSource
+  readonly log?: Log
   readonly now?: () => number
   /** Other processes on the same database must learn of a new key before anything is sealed with it. */
   readonly keySpreadMs?: number
@@ -70,10 +72,19 @@ export class Vault {
     await vault.#unlock()
     // Another process may change keys.
     if (options.db.dialect === 'postgres') {
-      vault.#timer = setInterval(() => void vault.#load().catch(() => undefined), 10_000)
+      vault.#timer = setInterval(() => void vault.refresh(), 10_000)
       vault.#timer.unref()
     }
     return vault
+  }
+
+  /** What other processes have changed: data keys, or the key over them, which is then read anew. Asked regularly where there may be others. */
+  async refresh(): Promise<void> {
+    try {
+      await this.#load().catch(() => this.#unlock())
+    } catch (error) {
+      this.#options.log?.error({ err: error }, 'the keys of the data at rest were not read anew; those known here go on')
+    }
   }
 
   close(): void {
@@ -113,6 +124,17 @@ export class Vault {
   /** Sealed under the key of today, so that re-sealing may pass it over. */
   isCurrent(sealed: string): boolean {
     return sealed.startsWith(`${FORM}.${this.#current().kid}.`)
+  }
+
+  /** Until the newest data key is the one of today, ms; 0 when it is. */
+  get newKeyWaitsMs(): number {
+    const newest = [...this.#keys.values()].reduce((latest, { activeFrom }) => Math.max(latest, activeFrom), 0)
+    return Math.max(0, newest - this.#now())
+  }
+
+  /** Whether `renewKek` can do anything: elsewhere the key is changed where it is kept. */
+  get holdsKek(): boolean {
+    return this.#options.kek.renew !== undefined
   }
 
   /** What an administrator may see of the keys. */
