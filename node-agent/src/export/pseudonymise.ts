@@ -3,7 +3,7 @@ import { maskText } from 'specs'
 import { characterSet, cleanText, textVrs } from '../dicom/character-set.ts'
 import type { DatasetEditor, NewElement } from '../dicom/dataset-rewriter.ts'
 import type { ElementHead } from '../dicom/dataset-scanner.ts'
-import { groupOf, vrOf } from '../dicom/dictionary.ts'
+import { groupOf, isPrivate, keywordOf, vrOf } from '../dicom/dictionary.ts'
 import { profileAction } from './confidentiality-profile.ts'
 import { ageBand, shiftDicomDate, shiftDicomDateTime, type ExportDates } from './export-dates.ts'
 import type { IdentifyingWords } from './identifying-words.ts'
@@ -31,6 +31,7 @@ const BIRTH_DATE = 0x00100030
 const SEX = 0x00100040
 const AGE = 0x00101010
 const TIMES_MODIFIED = 0x00280303
+const ACQUISITION_CONTEXT = 0x00400555
 const PERSONS = new Set([0x00100010, 0x00101001, 0x00101005, 0x00101060, 0x00102297])
 /** Numbers and dates that name the patient, the exam or the stay. */
 const CODES = new Set([0x00080050, 0x00100020, 0x00100030, 0x00101000, 0x00101090, 0x00102154, 0x00200010, 0x00380010, 0x00380060, 0x00400009, 0x00401001, 0x00402016, 0x00402017])
@@ -62,7 +63,7 @@ export function pseudonymising(pseudonymity: Pseudonymity): DatasetEditor {
     if (depth === 0) told.set(tag, text)
   }
   const isNamed = (tag: number, vr: string) => vr === 'PN' || PERSONS.has(tag) || CODES.has(tag) || PHRASES.has(tag) || tag === AGE || tag === SEX || tag === STUDY_DATE
-  const moves = (tag: number, vr: string) => (vr === 'DA' || vr === 'DT' || vr === 'TM') && dates.kind !== 'removed' && groupOf(tag) !== 0x0010 && groupOf(tag) !== 0x0016
+  const moves = (tag: number, vr: string) => (vr === 'DA' || vr === 'DT' || vr === 'TM') && dates.kind !== 'removed' && !isPrivate(tag) && keywordOf(tag) !== undefined && groupOf(tag) !== 0x0010 && groupOf(tag) !== 0x0016
 
   return {
     element({ tag, vr: written, length = 0 }) {
@@ -100,9 +101,11 @@ export function pseudonymising(pseudonymity: Pseudonymity): DatasetEditor {
 
     sequence({ tag, vr }) {
       const action = profileAction(tag)
-      if (vr === 'UN' || action === 'X') return 'drop'
+      if (vr === 'UN') return 'drop'
+      if (action === undefined || action === 'X/Z/U*') return 'into'
       // Of lists that the table wants cleaned (content of documents, drawings, codes of institutions) nothing is known to be harmless.
-      return action === undefined || action === 'X/Z/U*' ? 'into' : 'empty'
+      // Those that must be there may be empty; of the others most must not be.
+      return action === 'D' || action === 'Z' || tag === ACQUISITION_CONTEXT ? 'empty' : 'drop'
     },
 
     added() {
