@@ -1,5 +1,5 @@
 import { hasRight, type AuditTrail, type Database, type HttpFace, type User } from 'service-kit'
-import { ConsultDetail, ExamDetail, LiveExam, maskName, maskText, PatientExam, PatientToken, Problem, TaskId, Unmasking, type EpochMs, type HospitalId } from 'specs'
+import { ConsultDetail, ExamDetail, LiveExam, maskName, maskText, PatientExam, PatientToken, Problem, TaskId, UnmaskedConsult, Unmasking, type EpochMs, type HospitalId } from 'specs'
 import { z } from 'zod'
 import type { AccessControl } from '../access/access-control.ts'
 import type { Consults } from '../consult/consults.ts'
@@ -64,12 +64,12 @@ function addUnmasking(face: HttpFace, parts: PatientRoutes): void {
       allow: ['patient.unmask'],
       params: taskParams,
       body: Unmasking,
-      answer: ConsultDetail,
+      answer: UnmaskedConsult,
     },
     async ({ user, params: { taskId }, body: { reason } }) => {
       const clear = await admitted(user, taskId)
       await audit.record({ action: 'patient.unmask', outcome: 'success', object: { type: 'task', id: taskId, owner: clear.consult.submitter }, reason, basis: 'task' })
-      return clear.consult
+      return { ...clear.consult, exam: clear.exam }
     },
   )
 
