@@ -35,7 +35,12 @@ export class VerificationJobs {
     const id = randomUUID()
     const stop = new AbortController()
     this.#running = { id, stop, end: Promise.resolve() }
-    await db.run(`INSERT INTO audit_verification (id, started_at, state, started_by, records, total, findings) VALUES ($1, $2, 'running', $3, 0, 0, '[]')`, [id, now(), input.startedBy])
+    try {
+      await db.run(`INSERT INTO audit_verification (id, started_at, state, started_by, records, total, findings) VALUES ($1, $2, 'running', $3, 0, 0, '[]')`, [id, now(), input.startedBy])
+    } catch (error) {
+      this.#running = undefined // or nobody could start one until the next restart
+      throw error
+    }
     this.#running.end = this.#run(id, input, stop.signal).finally(() => (this.#running = undefined))
     return this.read(id)
   }
