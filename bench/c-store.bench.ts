@@ -15,15 +15,18 @@ const execute = promisify(execFile)
 const instances = 1_000
 const associations = 8
 
-/** C-STORE of 1,000 × 512 KB CT over 8 storescu associations: a node agent beside Orthanc, same files, same disk. */
+/** C-STORE of 1,000 × 512 KB CT over 8 storescu associations: a node agent, one that encrypts what it stores, and Orthanc, same files, same disk. */
 export async function run(): Promise<BenchResult> {
   const folder = mkdtempSync(join(tmpdir(), 'lianpian-bench-'))
   try {
     const groups = makeInstances(join(folder, 'files'), { count: instances, associations })
-    const rows = [await measure('Lianpian', folder, groups, startNode), await measure('Orthanc', folder, groups, startOrthanc)]
-    const [ours, theirs] = rows
+    const ours = await measure('Lianpian', folder, groups, startNode)
+    const encrypted = await measure('Lianpian, SM4', folder, groups, (of) => startNode(of, { archive: { encryption: 'sm4' } }))
+    const theirs = await measure('Orthanc', folder, groups, startOrthanc)
+    const rows = [ours, encrypted, theirs]
     const table: BenchResult['rows'] = rows.map(({ name, seconds, cpuSeconds, rssMb }) => ({ archive: name, seconds: seconds.toFixed(2), 'instances/s': Math.round(instances / seconds), 'MB/s': Math.round((instances * 0.526) / seconds), 'CPU s': cpuSeconds.toFixed(1), 'peak RSS MB': Math.round(rssMb) }))
-    if (ours && theirs) table.push({ archive: 'ratio', seconds: '', 'instances/s': (theirs.seconds / ours.seconds).toFixed(2), 'MB/s': '', 'CPU s': (ours.cpuSeconds / theirs.cpuSeconds).toFixed(2), 'peak RSS MB': '' })
+    const ratio = (archive: string, a: typeof ours, b: typeof ours) => ({ archive, seconds: '', 'instances/s': (b.seconds / a.seconds).toFixed(2), 'MB/s': '', 'CPU s': (a.cpuSeconds / b.cpuSeconds).toFixed(2), 'peak RSS MB': '' })
+    table.push(ratio('ratio to Orthanc', ours, theirs), ratio('ratio of SM4 to plain', encrypted, ours))
     return { name: `C-STORE ${instances} × 512 KB CT, ${associations} associations (storescu shares the ${cpus().length} cores)`, rows: table }
   } finally {
     rmSync(folder, { recursive: true, force: true })
@@ -50,10 +53,10 @@ async function measure(name: string, folder: string, groups: string[], start: (f
   }
 }
 
-async function startNode(folder: string): Promise<Peer> {
+async function startNode(folder: string, more: object = {}): Promise<Peer> {
   const [http, dicom] = [await freePort(), await freePort()]
   mkdirSync(folder, { recursive: true })
-  const config = { hospital: { id: 'bench', name: 'bench' }, dataFolder: './data', http: { port: http }, dimse: { host: '127.0.0.1', port: dicom, aeTitle: 'BENCH', allowAnyAe: true }, logLevel: 'warn' }
+  const config = { hospital: { id: 'bench', name: 'bench' }, dataFolder: './data', http: { port: http }, dimse: { host: '127.0.0.1', port: dicom, aeTitle: 'BENCH', allowAnyAe: true }, logLevel: 'warn', ...more }
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config))
   const node = new ServiceProcess({ name: 'bench', main: 'node-agent/src/main.ts', args: ['--config', join(folder, 'config.json')], logFile: join(folder, 'log'), healthUrl: `http://127.0.0.1:${http}/health` })
   await node.start()
