@@ -14,6 +14,8 @@ const BUSY_TIMEOUT_MS = 15_000
 
 /** A long search must not keep the short look-ups waiting; more would only fight for the threads of Node. */
 const READERS = 3
+/** KiB of pages that each of them may keep, where the database is that large: with SQLite's 2 MB a list of a million exams reads its index anew every time. */
+const READER_CACHE_KIB = 16_384
 
 /**
  * SQLite behind the port: one connection that writes, a few that read committed data beside it (WAL). Sequelize would open a file per
@@ -25,7 +27,7 @@ export async function openSqlite(config: { file: string }): Promise<Database> {
   // The first connection must have switched to WAL before a second one looks at the file.
   const [mode] = await statements(writing).all<{ journal_mode: string }>('PRAGMA journal_mode')
   if (mode?.journal_mode !== 'wal') throw new Error(`${file}: this file system cannot hold a SQLite database in WAL mode`)
-  const reading = Array.from({ length: READERS }, () => connect(file, 'PRAGMA query_only = ON'))
+  const reading = Array.from({ length: READERS }, () => connect(file, `PRAGMA query_only = ON; PRAGMA cache_size = -${READER_CACHE_KIB}`))
   const writer = statements(writing)
   const reader = leastBusy(reading.map((sequelize) => statements(sequelize)))
   const { mutex, running } = writerOf(file)
