@@ -29,7 +29,7 @@ describe('a cipher with a vector kernel', () => {
   it('never uses a kernel that answers wrongly, or none at all', () => {
     const wrong = withVectorCounterMode(nativeCipher, () => ({ encrypt: (_key, _iv, data) => Uint8Array.from(data) }))
     const none = withVectorCounterMode(nativeCipher, () => {
-      throw new WebAssembly.CompileError('no SIMD')
+      throw new Error('no vector instructions')
     })
     for (const cipher of [wrong, none]) expect(Buffer.from(cipher.sm4Ctr(key, iv, long)).equals(Buffer.from(expected))).toBe(true)
   })

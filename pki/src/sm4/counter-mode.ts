@@ -1,5 +1,11 @@
 import { kernel, kernelKeys } from './counter-kernel.ts'
 
+/** What we use of it; neither Node's types nor Deno's for servers name its values. */
+interface WebAssemblyValues {
+  readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object
+  readonly Instance: new (module: object) => { readonly exports: unknown }
+}
+
 type Run = (word0: number, word1: number, word2: number, counter: number, steps: number) => void
 
 const BLOCK_BYTES = 16
@@ -13,8 +19,8 @@ export class VectorCounterMode {
 
   /** @throws when this runtime has no vector instructions in WebAssembly. */
   constructor() {
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(kernel.module()))
-    const { run, memory } = exports as { run: Run; memory: WebAssembly.Memory }
+    const { Module, Instance } = (globalThis as unknown as { WebAssembly: WebAssemblyValues }).WebAssembly
+    const { run, memory } = new Instance(new Module(kernel.module())).exports as { run: Run; memory: { buffer: ArrayBuffer } }
     this.#run = run
     this.#keys = new Uint32Array(memory.buffer, 0, 32)
     this.#chunk = new Uint8Array(memory.buffer, kernel.chunkAt, kernel.chunkBytes)
