@@ -1,10 +1,14 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import process from 'node:process'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { ExamDetail, ExamRow } from 'specs'
+import type { ExamDetail, ExamRow, VerificationRow } from 'specs'
 import type { ApiUser } from '../../../scripts/region/api.ts'
 import { unpackFixtures } from '../../../scripts/fixtures.mjs'
+import { root } from '../../../scripts/run.mjs'
 import { identityOf } from '../../../scripts/region/dicom-file.ts'
 import { startPostgres, type TestPostgres } from '../../../service-kit/tests/support/postgres.ts'
 import { A } from '../../src/access/builders.ts'
@@ -16,11 +20,12 @@ let folder: string
 let own: TestPostgres, regional: TestPostgres
 let hospital: TestHospital
 let doctor: ApiUser
+let database: object
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lianpian-two-databases-'))
   ;[own, regional] = await Promise.all([startPostgres(), startPostgres()])
-  const database = { dialect: 'postgres', url: await own.newDatabase(), regionalUrl: await regional.newDatabase(), schemaPrefix: 'hospital_a', poolSize: 10 }
+  database = { dialect: 'postgres', url: await own.newDatabase(), regionalUrl: await regional.newDatabase(), schemaPrefix: 'hospital_a', poolSize: 10 }
   hospital = await TestHospital.start(folder, A, '云溪县人民医院', { database })
   doctor = await hospital.signIn('doctor')
 }, 120_000)
@@ -73,4 +78,47 @@ describe('in-hospital and regional data in two databases', () => {
     await regional.restart()
     await vi.waitFor(async () => expect((await health()).checks['regional-archive']).toEqual({ status: 'ok' }), { timeout: 40_000, interval: 250 })
   }, 120_000)
+
+  it('comes back from its backup when disk and database servers are lost, by pg_dump and pg_restore', async () => {
+    // SEC-15
+    const configOf = (urls: { url: string; regionalUrl: string }) => ({ dialect: 'postgres' as const, ...urls, schemaPrefix: 'hospital_a', poolSize: 10 })
+    const fileOf = async (database: object) => {
+      const file = join(folder, 'node.json')
+      await writeFile(file, JSON.stringify({ hospital: { id: A, name: '云溪县人民医院' }, dataFolder: join(folder, A), database }))
+      return file
+    }
+    const backup = async (database: object, ...args: string[]) => {
+      const env = { ...process.env, LIANPIAN_BACKUP_PASSPHRASE: 'a rehearsal of disaster' }
+      const { stdout } = await promisify(execFile)('npx', ['tsx', join(root, 'scripts/backup/main.ts'), ...args, '--node', await fileOf(database), '--to', join(folder, 'backups'), '--json'], { env })
+      return JSON.parse(stdout.trim().split('\n').at(-1)!) as Record<string, number>
+    }
+    await vi.waitFor(async () => expect((await doctor.get<{ rows: ExamRow[] }>('/api/exams')).rows[0]?.instanceCount).toBe(4), { timeout: 20_000, interval: 100 })
+    await backup(database, 'create', '--with-vault-key')
+    expect((await backup(database, 'create', '--with-vault-key'))['newBytes']).toBeLessThan(2_000_000)
+    await hospital.stop()
+    await rm(join(folder, A), { recursive: true })
+    await Promise.all([own.kill(), regional.kill()])
+    ;[own, regional] = [await startPostgres(), await startPostgres()] // new machines: nothing of before is on them
+    database = configOf({ url: await own.newDatabase(), regionalUrl: await regional.newDatabase() })
+    const began = Date.now()
+    await backup(database, 'restore')
+    hospital = await TestHospital.start(folder, A, '云溪县人民医院', { database })
+    doctor = await hospital.signIn('doctor')
+    const [exam] = (await doctor.get<{ rows: ExamRow[] }>('/api/exams?text=11010519491231002X')).rows // sealed, found by its blind index
+    expect(exam).toMatchObject({ accessionNumber: 'F33', instanceCount: 4 })
+    console.log(`restore with PostgreSQL: RTO ${((Date.now() - began) / 1000).toFixed(1)} s from empty servers and an empty disk to the first list; RPO the interval of the backups`)
+    expect(await doctor.send<ExamDetail>('POST', `/api/exams/${exam!.examId}/unmask`, { reason: '恢复后核对' })).toMatchObject({ patientName: '张秀兰', idCard: '11010519491231002X' })
+    expect((await doctor.raw(`/dicom-web/studies/${exam!.studyInstanceUid}/metadata`, { headers: { accept: 'application/dicom+json' } })).status).toBe(200)
+    const health = (await (await fetch(`${hospital.url}/health`)).json()) as { checks: Record<string, { status: string }> }
+    expect(health.checks['regional-archive']).toEqual({ status: 'ok' })
+    // One chain of audit from before the backup to after the restore, and the restore is in it.
+    const auditor = await hospital.signIn('auditor')
+    await vi.waitFor(async () => expect((await auditor.get<{ rows: unknown[] }>('/api/audit/records?action=backup.restore')).rows).toHaveLength(1), { timeout: 20_000, interval: 200 })
+    const { id } = await auditor.send<VerificationRow>('POST', '/api/audit/verifications', {})
+    await vi.waitFor(async () => {
+      const found = await auditor.get<VerificationRow>(`/api/audit/verifications/${id}`)
+      expect(found.state).not.toBe('running')
+      expect([found.state, found.findings]).toEqual(['whole', []])
+    }, { timeout: 20_000, interval: 200 })
+  }, 180_000)
 })

@@ -39,9 +39,16 @@ export async function dumpSchema({ url, schema = 'public' }: Postgres, to: strin
   await promisify(execFile)('pg_dump', ['--format=custom', '--no-owner', `--schema=${schema}`, `--file=${to}`, address], { env: environment })
 }
 
-export async function restoreSchema({ url, schema = 'public' }: Postgres, from: string): Promise<void> {
+/** The dump makes its schema itself; one that is there, empty, gives way. All of it or nothing. @throws An Error with PostgreSQL's own last words. */
+export async function restoreSchema({ url }: Pick<Postgres, 'url'>, from: string): Promise<void> {
   const { address, environment } = withoutPassword(url)
-  await promisify(execFile)('pg_restore', ['--no-owner', '--exit-on-error', '--single-transaction', ...(schema === 'public' ? [] : [`--schema=${schema}`]), '--clean', '--if-exists', `--dbname=${address}`, from], { env: environment })
+  try {
+    await promisify(execFile)('pg_restore', ['--no-owner', '--exit-on-error', '--single-transaction', '--clean', '--if-exists', `--dbname=${address}`, from], { env: environment })
+  } catch (error) {
+    // Its message repeats the whole statement.
+    const said = /^pg_restore: error:.*$/m.exec((error as { stderr?: string }).stderr ?? '')?.[0]
+    throw new Error(`pg_restore: ${said?.replace(/^pg_restore: error: /, '').slice(0, 300) ?? String(error)}`, { cause: error })
+  }
 }
 
 function withoutPassword(url: string): { address: string; environment: NodeJS.ProcessEnv } {
