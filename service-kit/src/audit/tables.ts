@@ -49,6 +49,10 @@ export function auditMigrations(dialect: Database['dialect']): readonly Migratio
         'CREATE INDEX audit_record_type ON audit_record (object_type, at, seq) WHERE object_type IS NOT NULL',
       ],
     },
+    {
+      name: '0004-action-in-index',
+      up: ['DROP INDEX audit_record_action', 'CREATE INDEX audit_record_action ON audit_record (action, at, seq, owner, outcome, object_type)'],
+    },
   ]
 }
 
