@@ -10,14 +10,16 @@ import { sharingRoutes } from './cross-hospital/routes.ts'
 import { securityRoutes } from './security/centre.ts'
 import * as securityTexts from './security/texts.ts'
 import * as sharingTexts from './cross-hospital/texts.ts'
+import * as exportTexts from './export/texts.ts'
 
-const i18n = createI18n({ legacy: false, locale: localStorage.getItem('lianpian-language') ?? 'zh-CN', fallbackLocale: 'zh-CN', messages: { 'zh-CN': { ...kitMessages['zh-CN'], ...securityTexts.zhCN, ...sharingTexts.zhCN, ...zhCN }, en: { ...kitMessages.en, ...securityTexts.en, ...sharingTexts.en, ...en } } })
+const i18n = createI18n({ legacy: false, locale: localStorage.getItem('lianpian-language') ?? 'zh-CN', fallbackLocale: 'zh-CN', messages: { 'zh-CN': { ...kitMessages['zh-CN'], ...securityTexts.zhCN, ...sharingTexts.zhCN, ...exportTexts.zhCN, ...zhCN }, en: { ...kitMessages.en, ...securityTexts.en, ...sharingTexts.en, ...exportTexts.en, ...en } } })
 const router = createRouter({
   history: createWebHistory('/desk/'),
   routes: [
     { path: '/', redirect: () => (session.user.value && !session.may('exam.list') ? '/security' : '/exams') },
     { path: '/exams', component: () => import('./exam/ExamsPage.vue') },
     { path: '/exams/:examId', component: () => import('./exam/ExamPage.vue'), props: true },
+    { path: '/exports', component: () => import('./export/ExportsPage.vue') },
     { path: '/requests', component: () => import('./consult/ConsultsPage.vue'), props: { side: 'submitter' } },
     { path: '/consults', component: () => import('./consult/ConsultsPage.vue'), props: { side: 'processor' } },
     { path: '/consults/:taskId', component: () => import('./consult/ConsultPage.vue'), props: true },
