@@ -1,6 +1,15 @@
 import { parseCertificate } from 'pki'
-import { answers, type LinkStatus } from 'specs'
+import { answers, isProblem, type EpochMs, type LinkStatus } from 'specs'
 import type { Connection } from './connection.ts'
+import type { Membership } from './membership.ts'
+
+/** Why there is no line to the region that we belong to. */
+export interface Obstacle {
+  readonly membership: Membership
+  readonly error: unknown
+  readonly at: EpochMs
+  readonly failures: number
+}
 
 const notJoined: LinkStatus = {
   state: 'not-joined',
@@ -20,8 +29,8 @@ const notJoined: LinkStatus = {
 }
 
 /** The connection as the pages show it; there may be none. */
-export async function linkStatusOf(connection: Connection | undefined): Promise<LinkStatus> {
-  if (!connection) return notJoined
+export async function linkStatusOf(connection: Connection | undefined, obstacle: Obstacle | undefined): Promise<LinkStatus> {
+  if (!connection) return obstacle ? withoutLine(obstacle) : notJoined
   const { membership, link, identity, natsUrl } = connection
   const { regionId, regionName, hubUrl, hospital } = membership
   const { state, since, lastSyncAt, problem, failures, lastTriedAt } = link.status()
@@ -31,4 +40,11 @@ export async function linkStatusOf(connection: Connection | undefined): Promise<
     certificateExpires: parseCertificate(identity.certificateChain[0] ?? '').notAfter,
     ...(await link.counts()),
   }
+}
+
+function withoutLine({ membership, error, at, failures }: Obstacle): LinkStatus {
+  const { regionId, regionName, hubUrl, hospital } = membership
+  const code = isProblem(error) ? error.code : 'service/internal'
+  const problem = { code, title: answers[code].zh }
+  return { ...notJoined, state: 'disconnected', regionId, regionName, hubUrl, hospital, problem, failures, lastTriedAt: at }
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createRootCa, generateSm2KeyPair, parseCertificate } from 'pki'
-import { createNodeLink, kekSourceOf, openDatabase, Vault, type Database } from 'service-kit'
+import { createLog, createMetrics, createNodeLink, kekSourceOf, openDatabase, Vault, type Database } from 'service-kit'
 import { RegionId } from 'specs'
 import { aDirectory, aHospital } from '../consult/builders.ts'
 import { A } from '../access/builders.ts'
@@ -11,6 +11,7 @@ import { isPinnedRoot } from './join.ts'
 import { JoinedRegions } from './joined-regions.ts'
 import { activate, activeMembership, membershipOfHub, regionMigrations, saveMembership, type Membership } from './membership.ts'
 import { SwitchableLine } from './line.ts'
+import { Region } from './region.ts'
 import { readSecrets, saveSecrets } from './secrets.ts'
 
 let db: Database
@@ -92,6 +93,31 @@ describe('the regions a hospital has joined', () => {
     expect([joined.activeId, joined.firstId, joined.count]).toEqual(['east', 'west', 2])
     expect([joined.includes(RegionId.parse('west')), joined.includes(RegionId.parse('north'))]).toEqual([true, false])
     expect((await joined.list()).map(({ regionId, isActive }) => [regionId, isActive])).toEqual([['west', false], ['east', true]]) // prettier-ignore
+  })
+})
+
+describe('a hospital whose line to its region cannot even be opened', () => {
+  it('starts all the same, says why, and tries again', async () => {
+    // AGT-15: nothing inside the hospital waits for the region
+    await db.write(async (tx) => {
+      await saveMembership(tx, aMembership('east'), 1)
+      await activate(tx, RegionId.parse('east'))
+    })
+    await saveSecrets(vault, folder, RegionId.parse('east'), { privateKeyPems: [generateSm2KeyPair().privateKeyPem], natsCredentials: 'creds' })
+    const told: unknown[] = []
+    const region = await Region.open({
+      db, hospitalId: A, hospitalName: 'A', keyFolder: folder, safe: vault, version: '0', heartbeatMs: 1_000, requestTimeoutMs: 1_000, openAgainMs: 20,
+      log: createLog({ name: 'test', level: 'silent' }),
+      metrics: createMetrics(),
+      joined: await JoinedRegions.open(db),
+      statusOf: () => Promise.reject(new Error('not asked')),
+      announce: (event) => told.push(event),
+    }) // prettier-ignore
+    await region.start()
+    expect(await region.status()).toMatchObject({ state: 'disconnected', regionId: 'east', regionName: 'east', problem: { code: 'certificate/invalid' }, failures: 1 })
+    expect([region.isConnected, region.membership, told]).toEqual([false, undefined, [{ type: 'link', state: 'disconnected' }]])
+    await expect.poll(async () => (await region.status()).failures).toBeGreaterThan(1)
+    await region.stop()
   })
 })
 

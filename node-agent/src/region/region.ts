@@ -17,7 +17,7 @@ import {
 import { isRenewalDue, renewCertificates } from '../certificate/renewal.ts'
 import { Connection, type ConnectionParts } from './connection.ts'
 import { SwitchableLine } from './line.ts'
-import { linkStatusOf } from './link-status.ts'
+import { linkStatusOf, type Obstacle } from './link-status.ts'
 import { joinRegion } from './join.ts'
 import type { JoinedRegions } from './joined-regions.ts'
 import { activate, activeMembership, membershipOfHub, regionMigrations, saveMembership, type Membership } from './membership.ts'
@@ -36,12 +36,15 @@ export interface RegionParts extends Omit<ConnectionParts, 'onRefusal' | 'now'> 
   readonly hubCa?: string | undefined
   readonly requestTimeoutMs: number
   readonly announce: (event: LiveEvent) => void
+  /** Pause before a line is tried again that could not even be opened. */
+  readonly openAgainMs?: number
   readonly now?: () => EpochMs
 }
 
 /** How often we look whether our certificate runs out, at most; and how long an answer may take. */
 const RENEWAL_CHECK_MS = 3_600_000
 const RENEWAL_TIMEOUT_MS = 15_000
+const OPEN_AGAIN_MS = 60_000
 
 /**
  * This hospital's place in a region: membership, trust, the register of the others, and the one outbound connection.
@@ -55,6 +58,8 @@ export class Region {
   readonly #onConnected: (() => void)[] = []
   readonly #reports: RefusalReports
   #connection: Connection | undefined
+  #obstacle: Obstacle | undefined
+  #opening: ReturnType<typeof setTimeout> | undefined
   /** Joining and switching happen one after the other. */
   #turn: Promise<unknown> = Promise.resolve()
   #adopting: Promise<void> = Promise.resolve()
@@ -82,11 +87,14 @@ export class Region {
     return new Region(parts)
   }
 
-  /** Connects to the region we belong to, if any. Call it when every part has registered its handlers. */
+  /**
+   * Connects to the region we belong to, if any. Call it when every part has registered its handlers. What keeps the line from being
+   * opened (a certificate that has run out, a clock that is wrong, a key that is missing) is told, and the hospital goes on without.
+   */
   async start(): Promise<void> {
     this.#adopt()
     const membership = await activeMembership(this.#parts.db)
-    if (membership) await this.#connect(membership)
+    if (membership) await this.#connect(membership).catch(() => undefined) // told, and tried again
     this.#renewal = setInterval(() => this.#renewInTime(), RENEWAL_CHECK_MS)
     this.#renewal.unref()
   }
@@ -95,6 +103,7 @@ export class Region {
     clearInterval(this.#renewal)
     await this.#renewing
     await this.#turn.catch(() => undefined) // whoever asked for it has been told
+    clearTimeout(this.#opening)
     await this.#disconnect()
     await this.#adopting
   }
@@ -198,7 +207,26 @@ export class Region {
       )
   }
 
+  /** @throws what keeps the line from being opened; it is tried again. */
   async #connect(membership: Membership): Promise<void> {
+    clearTimeout(this.#opening)
+    try {
+      await this.#open(membership)
+      this.#obstacle = undefined
+    } catch (error) {
+      const { log, announce, openAgainMs = OPEN_AGAIN_MS } = this.#parts
+      log.error({ err: error, regionId: membership.regionId }, 'no line to the region can be opened; the hospital goes on without it')
+      this.#obstacle = { membership, error, at: this.#now(), failures: (this.#obstacle?.failures ?? 0) + 1 }
+      announce({ type: 'link', state: 'disconnected' })
+      this.#opening = setTimeout(() => {
+        this.#turn = this.#turn.then(() => (this.#connection ? undefined : this.#connect(membership).catch(() => undefined)))
+      }, openAgainMs)
+      this.#opening.unref()
+      throw error
+    }
+  }
+
+  async #open(membership: Membership): Promise<void> {
     const { announce } = this.#parts
     const connection = await Connection.open({ ...this.#parts, now: this.#now, onRefusal: (refusal) => this.#report(refusal) }, membership)
     this.#connection = connection
@@ -278,7 +306,7 @@ export class Region {
   }
 
   status(): Promise<LinkStatus> {
-    return linkStatusOf(this.#connection)
+    return linkStatusOf(this.#connection, this.#obstacle)
   }
 
   #require(): Connection {
