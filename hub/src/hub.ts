@@ -11,6 +11,7 @@ import { Certificates } from './certificate/certificates.ts'
 import { certificateRoutes } from './certificate/routes.ts'
 import type { HubSettings } from './config.ts'
 import { consultRoutes } from './consult/routes.ts'
+import { Recollecting } from './consult/recollecting.ts'
 import { ConsultService } from './consult/service.ts'
 import { KnownParties } from './hospital/known-parties.ts'
 import { Membership } from './hospital/membership.ts'
@@ -96,7 +97,10 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     trust: parties.trust,
     certificateOf: parties.certificateOf,
     hospitals: () => joinedHospitals(db),
-    onSync: (hospitalId, request) => presence.heartbeat(hospitalId, request),
+    onSync: async (hospitalId, request) => {
+      await presence.heartbeat(hospitalId, request)
+      if (request.missing) await recollecting.ask(hospitalId)
+    },
     onRefusal: ({ code }) => announce({ type: 'refusal', code }),
     timing: { heartbeatMs: settings.heartbeatMs },
   })
@@ -140,6 +144,7 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     now,
   })
 
+  const recollecting = new Recollecting({ db, link: () => link, consults, audit, log, now })
   link.onMessage(kinds.consultCommand, (tx, { from, body }) => consults.handle(tx, HospitalId.parse(from), body))
   link.onMessage(kinds.problemReport, (tx, { from, body }) => takeReport(tx, HospitalId.parse(from), body, announce))
 
@@ -208,11 +213,12 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
     log,
   )
   const renewal = every(MINUTE_MS, 'looking after certificates and revocation lists', () => authorityUpkeep.look(), log)
+  const recollection = every(HOUR_MS, 'looking after consultations that wait for lost steps', () => recollecting.giveUp(), log)
   const natsUpkeep = natsCertificate && every(HOUR_MS, 'looking after the certificate of nats-server', () => natsCertificate.look(), log)
 
   async function stop(): Promise<void> {
     await face.drain(settings.drainMs)
-    await Promise.all([watch.stop(), renewal.stop(), natsUpkeep?.stop()])
+    await Promise.all([watch.stop(), renewal.stop(), recollection.stop(), natsUpkeep?.stop()])
     await face.close()
     if (caFace !== face) await caFace.close()
     await link.stop()

@@ -23,4 +23,16 @@ export const consultMigrations: readonly Migration[] = [
         PRIMARY KEY (hospital_id, command_id))`,
     ],
   },
+  {
+    name: '0002-recollection',
+    // For a hub that lost its latest work with a disk: the order it had given, and commands that came again before their turn.
+    up: [
+      `CREATE TABLE consult_order (
+        task_id TEXT NOT NULL, revision BIGINT NOT NULL, command_id TEXT NOT NULL, sequenced_at BIGINT NOT NULL, told_at BIGINT NOT NULL, PRIMARY KEY (task_id, revision))`,
+      `CREATE TABLE consult_early (
+        hospital_id TEXT NOT NULL, command_id TEXT NOT NULL, task_id TEXT NOT NULL, command TEXT NOT NULL, came_at BIGINT NOT NULL,
+        PRIMARY KEY (hospital_id, command_id))`,
+      'CREATE INDEX consult_early_of_task ON consult_early (task_id, came_at)',
+    ],
+  },
 ]

@@ -3,6 +3,7 @@ import { Problem, type ConsultAnswer, type HospitalId, type LiveEvent } from 'sp
 import { A, aCommand, anActor, B, C, centre, regionId, sealedFor, someFacts, toPool } from '../../tests/support/builders.ts'
 import { openHubSqlite, OutboxTable, registerDemoRegion, type OpenedDatabase } from '../../tests/support/database.ts'
 import { RegistryCache } from '../hospital/registry-cache.ts'
+import { keepOrder } from './recollection.ts'
 import { ConsultService } from './service.ts'
 import { listTasks, readTask, readTimeline } from './store.ts'
 
@@ -166,5 +167,61 @@ describe('the hub taking commands', () => {
     const foreign = aCommand('submit')
     await opened.db.write((tx) => service.handle(tx, B, foreign))
     expect(await outbox.answers(B)).toMatchObject([{ body: { outcome: 'refused', problem: { code: 'envelope/wrong-sender' } } }])
+  })
+})
+
+describe('a hub that came back from its backup', () => {
+  /** The day as it was: four steps of two hospitals. What nodes remember of it is left when the ledger is lost. */
+  async function aDay() {
+    const submit = aCommand('submit')
+    const { taskId } = submit
+    const commands = [submit, aCommand('claim', { taskId }), aCommand('start', { taskId }), aCommand('sign', { taskId })] as const
+    for (const command of commands) await send(command)
+    const timeline = await readTimeline(opened.db, taskId)
+    const steps = (await outbox.events(C)).map(({ body: { revision, commandId, sequencedAt } }) => ({ taskId, revision, commandId, sequencedAt }))
+    for (const table of ['consult_command', 'consult_event', 'consult_offer', 'consult_task']) await opened.db.run(`DELETE FROM ${table}`)
+    clock += 1_000_000
+    return { taskId, timeline, steps, commands }
+  }
+  const remember = (steps: Awaited<ReturnType<typeof aDay>>['steps']) => opened.db.write((tx) => keepOrder(tx, steps, clock))
+
+  it('has the ledger that it had, to the millisecond, in whatever order the hospitals send again', async () => {
+    // AGT-06, CON-18, SEC-15
+    const { taskId, timeline, steps, commands: [submit, claim, start, sign] } = await aDay() // prettier-ignore
+    expect(await remember(steps)).toBe(4)
+    expect(await remember(steps)).toBe(0) // another node remembers the same
+    for (const command of [claim, start, sign]) await send(command) // the expert's hospital was quicker
+    expect(await readTask(opened.db, taskId)).toBeUndefined()
+    expect(await answerTo(claim)).toMatchObject({ outcome: 'accepted' }) // the answer of then; none was given meanwhile
+    await send(submit)
+    expect(await readTimeline(opened.db, taskId)).toEqual(timeline)
+    // Work goes on from there, at its own time.
+    await send(aCommand('return', { taskId }))
+    expect(await readTask(opened.db, taskId)).toMatchObject({ state: 'returned', revision: 5 })
+    expect(await opened.db.all('SELECT * FROM consult_order')).toEqual([])
+    expect(await opened.db.all('SELECT * FROM consult_early')).toEqual([])
+  })
+
+  it('lets new work wait behind what is still to come, so that no two histories of one task arise', async () => {
+    const { taskId, steps, timeline, commands: [submit, claim, start, sign] } = await aDay() // prettier-ignore
+    await remember(steps)
+    await send(submit)
+    await send(aCommand('cancel', { taskId })) // the submitter's page has not heard of the claim either, or would not offer it
+    expect(await readTask(opened.db, taskId)).toMatchObject({ revision: 1, state: 'submitted' })
+    for (const command of [claim, start, sign]) await send(command)
+    expect(await readTimeline(opened.db, taskId)).toEqual(timeline)
+    expect((await refusals()).map(({ code }) => code)).toEqual(['consult/already-signed'])
+  })
+
+  it('goes on without a step that nobody sends again', async () => {
+    const { taskId, steps, commands: [submit, , start] } = await aDay() // prettier-ignore
+    await remember(steps)
+    await send(submit)
+    await send(start)
+    expect(await service.giveUpWaiting(opened.db, clock - 10)).toBe(0)
+    expect(await service.giveUpWaiting(opened.db, clock + 10)).toBe(1)
+    expect((await refusals()).map(({ code }) => code)).toEqual(['consult/not-holder'])
+    await send(aCommand('claim', { taskId }))
+    expect(await readTask(opened.db, taskId)).toMatchObject({ revision: 2 })
   })
 })

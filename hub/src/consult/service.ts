@@ -1,4 +1,4 @@
-import type { Transaction } from 'service-kit'
+import type { Database, Transaction } from 'service-kit'
 import {
   ConsultCommand,
   isProblem,
@@ -21,6 +21,7 @@ import type { Outbox } from '../directory/directory.ts'
 import type { RegistryCache } from '../hospital/registry-cache.ts'
 import { recordRefusal } from '../refusal/store.ts'
 import { decide } from './decide.ts'
+import { forgetOrder, keepEarly, takeEarly, tasksWaitingSince, turnOf } from './recollection.ts'
 import { sealedAudience } from './sealed-content.ts'
 import { readAnswer, readTask, saveAnswer, saveTask } from './store.ts'
 import { concerned, type Circumstances, type Decision, type Task } from './task.ts'
@@ -60,20 +61,47 @@ export class ConsultService {
    */
   async handle(tx: Transaction, sender: HospitalId, body: unknown): Promise<void> {
     const parsed = ConsultCommand.safeParse(body)
-    const { commandId } = parsed.success ? parsed.data : parseWith(CommandNumber, body, 'consult.command')
+    const { commandId, taskId } = parsed.success ? parsed.data : parseWith(CommandNumber, body, 'consult.command')
     const earlier = await readAnswer(tx, sender, commandId)
     const answer =
       earlier ??
       (parsed.success ? await this.#answer(tx, sender, parsed.data) : await this.#refuseMalformed(tx, sender, body, parsed.error))
+    if (answer === 'early') return
     if (!earlier) await saveAnswer(tx, sender, answer, this.#parts.now())
     await this.#parts.outbox.post(tx, sender, kinds.consultAnswer, answer)
+    if (!earlier) await this.#goOn(tx, taskId)
   }
 
-  async #answer(tx: Transaction, sender: HospitalId, command: ConsultCommand): Promise<ConsultAnswer> {
+  /** Nobody waits any longer for steps of which a restored hub was told and which nobody sends again. @returns how many tasks go on without. */
+  async giveUpWaiting(db: Database, before: EpochMs): Promise<number> {
+    const tasks = await tasksWaitingSince(db, before)
+    for (const taskId of tasks) {
+      await db.write(async (tx) => {
+        await forgetOrder(tx, taskId)
+        await this.#goOn(tx, taskId)
+      })
+    }
+    return tasks.length
+  }
+
+  /** Commands that came before their turn. */
+  async #goOn(tx: Transaction, taskId: TaskId): Promise<void> {
+    for (const { hospitalId, command } of await takeEarly(tx, taskId)) await this.handle(tx, hospitalId, command)
+  }
+
+  /** @returns `early` when a restored hub waits for what had come before it (see recollection.ts). */
+  async #answer(tx: Transaction, sender: HospitalId, command: ConsultCommand): Promise<ConsultAnswer | 'early'> {
     const { commandId, taskId, type } = command
     for (let round = 1; round <= MAX_ROUNDS; round++) {
       const task = await readTask(tx, taskId)
-      const decision = this.#decide(task, command, await this.#circumstances(tx, sender))
+      const turn = await turnOf(tx, taskId, commandId, task?.revision ?? 0)
+      if (turn.kind === 'early') {
+        await keepEarly(tx, sender, command, this.#parts.now())
+        return 'early'
+      }
+      const circumstances = await this.#circumstances(tx, sender)
+      const decision = this.#decide(task, command, { ...circumstances, now: turn.sequencedAt ?? circumstances.now })
+      if (turn.kind === 'now') await forgetOrder(tx, taskId, isProblem(decision) ? undefined : (task?.revision ?? 0) + 1)
       if (isProblem(decision)) return this.#refuse(tx, sender, { commandId, taskId, type }, decision)
       if (decision.kind === 'repeated') return { outcome: 'accepted', commandId, taskId, revision: decision.revision }
       if (!(await saveTask(tx, decision.task, decision.event))) continue

@@ -2,6 +2,7 @@ import type { Database, Log, Transaction } from 'service-kit'
 import {
   ConsultAnswer,
   ConsultEvent,
+  ConsultOrderQuery,
   ConsultRequest,
   HUB,
   kinds,
@@ -9,6 +10,8 @@ import {
   Opinion,
   parseWith,
   Problem,
+  services,
+  type ConsultOrder,
   type EpochMs,
   type HospitalId,
   type LiveEvent,
@@ -20,7 +23,7 @@ import type { TransferEngine } from '../transfer/engine.ts'
 import type { AnswerDesk } from './answers.ts'
 import { beginConsult, followEvent, type Consult, type Here, type OpenedRequest } from './consult.ts'
 import { decideFetch } from './decide-fetch.ts'
-import { answerCommand, findCommand, findConsult, keepOpinion, rememberEvent, saveConsult } from './store.ts'
+import { answerCommand, findCommand, findConsult, keepOpinion, rememberEvent, saveConsult, stepsSince } from './store.ts'
 
 export interface ArrivalParts {
   readonly db: Database
@@ -43,6 +46,12 @@ export class ConsultArrivals {
     this.#parts = parts
     parts.region.line.onMessage(kinds.consultEvent, (tx, { from, body }) => this.#takeEvent(tx, from, body))
     parts.region.line.onMessage(kinds.consultAnswer, (tx, { from, body }) => this.#takeAnswer(tx, from, body))
+    // A hub that came back from a backup puts its ledger in the order that we heard.
+    parts.region.line.serve(services.consultOrder, async ({ from, body }) => {
+      if (from !== HUB) throw new Problem('access/forbidden', { from })
+      const { since } = parseWith(ConsultOrderQuery, body, services.consultOrder)
+      return { steps: await stepsSince(parts.db, parts.region.regionId, since) } satisfies ConsultOrder
+    })
   }
 
   async #takeEvent(tx: Transaction, from: PartyId, body: unknown): Promise<void> {

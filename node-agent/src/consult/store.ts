@@ -2,6 +2,7 @@ import type { EntrustedModalities, ExamsCondition } from '../access/access-contr
 import type { Bind } from '../access/policy/sql-condition.ts'
 import type { Migration, Queries, SqlValue, Transaction } from 'service-kit'
 import {
+  ConsultStep,
   problemFromNote,
   type ConsultAnswer,
   type ConsultEvent,
@@ -11,6 +12,7 @@ import {
   type Opinion,
   type Problem,
   type ProblemNote,
+  type RegionId,
   type TaskId,
   type TimelineEvent,
 } from 'specs'
@@ -173,6 +175,18 @@ export async function rememberEvent(tx: Transaction, event: ConsultEvent): Promi
 export async function timelineOf(db: Queries, taskId: TaskId): Promise<TimelineEvent[]> {
   const rows = await db.all<{ body: string }>('SELECT body FROM consult_event WHERE task_id = $1 ORDER BY revision', [taskId])
   return rows.map((row) => JSON.parse(row.body) as TimelineEvent)
+}
+
+const MOST_STEPS = 20_000
+
+/** The order of steps as the hub told it, of tasks that changed since then; the newest tasks first, so that a limit cuts what is oldest. */
+export async function stepsSince(db: Queries, regionId: RegionId | undefined, since: EpochMs): Promise<ConsultStep[]> {
+  const rows = await db.all<{ body: string }>(
+    `SELECT e.body FROM consult c JOIN consult_event e ON e.task_id = c.task_id WHERE c.region_id = $1 AND c.updated_at >= $2
+     ORDER BY c.updated_at DESC, e.task_id, e.revision LIMIT ${MOST_STEPS}`,
+    [regionId ?? null, since],
+  )
+  return rows.map(({ body }) => ConsultStep.parse(JSON.parse(body)))
 }
 
 export async function rememberCommand(

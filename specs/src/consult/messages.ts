@@ -104,6 +104,15 @@ export const ConsultEvent = z.object({
 })
 export type ConsultEvent = z.infer<typeof ConsultEvent>
 
+/** What the hub asks of a node after its own start: the order in which it had put commands, as the node heard it. */
+export const ConsultOrderQuery = z.object({ since: EpochMs })
+export type ConsultOrderQuery = z.infer<typeof ConsultOrderQuery>
+export const ConsultStep = z.object({ taskId: TaskId, revision: z.number().int().positive(), commandId: MessageId, sequencedAt: EpochMs })
+export type ConsultStep = z.infer<typeof ConsultStep>
+/** Of tasks that changed since then; acts themselves are not among them: those come again from their authors, under their signatures. */
+export const ConsultOrder = z.object({ steps: z.array(ConsultStep).max(20_000) })
+export type ConsultOrder = z.infer<typeof ConsultOrder>
+
 /** Every command is answered, accepted or refused, with its id (AGT-07). */
 export const ConsultAnswer = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('accepted'), commandId: MessageId, taskId: TaskId, revision: z.number().int().positive() }),

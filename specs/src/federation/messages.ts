@@ -148,6 +148,7 @@ export const services = {
   consentWithdrawn: 'consent.withdrawn',
   /** Certificates over the line: the node's own, and those of its doctors. */
   certificateRenew: 'certificate.renew',
+  consultOrder: 'consult.order',
   personCertify: 'certificate.person',
   personRevoke: 'certificate.person-revoke',
   timeStamp: 'time.stamp',
