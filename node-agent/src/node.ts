@@ -8,6 +8,7 @@ import { patientKeysOf } from './audit/patient-keys.ts'
 import { RegionReports } from './audit/region-reports.ts'
 import type { NodeSettings } from './config.ts'
 import type { Consults } from './consult/consults.ts'
+import { eraseConsults } from './consult/erase.ts'
 import { findConsult } from './consult/store.ts'
 import { placeOfCaller } from './dicom-node/store.ts'
 import { ExamIntake } from './exam/intake.ts'
@@ -79,10 +80,17 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const consultation = await openConsultation(ground, { ...between, transfers })
   const { signing, consults } = consultation
   later.consults = consults
-  const retention = await Retention.open({ db, log, audit, archive: inHospital, hospitalId })
   const refusals = await RefusalBook.open({ db, log })
   const refused = refusalTeller({ audit, book: refusals, region })
   const sharing = joinSharing({ ...between, db, log, vault, hospitalId, regional, transfers, tasksOfStudy, settings: settings.crossHospital, face })
+  const retention = await Retention.open({
+    db, log, audit, hospitalId,
+    archive: inHospital,
+    onDestroy: async (tx, { examId, study, reason }) => ({
+      consultations: await eraseConsults(tx, { examId, study, here: hospitalId }),
+      copiesAt: study === null ? [] : await sharing.erase(tx, study, reason),
+    }),
+  }) // prettier-ignore
   const switches = await ServiceSwitches.open({ db, log, audit })
   const http = await addHttpFaces(ground, {
     ...identity, ...rights, ...images, ...consultation,

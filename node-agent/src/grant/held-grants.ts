@@ -3,7 +3,7 @@ import { GrantStandingAnswer, GrantsWithdrawn, HospitalId, isProblem, parseWith,
 import type { Archive } from '../archive/archive.ts'
 import type { Line } from '../region/line.ts'
 import type { TransferEngine } from '../transfer/engine.ts'
-import { endedBetween, findHeld, heldForStudy, keepWithdrawal, liveHeld, withdrawalOf } from './held-store.ts'
+import { endedBetween, findHeld, forgetHeld, heldForStudy, keepWithdrawal, liveHeld, withdrawalOf } from './held-store.ts'
 
 const ASK_MS = 5_000
 const HOUR_MS = 3_600_000
@@ -113,7 +113,7 @@ export class HeldGrants {
 
   /** Ends the transfer and removes the copy, if nothing entitles anybody here to it any more. */
   async removeUnlessEntitled(owner: HospitalId, study: StudyInstanceUid): Promise<void> {
-    const { db, transfers, regional, audit, hospitalId, now } = this.#parts
+    const { db, transfers, now } = this.#parts
     const held = (await heldForStudy(db, study)).some((grant) => grant.owner === owner && grant.withdrawnAt === null && now() < grant.expires)
     if (held) return
     for (const grant of await this.#parts.taskGrants()) {
@@ -123,10 +123,26 @@ export class HeldGrants {
     const job = await transfers.jobOfStudy(study, owner)
     if (job && (job.state === 'waiting' || job.state === 'running')) await transfers.cancel(job.transferId, 'grant').catch(ignoreEnded)
     if (job) await transfers.forget(job.transferId)
+    await this.#deleteCopy(owner, study, 'grant withdrawn')
+  }
+
+  /** The owner has destroyed the exam: whatever still names it, the copy leaves now. Resolves when it is gone. */
+  async removeErased(owner: HospitalId, study: StudyInstanceUid): Promise<void> {
+    const { db, transfers } = this.#parts
+    const job = await transfers.jobOfStudy(study, owner)
+    if (job && (job.state === 'waiting' || job.state === 'running')) await transfers.cancel(job.transferId, 'grant').catch(ignoreEnded)
+    if (job) await transfers.forget(job.transferId)
+    await forgetHeld(db, owner, study) // with the texts of the exam that came with each grant
+    await this.#deleteCopy(owner, study, 'destroyed by its owner')
+  }
+
+  /** Only the owner's own: a grant may name any number, and nobody ends what another hospital has entrusted to us. */
+  async #deleteCopy(owner: HospitalId, study: StudyInstanceUid, reason: string): Promise<void> {
+    const { regional, audit, hospitalId } = this.#parts
     const kept = await regional.study(study)
-    if (!kept) return
+    if (kept?.hospitalId !== owner) return
     await regional.delete(study)
-    audit.note({ action: 'study.delete', outcome: 'success', actor: { kind: 'system', id: hospitalId }, object: { type: 'study', id: study, owner }, reason: 'grant withdrawn', facts: { sizeBytes: kept.sizeBytes, source: `${hospitalId}/regional` } })
+    audit.note({ action: 'study.delete', outcome: 'success', actor: { kind: 'system', id: hospitalId }, object: { type: 'study', id: study, owner }, reason, facts: { sizeBytes: kept.sizeBytes, source: `${hospitalId}/regional` } })
   }
 
   async stop(): Promise<void> {

@@ -77,3 +77,8 @@ export async function keepWithdrawal(tx: Transaction, owner: HospitalId, grantId
 export async function withdrawalOf(db: Queries, owner: HospitalId, grantId: GrantId): Promise<EpochMs | undefined> {
   return (await db.get<{ at: EpochMs }>('SELECT withdrawn_at AS "at" FROM foreign_withdrawal WHERE owner = $1 AND grant_id = $2', [owner, grantId]))?.at
 }
+
+/** The study was destroyed where it belongs. */
+export function forgetHeld(db: Queries, owner: HospitalId, study: StudyInstanceUid): Promise<number> {
+  return db.run('DELETE FROM held_grant WHERE owner = $1 AND study_instance_uid = $2', [owner, study])
+}

@@ -1,5 +1,5 @@
-import type { AuditTrail, Database, HttpFace, Log } from 'service-kit'
-import type { HospitalId, LiveEvent } from 'specs'
+import type { AuditTrail, Database, HttpFace, Log, Transaction } from 'service-kit'
+import type { HospitalId, LiveEvent, StudyInstanceUid } from 'specs'
 import type { AccessControl } from '../access/access-control.ts'
 import type { TaskView } from '../access/task-view.ts'
 import type { Archive } from '../archive/archive.ts'
@@ -15,6 +15,7 @@ import type { Region } from '../region/region.ts'
 import type { TransferEngine } from '../transfer/engine.ts'
 import { addConsentRoutes } from './consent-routes.ts'
 import { Consents } from './consents.ts'
+import { Erasures } from './erasures.ts'
 import { HeldGrants } from './held-grants.ts'
 import { addGrantRoutes } from './routes.ts'
 import { taskGrants } from './task-grants.ts'
@@ -40,6 +41,8 @@ export interface SharingParts {
 
 export interface Sharing {
   readonly held: HeldExams
+  /** In the transaction that destroys an exam of ours. @returns who is to remove copies. */
+  erase(tx: Transaction, study: StudyInstanceUid, because: string): Promise<readonly HospitalId[]>
   start(): void
   stop(): Promise<void>
 }
@@ -56,6 +59,7 @@ export function joinSharing(parts: SharingParts): Sharing {
     taskGrants: () => taskGrants(db),
     announce: (event, person) => (person === undefined ? announce(event) : face.events.publish(event, (user) => user.id === person)),
   }) // prettier-ignore
+  const erasures = new Erasures({ db, log, line, audit, hospitalId, now, removeCopy: (owner, study) => heldGrants.removeErased(owner, study) })
   const held = new HeldExams({ ...parts, now })
   const searches = new Searches({
     ...parts, consents, now,
@@ -76,14 +80,19 @@ export function joinSharing(parts: SharingParts): Sharing {
   const recheck = () => heldGrants.recheck().catch((error: unknown) => log.error({ err: error }, 'grants held here were not checked'))
   region.onConnected(() => {
     withdrawals.tell({ atOnce: true })
+    erasures.tell({ atOnce: true })
     consents.tell()
     void recheck()
   })
   return {
     held,
-    start: () => withdrawals.tell(),
+    erase: (tx, study, because) => erasures.erase(tx, study, because),
+    start() {
+      withdrawals.tell()
+      erasures.tell()
+    },
     async stop() {
-      await Promise.all([withdrawals.stop(), consents.stop(), heldGrants.stop()])
+      await Promise.all([withdrawals.stop(), erasures.stop(), consents.stop(), heldGrants.stop()])
     },
   }
 }

@@ -11,6 +11,7 @@ import { databaseOf, type NodeSettings } from '../config.ts'
 import { dicomNodeMigrations } from '../dicom-node/store.ts'
 import { examMigrations } from '../exam/store.ts'
 import { exportMigrations } from '../export/tables.ts'
+import { erasureMigrations } from '../grant/erasures.ts'
 import { sharingMigrations } from '../grant/tables.ts'
 import { contactMigrations } from '../patient/contact.ts'
 import { patientTokenMigrations } from '../patient/token.ts'
@@ -36,6 +37,7 @@ export async function openGround(settings: NodeSettings, log: Log) {
   await db.migrate('grant', grantMigrations)
   await db.migrate('assertion', assertionMigrations)
   await db.migrate('sharing', sharingMigrations)
+  await db.migrate('erasure', erasureMigrations)
   await db.migrate('exam', examMigrations)
   await db.migrate('patient', contactMigrations)
   await db.migrate('patient-token', patientTokenMigrations)

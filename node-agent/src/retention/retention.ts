@@ -1,5 +1,5 @@
-import type { AuditTrail, Database, Log, User } from 'service-kit'
-import { Problem, type EpochMs, type ExamRetention, type HospitalId, type RetentionJob, type RetentionRules, type RetentionYears, type VisitEnd } from 'specs'
+import type { AuditTrail, Database, Log, Transaction, User } from 'service-kit'
+import { Problem, StudyInstanceUid, type EpochMs, type ExamRetention, type HospitalId, type RetentionJob, type RetentionRules, type RetentionYears, type VisitEnd } from 'specs'
 import type { Archive } from '../archive/archive.ts'
 import { studiesOfOpenConsults } from '../consult/store.ts'
 import { findExam } from '../exam/store.ts'
@@ -13,6 +13,8 @@ export interface RetentionParts {
   readonly audit: AuditTrail
   readonly archive: Archive
   readonly hospitalId: HospitalId
+  /** Part of the transaction of a destruction: what else held of the exam goes with it. @returns what the trail is told of that. */
+  readonly onDestroy?: (tx: Transaction, exam: { examId: string; study: StudyInstanceUid | null; reason: string }) => Promise<Record<string, unknown>>
   readonly now?: () => EpochMs
 }
 
@@ -139,7 +141,7 @@ export class Retention {
   }
 
   /**
-   * 销毁: the exam, what is sealed with it and its images. The record of the destruction stays.
+   * 销毁: the exam, what is sealed with it, what its consultations say, its images here and their copies elsewhere. The record of the destruction stays.
    * @throws {Problem} exam/unknown, retention/not-yet, retention/legal-hold, retention/in-use
    */
   async destroy(user: User, examId: string, reason: string): Promise<void> {
@@ -162,8 +164,9 @@ export class Retention {
       await tx.run('DELETE FROM exam WHERE exam_id = $1', [examId])
       await tx.run('DELETE FROM patient_token WHERE exam_id = $1', [examId])
       await forgetContact(tx, examId)
+      const alsoGone = await this.#parts.onDestroy?.(tx, { examId, study: StudyInstanceUid.nullable().catch(null).parse(exam.studyInstanceUid), reason })
       const object = { type: 'exam', id: examId, owner: hospitalId, ...(patientId !== '' && { patientKey: audit.patientKey(hospitalId, patientId) }) } as const
-      await audit.within(tx, { action: 'exam.delete', outcome: 'success', object, reason, basis: 'retention', facts: { accessionNumber, studyInstanceUid: exam.studyInstanceUid, instanceCount, sizeBytes, retainUntil } })
+      await audit.within(tx, { action: 'exam.delete', outcome: 'success', object, reason, basis: 'retention', facts: { accessionNumber, studyInstanceUid: exam.studyInstanceUid, instanceCount, sizeBytes, retainUntil, ...alsoGone } })
       return exam.studyInstanceUid
     })
     await this.#destroyImages(examId, studyInstanceUid)

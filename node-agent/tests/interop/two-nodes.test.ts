@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { ConsultDetail, ConsultRow, ExamRow, LinkStatus, LiveExam, MessageRow, ProcessorChoice, TransferRow } from 'specs'
+import type { ConsultDetail, ConsultRow, ExamRow, LinkStatus, LiveExam, MessageRow, ProcessorChoice, RetentionRules, TransferRow } from 'specs'
 import { unpackFixtures } from '../../../scripts/fixtures.mjs'
 import { identityOf } from '../../../scripts/region/dicom-file.ts'
 import { startLineCutter, type LineCutter } from '../../../service-kit/tests/support/line-cutter.ts'
@@ -335,5 +335,38 @@ describe('a hospital and an expert hospital in one region', () => {
       const { rows } = await (await b.signIn('auditor')).get<{ rows: { outcome: string; actor: { kind: string; name?: string }; object: { id: string } }[] }>('/api/audit/records?action=transfer.cancel')
       expect(rows).toMatchObject([{ outcome: 'success', actor: { kind: 'user', name: 'expert' }, object: { id: exam.studyInstanceUid } }])
     }, soon)
+  })
+
+  it('destroys an exam whose time is over with what its consultation says and with every copy, also one that was out of reach', async () => {
+    // LOC-06, rule 6: an opinion stays with its author
+    const exam = await sendStudy(a, 'us-palette', 1)
+    const taskId = await apply(exam)
+    await until(expert, taskId, ({ images }) => images.state === 'complete')
+    await command(expert, taskId, 'claim')
+    await command(expert, taskId, 'sign', { opinion: { findings: '', opinion: '脂肪肝', advice: '', keyImages: [] }, signingPassword: expert.password })
+    await until(doctor, taskId, ({ state, opinionValid }) => state === 'returned' && opinionValid !== null)
+    await expert.raw(`/dicom-web/studies/${exam.studyInstanceUid}/metadata`) // the copy is there and readable
+
+    const admin = await a.signIn('admin')
+    const { years } = await admin.get<RetentionRules>('/api/retention/rules')
+    await admin.send('PUT', '/api/retention/rules', { years: { ...years, '': 1 }, reason: '演练' })
+    line.cut() // A's own line: nobody hears of it yet
+    await (await a.signIn('records')).send('DELETE', `/api/exams/${exam.examId}`, { reason: '保存期满' })
+    await expect(doctor.get(`/api/exams/${exam.examId}`)).rejects.toMatchObject({ status: 404 })
+    await expect(detail(doctor, taskId)).rejects.toMatchObject({ code: 'exam/unknown' })
+    const held = async (user: ApiUser) => (await user.get<ConsultDetail>(`/api/consults/${taskId}`)).images.held
+    expect(await held(expert)).toBe(1)
+    line.restore()
+    await vi.waitFor(async () => expect(await held(expert)).toBe(0), soon)
+    expect((await expert.raw(`/dicom-web/studies/${exam.studyInstanceUid}/metadata`)).status).not.toBe(200)
+    expect((await detail(expert, taskId)).opinion?.text.opinion).toBe('脂肪肝') // the author's own record
+
+    const auditor = await a.signIn('auditor')
+    await vi.waitFor(async () => {
+      const { rows } = await auditor.get<{ rows: { action: string; actor: { id: string }; object: { id: string }; facts?: Record<string, unknown> }[] }>('/api/audit/records?action=exam.delete,study.delete')
+      expect(rows.find(({ action }) => action === 'exam.delete')?.facts).toMatchObject({ copiesAt: [C], consultations: [{ taskId, opinionSm3: expect.stringMatching(/^[0-9a-f]{64}$/) as string }] })
+      expect(rows).toContainEqual(expect.objectContaining({ action: 'study.delete', actor: expect.objectContaining({ id: C }) as object, facts: expect.objectContaining({ confirmed: true }) as object }))
+    }, soon)
+    await admin.send('PUT', '/api/retention/rules', { years, reason: '演练结束' })
   })
 })

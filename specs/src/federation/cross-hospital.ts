@@ -59,6 +59,9 @@ const WithdrawnGrant = z.object({ grantId: GrantId, withdrawnAt: EpochMs })
 export type WithdrawnGrant = z.infer<typeof WithdrawnGrant>
 export const GrantsWithdrawn = z.object({ grants: z.array(WithdrawnGrant).min(1).max(500) })
 export type GrantsWithdrawn = z.infer<typeof GrantsWithdrawn>
+/** Sealed request of service `study.erased`, owner → whoever was ever named in a grant for it, repeated until the copies are gone. */
+export const StudiesErased = z.object({ studies: z.array(z.object({ studyInstanceUid: StudyInstanceUid, erasedAt: EpochMs })).min(1).max(100) })
+export type StudiesErased = z.infer<typeof StudiesErased>
 /** Sealed request of service `grant.standing`, grantee → owner: which of these no longer hold? */
 export const GrantStandingAsk = z.object({ grantIds: z.array(GrantId).min(1).max(500) })
 export const GrantStandingAnswer = z.object({ withdrawn: z.array(WithdrawnGrant).max(500) })

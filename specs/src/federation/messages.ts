@@ -144,6 +144,8 @@ export const services = {
   grantAsk: 'grant.ask',
   /** Between hospitals, agent to agent. */
   grantWithdrawn: 'grant.withdrawn',
+  /** An exam of the sender was destroyed: its copies are to leave. */
+  studyErased: 'study.erased',
   grantStanding: 'grant.standing',
   consentWithdrawn: 'consent.withdrawn',
   /** Certificates over the line: the node's own, and those of its doctors. */
