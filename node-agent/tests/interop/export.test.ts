@@ -8,8 +8,9 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { AuditPage, ExportRow, Reidentified } from 'specs'
 import type { z } from 'zod'
 import type { ApiUser } from '../../../scripts/region/api.ts'
+import { launchBrowser, openPerson, picture, signInOnPage } from '../../../tests/support/browser.ts'
 import { A } from '../../src/access/builders.ts'
-import { TestHospital } from '../support/region.ts'
+import { password, TestHospital } from '../support/region.ts'
 import { askPydicom, fixture, run } from './dicomweb-support.ts'
 
 const soon = { timeout: 30_000, interval: 50 }
@@ -218,6 +219,69 @@ describe('pictures', () => {
   it('are no more than the hospital lets out at once', async () => {
     await expect(prepared({ level: 'L0', authorisation: '院办', format: 'png' })).rejects.toEqual(refusal('export/too-large'))
   })
+})
+
+describe('on the desk', () => {
+  it('is asked for in a dialog, tells what stays behind, and arrives', async () => {
+    // SEC-10, VWR-33
+    const browser = await launchBrowser()
+    try {
+      const { page, errors } = await openPerson(browser)
+      const { examId } = await doctor.get<{ examId: string }>(`/api/exams/by-study/${study}`)
+      await signInOnPage(page, `${hospital.url}/desk/exams/${examId}`, 'doctor', password)
+      await page.getByTestId('exam-export').click()
+      await picture(page, 'desk-export-begin')
+      const dialog = page.getByTestId('export-dialog')
+      await dialog.getByText('去标识化', { exact: true }).click()
+      expect(await page.getByTestId('export-prepare').isDisabled()).toBe(true)
+      // By keyboard: a purpose of one's own, then the reason.
+      await page.getByTestId('export-purpose').click()
+      await page.keyboard.type('教学查房')
+      await page.keyboard.press('Enter')
+      await page.getByTestId('export-project').click()
+      await page.keyboard.type('脑影像教学')
+      await page.keyboard.press('Enter')
+      await page.getByTestId('export-reason').fill('住院医师教学')
+      await picture(page, 'desk-export')
+      await page.getByTestId('export-prepare').click()
+      await page.getByTestId('export-left-out').waitFor()
+      expect(await page.getByTestId('export-progress').textContent()).toMatch(/将导出 9 个文件[\s\S]*5 幅不导出[\s\S]*像素中显示姓名：5/)
+      await picture(page, 'desk-export-ready')
+      const [download] = await Promise.all([page.waitForEvent('download'), page.getByTestId('export-download').click()])
+      const file = join(folder, 'by-browser.zip')
+      await download.saveAs(file)
+      expect([download.suggestedFilename(), run('/usr/bin/python3', ['-c', 'import sys, zipfile; print(zipfile.ZipFile(sys.argv[1]).testzip())', file]).trim()]).toEqual([expect.stringMatching(/^export-L3-[0-9a-f]{8}\.zip$/), 'None'])
+      await page.locator('[data-testid=export-progress][data-state=done]').waitFor()
+      await picture(page, 'desk-export-done')
+      await page.goto(`${hospital.url}/desk/exports`)
+      await page.getByTestId('export-table').getByText('教学查房 · 脑影像教学').waitFor()
+      await picture(page, 'desk-exports')
+      expect(errors).toEqual([])
+
+      const keeper = await openPerson(browser, { phone: true })
+      await signInOnPage(keeper.page, `${hospital.url}/desk/exports`, 'records', password)
+      await keeper.page.getByTestId('project-table').getByRole('row', { name: /脑影像教学/ }).getByRole('button').click()
+      await keeper.page.getByTestId('reidentify-pseudonym').fill('PAT-000001')
+      await keeper.page.getByTestId('reidentify-reason').fill('教学中发现需复查的病灶')
+      await keeper.page.getByTestId('reidentify').click()
+      await keeper.page.getByTestId('reidentified').getByText('YX0031846').waitFor()
+      await picture(keeper.page, 'desk-reidentify-phone')
+      expect(keeper.errors).toEqual([])
+
+      // Without the right there is no button.
+      const { page: other } = await openPerson(browser)
+      await signInOnPage(other, `${hospital.url}/desk/exams/${examId}`, 'records', password)
+      await other.locator('.page-head h1').waitFor()
+      expect(await other.getByTestId('exam-export').count()).toBe(0)
+      const { page: small } = await openPerson(browser, { phone: true })
+      await signInOnPage(small, `${hospital.url}/desk/exams/${examId}`, 'doctor', password)
+      await small.getByTestId('exam-export').click()
+      await small.getByTestId('export-dialog').getByText('原样', { exact: true }).click()
+      await picture(small, 'desk-export-phone')
+    } finally {
+      await browser.close()
+    }
+  }, 90_000)
 })
 
 describe('a download that does not come to its end', () => {
