@@ -49,10 +49,11 @@ export class ServiceProcess {
 
   /** @throws when the process ends or is not healthy in time; the message holds the end of its log. */
   async start(timeoutMs = 60_000): Promise<void> {
-    const compiled = await compiledProgram(this.settings.main)
+    // Services on machines of their own run the sources by tsx, as a hospital's do; so that way is walked by a scenario, too.
+    const code = this.settings.launcher ? ['--import', 'tsx', join(root, this.settings.main)] : ['--enable-source-maps', await compiledProgram(this.settings.main)]
     mkdirSync(dirname(this.settings.logFile), { recursive: true })
     const log = openSync(this.settings.logFile, 'a')
-    const [program, ...args] = [...(this.settings.launcher ?? []), process.execPath, ...serviceNodeOptions, '--enable-source-maps', compiled, ...this.settings.args] as [string, ...string[]]
+    const [program, ...args] = [...(this.settings.launcher ?? []), process.execPath, ...serviceNodeOptions, ...code, ...this.settings.args] as [string, ...string[]]
     const child = spawn(program, args, { cwd: root, stdio: ['ignore', log, log], env: { ...process.env, NODE_NO_WARNINGS: '1' } })
     closeSync(log)
     this.#child = child
