@@ -23,8 +23,8 @@ export function shiftDicomDateTime(value: string, days: number): string {
 
 function shifted(date: string, days: number): string {
   const [, year, month, day] = /^(\d{4})(\d{2})(\d{2})$/.exec(date) ?? []
+  if (year === undefined || Number(month) < 1 || Number(month) > 12 || Number(day) < 1 || Number(day) > 31) return ''
   const at = Date.UTC(Number(year), Number(month) - 1, Number(day) + days)
-  if (year === undefined || Number.isNaN(at)) return ''
   const moved = new Date(at)
   if (moved.getUTCFullYear() < 1 || moved.getUTCFullYear() > 9999) return ''
   return `${String(moved.getUTCFullYear()).padStart(4, '0')}${String(moved.getUTCMonth() + 1).padStart(2, '0')}${String(moved.getUTCDate()).padStart(2, '0')}`

@@ -72,6 +72,10 @@ async function known(tx: Transaction, projectId: string, kind: Kind, index: stri
 }
 
 async function give(tx: Transaction, vault: Sealing, { projectId, kind, index, original, now }: { projectId: string; kind: Kind; index: string; original: Original; now: EpochMs }): Promise<number> {
+  // One after the other, also in several processes.
+  await tx.run('UPDATE export_project SET created_at = created_at WHERE project_id = $1', [projectId])
+  const before = await known(tx, projectId, kind, index)
+  if (before !== undefined) return before
   const last = await tx.get<{ number: number | null }>('SELECT MAX(number) AS "number" FROM export_pseudonym WHERE project_id = $1 AND kind = $2', [projectId, kind])
   const [number, pseudonymId] = [(last?.number ?? 0) + 1, randomUUID()]
   // The order in which patients come is nothing to be told either, but a number that grows says no more than how many there are.
