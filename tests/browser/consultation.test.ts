@@ -56,6 +56,24 @@ describe('a consultation as people do it with a mouse', () => {
     await doctor.getByTestId('consult-panel').locator('[data-state="submitted"]').first().waitFor()
   })
 
+  it('shows the patient of the request in full for a reason, and covers again what is opened again', async () => { // SEC-06
+    const before = doctor.url()
+    const name = doctor.locator('.page-head h1')
+    await doctor.getByTestId('menu-requests').click()
+    await doctor.getByTestId('consult-table').locator('tr', { hasText: '张*兰' }).click()
+    await name.filter({ hasText: '张*兰' }).waitFor()
+    await doctor.getByTestId('consult-unmask').click()
+    await doctor.locator('.el-message-box input').fill('电话核对身份')
+    await picture(doctor, 'desk-unmask')
+    await doctor.locator('.el-message-box').getByRole('button', { name: '显示' }).click()
+    await name.filter({ hasText: '张秀兰' }).waitFor()
+    expect(await doctor.getByTestId('consult-exam').textContent()).toContain('张秀兰')
+    await picture(doctor, 'desk-unmasked')
+    await doctor.getByTestId('exam-refresh').click()
+    await name.filter({ hasText: '张*兰' }).waitFor()
+    await doctor.goto(before)
+  })
+
   it('moves on the regional console without reload', async () => { // CON-18
     await watcher.getByTestId('task-table').locator('tr', { hasText: '澄江省立医院' }).first().waitFor()
     await picture(watcher, 'console-overview')
@@ -89,6 +107,22 @@ describe('a consultation as people do it with a mouse', () => {
     await eventually('five keys are five images', async () => (await position()) === first + 6)
     await viewerPage.getByTestId('mark-key-image').click()
     await picture(viewerPage, 'viewer-reading')
+  })
+
+  it('shows the patient in full for a reason above the images, and covers again', async () => { // SEC-06
+    const line = viewerPage.getByTestId('patient-line')
+    await line.getByText('张*兰').waitFor()
+    const title = await viewerPage.title()
+    await viewerPage.getByTestId('unmask').click()
+    await viewerPage.getByTestId('reason').locator('textarea').or(viewerPage.locator('textarea[data-testid="reason"]')).fill('与申请医院核对身份')
+    await picture(viewerPage, 'viewer-unmask')
+    await viewerPage.getByTestId('reason-confirm').click()
+    await line.getByText('张秀兰').waitFor()
+    await picture(viewerPage, 'viewer-unmasked')
+    // What was shown for a reason does not go into the browser's history.
+    expect(await viewerPage.title()).toBe(title)
+    await viewerPage.getByTestId('unmask').click()
+    await line.getByText('张*兰').waitFor()
   })
 
   it('writes the opinion and signs it', async () => { // CON-01

@@ -176,6 +176,7 @@ describe('signing in, and what administrators do about it', () => {
     await admin.getByTestId('retention-save').click()
     await admin.getByTestId('retention-rules').getByText('20 年').waitFor()
     expect(await admin.getByTestId('retention-rules').textContent()).toContain('院务会决定')
+    await eventually('the dates are computed', async () => !(await admin.getByTestId('retention-rules').textContent())?.includes('正在重新计算'))
     await picture(admin, 'security-retention')
   })
 

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Browser, Page } from 'playwright-core'
 import type { ConsultRow, ExamRow } from 'specs'
-import { launchBrowser, openPerson, picture, signInOnPage } from '../support/browser.ts'
+import { launchBrowser, openPerson, phone, picture, signInOnPage } from '../support/browser.ts'
 import { eventually, startTestRegion } from '../support/region.ts'
 import { sendStudy, submit, untilState } from '../support/story.ts'
 
-/** AGT-07 as the hospital's administrator sees it. */
-describe('the page of the region while the platform does not answer', () => {
+/** AGT-07 as the administrators of a hospital and of the region see it. */
+describe('the page of unanswered messages while the other side is away', () => {
   let region: Awaited<ReturnType<typeof startTestRegion>>
   let browser: Browser
   let page: Page
@@ -47,5 +47,34 @@ describe('the page of the region while the platform does not answer', () => {
     await page.getByText('所有请求均已得到平台应答').waitFor()
     await eventually('the line is well again', async () => (await page.getByTestId('line-failures').count()) === 0)
     expect(errors).toEqual([])
+  })
+
+  it('is seen from the platform, too: which hospital has not answered, since when, how often tried and why', async () => { // AGT-07
+    const { page: console, errors: told } = await openPerson(browser)
+    const { consoleUrl, accounts } = region.file.hub
+    await signInOnPage(console, consoleUrl, 'region', accounts.find(({ username }) => username === 'region')!.password)
+    await console.getByTestId('menu-waiting').click()
+    await console.getByText('医院已应答所有消息').waitFor()
+    await picture(console, 'console-waiting-none')
+    await region.node('hospital-c').stop()
+    await submit(await region.signIn('hospital-a', 'wang'), { exam, mode: 'pull' })
+    const row = console.getByTestId('waiting-table').locator('tbody tr', { hasText: '澄江省立医院' }).first()
+    await row.filter({ hasText: '会诊进展' }).waitFor()
+    await eventually('it says that the hospital is away', async () => (await row.locator('.bad').allTextContents()).length > 0)
+    expect(await row.textContent()).toContain('已交给消息服务，等待医院接收')
+    await picture(console, 'console-waiting')
+    await row.getByTestId('retry-waiting').click()
+    await console.getByText('已重新尝试').first().waitFor()
+    await console.getByTestId('menu-overview').click()
+    await eventually('the overview counts it', async () => Number(await console.getByTestId('card-waiting').locator('strong').textContent()) > 0)
+    await picture(console, 'console-overview-waiting')
+    await console.setViewportSize(phone)
+    await console.getByTestId('card-waiting').click()
+    await row.waitFor()
+    await picture(console, 'console-waiting-phone')
+    expect(await console.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBe(0)
+    await region.node('hospital-c').start()
+    await console.getByText('医院已应答所有消息').waitFor()
+    expect(told).toEqual([])
   })
 })
