@@ -7,7 +7,6 @@ import {
   type HospitalId,
   type LiveEvent,
   type Manifest,
-  type ManifestRow,
   type SeriesInstanceUid,
   type SopInstanceUid,
   type TaskId,
@@ -20,23 +19,21 @@ import { attemptTransfer, partialsOf } from './attempt.ts'
 import type { FileEncryption } from '../archive/encryption/file-encryption.ts'
 import type { PieceCoder } from './cipher-thread.ts'
 import { decideAfterFailure, sourceOf, type CancelReason, type TransferEnd, type TransferJob, type TransferWish } from './job.ts'
+import { Onlookers } from './onlookers.ts'
+import { TransferQueue } from './queue.ts'
 import type { SourceSession } from './source-session.ts'
 import {
   changeJob,
-  dueJobs,
   findJob,
   forgetJob,
   jobsOfStudy,
   jobsOfTask,
   keepManifest,
   keptManifest,
-  nextDueAt,
-  requeueRunning,
   wakeWaiting,
   wishStudy,
 } from './store.ts'
 import type { StudyRun } from './study-run.ts'
-import { Waiters } from './waiters.ts'
 
 export interface TransferEngineParts {
   readonly db: Database
@@ -77,31 +74,32 @@ export class TransferEngine {
   readonly #parts: TransferEngineParts
   readonly #now: () => EpochMs
   readonly #active = new Map<string, Active>()
-  readonly #waiters = new Waiters()
+  readonly #onlookers = new Onlookers()
+  readonly #queue: TransferQueue
   readonly #received
-  #timer: ReturnType<typeof setTimeout> | undefined
-  #isStarted = false
-  #pumping: Promise<void> = Promise.resolve()
-  /** Jobs somebody is looking at: they do not wait for a free place. */
-  readonly #watched = new Set<string>()
 
   constructor(parts: TransferEngineParts) {
     this.#parts = parts
     this.#now = parts.now ?? Date.now
+    this.#queue = new TransferQueue({
+      db: parts.db,
+      log: parts.log,
+      retryWaitMs: parts.settings.retryWaitMs,
+      now: this.#now,
+      isRunning: (transferId) => this.#active.has(transferId),
+      mayBegin: (transferId) => this.#active.size < parts.settings.studiesAtOnce || this.#onlookers.isWatched(transferId),
+      begin: (job) => this.#begin(job),
+    })
     this.#received = parts.metrics.counter('transfer_received_bytes_total', 'Image bytes fetched from other hospitals')
   }
 
-  async start(): Promise<void> {
-    this.#isStarted = true
-    await requeueRunning(this.#parts.db)
-    this.#pump()
+  start(): Promise<void> {
+    return this.#queue.start()
   }
 
   /** Running jobs stop where they are and go on at the next start. */
   async stop(): Promise<void> {
-    this.#isStarted = false
-    clearTimeout(this.#timer)
-    await this.#pumping
+    await this.#queue.stop()
     for (const { abort } of this.#active.values()) abort.abort(new Stopped())
     await Promise.all([...this.#active.values()].map(({ done }) => done))
   }
@@ -113,15 +111,15 @@ export class TransferEngine {
   /** Asks for a study in the transaction of whatever makes us want it; starts after its commit. */
   async wish(tx: Transaction, wish: TransferWish): Promise<string> {
     const transferId = await wishStudy(tx, wish, this.#now())
-    tx.afterCommit(() => this.#pump())
+    tx.afterCommit(() => this.#queue.pump())
     return transferId
   }
 
   /** The line is back: nothing sits out its pause. */
   wake(): void {
-    if (!this.#isStarted) return
+    if (!this.#queue.isStarted) return
     void wakeWaiting(this.#parts.db).then(
-      () => this.#pump(),
+      () => this.#queue.pump(),
       (error: unknown) => this.#parts.log.error({ err: error }, 'transfers not woken'),
     )
   }
@@ -154,7 +152,7 @@ export class TransferEngine {
     const change = { state: 'waiting', attempts: 0, nextAttemptAt: 0, problem: null } as const
     if (!(await changeJob(this.#parts.db, transferId, change, ['failed', 'cancelled', 'waiting'], this.#now())))
       throw new Problem('request/conflict', { transferId })
-    this.#pump()
+    this.#queue.pump()
   }
 
   /** Removes every trace of a transfer whose study leaves the cache. */
@@ -169,76 +167,42 @@ export class TransferEngine {
 
   /** Somebody opens the study: it runs at once and beside the others. Resolves with its session, or undefined when it is complete. */
   async watch(transferId: string, signal?: AbortSignal): Promise<SourceSession | undefined> {
-    const key = sessionKey(transferId)
     // Waiting begins before looking, so that nothing happens unnoticed in between.
-    const opened = this.#waiters.wait(key, signal)
+    const opened = this.#onlookers.forSession(transferId, signal)
     const [, outcome] = await Promise.all([opened, this.#hasten(transferId)])
     return outcome === 'complete' ? undefined : this.#active.get(transferId)?.session
   }
 
   async #hasten(transferId: string): Promise<'complete' | 'running'> {
-    const key = sessionKey(transferId)
     const job = await findJob(this.#parts.db, transferId)
     if (!job || job.state === 'complete') {
-      this.#waiters.fulfil(key)
+      this.#onlookers.sessionOpened(transferId)
       return 'complete'
     }
     if (this.#active.get(transferId)?.session) {
-      this.#waiters.fulfil(key)
+      this.#onlookers.sessionOpened(transferId)
       return 'running'
     }
-    this.#watched.add(transferId)
+    this.#onlookers.watch(transferId)
     if (job.state !== 'running')
       await changeJob(this.#parts.db, transferId, { state: 'waiting', nextAttemptAt: 0 }, ['waiting', 'failed', 'cancelled'], this.#now())
-    this.#pump()
+    this.#queue.pump()
     return 'running'
   }
 
   /** Waits until the instance is in the archive; it is fetched before everything else. @throws what ended the transfer. */
   async waitFor(transferId: string, sopInstanceUid: SopInstanceUid, signal?: AbortSignal): Promise<void> {
     if (await this.#parts.archive.instance(sopInstanceUid)) return
-    const arrived = this.#waiters.wait(instanceKey(transferId, sopInstanceUid), signal)
+    const arrived = this.#onlookers.forInstance(transferId, sopInstanceUid, signal)
     arrived.catch(() => undefined) // it is awaited below; until then nobody would hear of an early end
     // Between looking and waiting it may have arrived.
-    if (await this.#parts.archive.instance(sopInstanceUid)) this.#waiters.fulfil(instanceKey(transferId, sopInstanceUid))
+    if (await this.#parts.archive.instance(sopInstanceUid)) this.#onlookers.arrived(transferId, sopInstanceUid)
     const urging = this.watch(transferId, signal).then(() => this.#active.get(transferId)?.run?.urge(sopInstanceUid))
     await Promise.race([arrived, urging.then(() => arrived)])
   }
 
   async metadata(transferId: string, seriesInstanceUid: SeriesInstanceUid, signal?: AbortSignal): Promise<Buffer | undefined> {
     return (await this.watch(transferId, signal))?.metadata(seriesInstanceUid)
-  }
-
-  #pump(): void {
-    if (!this.#isStarted) return
-    this.#pumping = this.#pumping
-      .then(() => this.#startDue())
-      .catch((error: unknown) => {
-        this.#parts.log.error({ err: error }, 'transfers not started')
-        this.#sleep(this.#parts.settings.retryWaitMs)
-      })
-  }
-
-  async #startDue(): Promise<void> {
-    let isFull = false
-    for (const job of await dueJobs(this.#parts.db, this.#now())) {
-      if (!this.#isStarted) return
-      if (this.#active.has(job.transferId)) continue
-      const hasPlace = this.#active.size < this.#parts.settings.studiesAtOnce
-      if (!hasPlace && !this.#watched.has(job.transferId)) {
-        isFull = true
-        continue
-      }
-      if (await changeJob(this.#parts.db, job.transferId, { state: 'running', problem: null }, ['waiting'], this.#now())) this.#begin(job)
-    }
-    const at = await nextDueAt(this.#parts.db)
-    // Whoever found no place is looked at again when one becomes free; a job may also have come due since we looked.
-    if (at !== null && (at > this.#now() || !isFull)) this.#sleep(at - this.#now())
-  }
-
-  #sleep(milliseconds: number): void {
-    clearTimeout(this.#timer)
-    if (this.#isStarted) this.#timer = setTimeout(() => this.#pump(), Math.max(10, milliseconds))
   }
 
   #begin(job: TransferJob): void {
@@ -250,25 +214,25 @@ export class TransferEngine {
         await this.#afterFailure(job, error).catch((cause: unknown) => this.#parts.log.error({ err: cause }, 'transfer state not saved'))
       } finally {
         this.#active.delete(job.transferId)
-        this.#pump()
+        this.#queue.pump()
       }
     })
     this.#active.set(job.transferId, { job, abort, done })
   }
 
   async #run(job: TransferJob, signal: AbortSignal): Promise<void> {
-    const key = (row: ManifestRow) => instanceKey(job.transferId, row.sopInstanceUid)
+    const { transferId } = job
     const totals = await attemptTransfer({ ...this.#parts, now: this.#now }, job, signal, {
       onOpened: (session, run) => {
-        const active = this.#active.get(job.transferId)
+        const active = this.#active.get(transferId)
         if (active) Object.assign(active, { session, run })
-        this.#waiters.fulfil(sessionKey(job.transferId))
+        this.#onlookers.sessionOpened(transferId)
       },
       onHeld: (row) => {
         this.#received.inc(row.sizeBytes)
-        this.#waiters.fulfil(key(row))
+        this.#onlookers.arrived(transferId, row.sopInstanceUid)
       },
-      onFailed: (row, problem) => this.#waiters.fail(key(row), problem),
+      onFailed: (row, problem) => this.#onlookers.failed(transferId, row.sopInstanceUid, problem),
     })
     await this.#complete(job, totals)
   }
@@ -285,8 +249,7 @@ export class TransferEngine {
       return true
     })
     if (!isComplete) return
-    this.#watched.delete(transferId)
-    this.#waiters.fulfil(sessionKey(transferId))
+    this.#onlookers.complete(transferId)
     log.info({ studyInstanceUid, instances, sizeBytes, milliseconds: this.#now() - job.startedAt }, 'transfer complete')
     announce({ type: 'transfer', studyInstanceUid, instancesDone: instances, instancesTotal: instances, state: 'complete' })
   }
@@ -295,7 +258,7 @@ export class TransferEngine {
     const { db, settings, log, announce, onEnd } = this.#parts
     if (error instanceof Stopped) {
       await changeJob(db, job.transferId, { state: 'waiting', nextAttemptAt: 0 }, ['running'], this.#now())
-      this.#failWaiters(job, new Problem('service/unavailable'))
+      this.#onlookers.ended(job.transferId, new Problem('service/unavailable'))
       return
     }
     const now = (await findJob(db, job.transferId)) ?? job
@@ -325,7 +288,7 @@ export class TransferEngine {
       instancesTotal: now.instancesTotal,
       state: change.state,
     })
-    if (!isSessionLost) this.#failWaiters(job, error)
+    if (!isSessionLost) this.#onlookers.ended(job.transferId, error)
   }
 
   async #abandon(transferId: string, problem: Problem): Promise<void> {
@@ -335,7 +298,7 @@ export class TransferEngine {
     const job = await findJob(this.#parts.db, transferId)
     if (!job) return
     await partialsOf(this.#parts, job).removeAll()
-    this.#failWaiters(job, problem)
+    this.#onlookers.ended(transferId, problem)
     this.#parts.announce({
       type: 'transfer',
       studyInstanceUid: job.studyInstanceUid,
@@ -345,20 +308,11 @@ export class TransferEngine {
     })
   }
 
-  #failWaiters(job: TransferJob, error: unknown): void {
-    this.#watched.delete(job.transferId)
-    this.#waiters.fail(sessionKey(job.transferId), error)
-    this.#waiters.failWhere((key) => key.startsWith(instanceKey(job.transferId, '')), error)
-  }
-
   /** Job that brings a study here, if one was ever asked for. */
   async jobOfStudy(studyInstanceUid: string, owner: HospitalId): Promise<TransferJob | undefined> {
     return (await jobsOfStudy(this.#parts.db, studyInstanceUid)).find((job) => job.owner === owner)
   }
 }
-
-const sessionKey = (transferId: string) => `session ${transferId}`
-const instanceKey = (transferId: string, sopInstanceUid: string) => `instance ${transferId} ${sopInstanceUid}`
 
 /** The process ends; the job does not. */
 class Stopped extends Error {}
