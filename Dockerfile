@@ -22,6 +22,8 @@ RUN node scripts/build-pages.mjs && npm prune --omit=dev --no-audit --no-fund
 
 FROM ${NODE_IMAGE}
 ENV NODE_ENV=production
+# A font with Chinese, for the watermark on exported pictures.
+RUN apt-get update && apt-get install -y --no-install-recommends fontconfig fonts-wqy-microhei && rm -rf /var/lib/apt/lists/*
 WORKDIR /lianpian
 # Owned by root: what runs cannot change what will run next.
 COPY --from=build /lianpian /lianpian

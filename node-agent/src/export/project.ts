@@ -78,7 +78,6 @@ async function give(tx: Transaction, vault: Sealing, { projectId, kind, index, o
   if (before !== undefined) return before
   const last = await tx.get<{ number: number | null }>('SELECT MAX(number) AS "number" FROM export_pseudonym WHERE project_id = $1 AND kind = $2', [projectId, kind])
   const [number, pseudonymId] = [(last?.number ?? 0) + 1, randomUUID()]
-  // The order in which patients come is nothing to be told either, but a number that grows says no more than how many there are.
   await tx.run('INSERT INTO export_pseudonym (pseudonym_id, project_id, kind, number, original_index, sealed, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)', [
     pseudonymId, projectId, kind, number, index, vault.seal(JSON.stringify(original), `export-pseudonym/${pseudonymId}`), now,
   ]) // prettier-ignore
