@@ -58,7 +58,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
 }
 
 /** Accounts that lose something before the tests begin, or in them. */
-const spare = <R extends string>(role: R) => ['narrow', 'disabled', 'victim', 'tester'].map((username) => ({ username, name: username, title: '', roles: [role] }))
+const spare = <R extends string>(role: R) => ['narrow', 'disabled', 'victim', 'tester', 'outsider'].map((username) => ({ username, name: username, title: '', roles: [role] }))
 
 async function prepare(region: Region): Promise<Grounds> {
   const { file, dir } = region
