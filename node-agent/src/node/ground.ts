@@ -49,6 +49,7 @@ export async function openGround(settings: NodeSettings, log: Log) {
   const vault = await Vault.open({ db, kek: kekSourceOf(settings.vault) })
   const joined = await JoinedRegions.open(db, settings.region.id)
   const encryption = new FileEncryption({ vault, log })
+  if (Object.values(settings.archive.encryption).includes('sm4')) encryption.cipher.warm()
 
   const open = async (name: ArchiveName) => {
     const archiveDb = await openDatabase(databaseOf(settings, `archive-${name}`))

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { sm3Hex } from 'pki'
 import { createLog, kekSourceOf, Vault } from 'service-kit'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { buildFile } from '../../dicom/dataset.builder.ts'
 import { aSlice, send, sendSlice, testArchive, type TestArchive } from '../archive.builder.ts'
 import { FileEncryption } from './file-encryption.ts'
@@ -219,14 +219,21 @@ describe('an archive that encrypts', () => {
 })
 
 describe('the threads that encipher', () => {
-  it('fail what was under way when they end, and are replaced for what comes next', async () => {
-    const { cipher, keys } = test.encryption
-    const { key } = keys.create('x')
-    const blocks = () => Buffer.allocUnsafeSlow(200_000)
-    await cipher.apply(key, 0, blocks())
+  it('take over when they are ready, and fail what was under way when they end', async () => {
+    const { key } = test.encryption.keys.create('x')
+    const blocks = () => Buffer.alloc(3_000_000)
+    const inTheMeantime = await test.encryption.cipher.apply(key, 5, blocks())
     const other = new FileEncryption({ vault: { seal: () => '', openBytes: () => new Uint8Array(48), isCurrent: () => true }, log: createLog({ name: 'test', level: 'silent' }) })
+    // Ready when what comes next no longer holds up this thread.
+    const { cipher } = other
+    await vi.waitFor(async () => {
+      const began = performance.now()
+      const enciphered = cipher.apply(key, 5, blocks())
+      expect(performance.now() - began).toBeLessThan(5)
+      expect((await enciphered).equals(inTheMeantime)).toBe(true)
+    }, 60_000)
     const underWay = other.cipher.apply(key, 0, blocks())
     await Promise.all([expect(underWay).rejects.toThrow('closes'), other.close()])
     await expect(other.cipher.apply(key, 0, blocks())).rejects.toThrow('closed')
-  })
+  }, 80_000)
 })

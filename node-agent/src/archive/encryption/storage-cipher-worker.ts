@@ -10,3 +10,4 @@ port.on('message', ({ id, key, iv, offset, blocks }: StorageCipherJob) => {
   const bytes = movable(cipherBlocks(key, iv, offset, blocks))
   port.postMessage({ id, bytes } satisfies StorageCipherAnswer, [bytes.buffer])
 })
+port.postMessage({ ready: true } satisfies StorageCipherAnswer)

@@ -12,13 +12,10 @@ export interface StorageCipherJob {
   readonly offset: number
   readonly blocks: Uint8Array
 }
-export interface StorageCipherAnswer {
-  readonly id: number
-  readonly bytes: Uint8Array
-}
+export type StorageCipherAnswer = { readonly ready: true } | { readonly id: number; readonly bytes: Uint8Array }
 
 /** Less takes longer to hand over than to encipher. */
-const INLINE_BYTES = 32 * 1024
+const INLINE_BYTES = 64 * 1024
 
 /** Memory for `sizeBytes` bytes of a file from `offset` on, to be filled behind `skip`; a thread can take it over without a copy. */
 export function blocksFor(offset: number, sizeBytes: number): { readonly blocks: Buffer; readonly skip: number } {
@@ -35,10 +32,15 @@ export function movable(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 
 interface Thread {
   readonly worker: Worker
+  /** It takes a second until it has loaded, and then says so. */
+  isReady: boolean
   readonly waiting: Map<number, { resolve(bytes: Uint8Array): void; reject(error: unknown): void }>
 }
 
-/** SM4 for the files of all archives of a node: small pieces at once, large ones on threads of their own, which start with the first of them. */
+/**
+ * SM4 for the files of all archives of a node: small pieces at once, large ones on threads of their own. The threads start with the first large
+ * piece, or when told; until one is ready, nobody waits for it.
+ */
 export class StorageCipher {
   readonly #log: Log
   readonly #limit: number
@@ -53,8 +55,15 @@ export class StorageCipher {
 
   /** @param blocks as blocksFor made it and filled; not to be used afterwards. @returns the bytes from `offset` on. */
   async apply({ encryptionKey, iv }: FileKey, offset: number, blocks: Uint8Array): Promise<Buffer> {
-    const bytes = blocks.length <= INLINE_BYTES ? cipherBlocks(encryptionKey, iv, offset, blocks) : await this.#onThread(encryptionKey, iv, offset, blocks)
+    if (this.#closed) throw new Error('the archive is closed')
+    const thread = blocks.length <= INLINE_BYTES ? undefined : this.#leastBusy()
+    const bytes = thread ? await this.#onThread(thread, encryptionKey, iv, offset, blocks) : cipherBlocks(encryptionKey, iv, offset, blocks)
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  /** Where large pieces are to be expected. */
+  warm(): void {
+    while (this.#threads.length < this.#limit) this.#threads.push(this.#start())
   }
 
   async close(): Promise<void> {
@@ -62,9 +71,7 @@ export class StorageCipher {
     await Promise.all(this.#threads.splice(0).map((thread) => this.#end(thread, new Error('the archive closes'))))
   }
 
-  #onThread(key: Uint8Array, iv: Uint8Array, offset: number, blocks: Uint8Array): Promise<Uint8Array> {
-    if (this.#closed) return Promise.reject(new Error('the archive is closed'))
-    const thread = this.#leastBusy()
+  #onThread(thread: Thread, key: Uint8Array, iv: Uint8Array, offset: number, blocks: Uint8Array): Promise<Uint8Array> {
     const id = ++this.#lastId
     const own = movable(blocks)
     return new Promise((resolve, reject) => {
@@ -73,20 +80,21 @@ export class StorageCipher {
     })
   }
 
-  #leastBusy(): Thread {
-    const [first] = [...this.#threads].sort((a, b) => a.waiting.size - b.waiting.size)
-    if (first && (first.waiting.size === 0 || this.#threads.length >= this.#limit)) return first
-    const thread = this.#start()
-    this.#threads.push(thread)
-    return thread
+  #leastBusy(): Thread | undefined {
+    this.warm()
+    return this.#threads.filter((thread) => thread.isReady).sort((a, b) => a.waiting.size - b.waiting.size)[0]
   }
 
   #start(): Thread {
-    const thread: Thread = { worker: new Worker(new URL('./start-storage-cipher.mjs', import.meta.url), { execArgv: [] }), waiting: new Map() }
+    const thread: Thread = { worker: new Worker(new URL('./start-storage-cipher.mjs', import.meta.url), { execArgv: [] }), isReady: false, waiting: new Map() }
     thread.worker.unref()
-    thread.worker.on('message', ({ id, bytes }: StorageCipherAnswer) => {
-      thread.waiting.get(id)?.resolve(bytes)
-      thread.waiting.delete(id)
+    thread.worker.on('message', (answer: StorageCipherAnswer) => {
+      if ('ready' in answer) {
+        thread.isReady = true
+        return
+      }
+      thread.waiting.get(answer.id)?.resolve(answer.bytes)
+      thread.waiting.delete(answer.id)
     })
     const lost = (error: Error) => {
       const at = this.#threads.indexOf(thread)
