@@ -183,7 +183,12 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   const caFace = settings.ca.http
     ? createHttpFace({ name: 'ca', version: VERSION, log, metrics: createMetrics(), accounts, audit, trustProxy: settings.http.trustProxy })
     : face
-  certificateRoutes(caFace, { db, certificates, authorityChain: () => [authority.certificate.pem, authority.root.pem], formerAuthorities: () => authority.formerCertificates.map(({ pem }) => pem), now })
+  certificateRoutes(caFace, {
+    db, certificates, authorityChain: () => [authority.certificate.pem, authority.root.pem], formerAuthorities: () => authority.formerCertificates.map(({ pem }) => pem),
+    authority: () => ({ expires: authority.certificate.notAfter, keyId: authority.certificate.subjectKeyId }),
+    nats: () => natsCertificate?.state ?? null,
+    now,
+  }) // prettier-ignore
   if (caFace !== face) caFace.pages('/console', settings.consoleDist)
   hospitalRoutes(face, { membership, list: () => allHospitals(db), heartbeatMs: settings.heartbeatMs, now })
   consultRoutes(face, db)

@@ -38,6 +38,8 @@ function serviceOf({ node, hub }: { node?: string | undefined; hub?: string | un
     return service(settings.hospital.id, settings.dataFolder, databases, settings.vault.keyFile, ['incoming'])
   }
   const settings = loadHubConfig(hub)
+  // Without its seeds a restored hub could admit nobody to nats-server.
+  if (below(settings.dir, settings.nats.adminDir).startsWith('..')) throw new Error(`nats.adminDir 须在数据目录内才能备份 / must lie below the data folder to be backed up: ${settings.nats.adminDir}`)
   return service(HUB, settings.dir, [settings.database, settings.audit.database], settings.vault.keyFile, [below(settings.dir, settings.nats.storeDir)])
 }
 

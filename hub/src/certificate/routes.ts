@@ -12,6 +12,8 @@ export interface CertificateRouteParts {
   readonly certificates: Certificates
   /** PEM of the region's authority, then the root. */
   readonly authorityChain: () => readonly string[]
+  readonly authority: () => { readonly expires: number; readonly keyId: string }
+  readonly nats: () => { readonly expires: number | null; readonly waitsForReload: boolean } | null
   /** PEM of its authorities of before a change of key. */
   readonly formerAuthorities: () => readonly string[]
   readonly now: () => number
@@ -21,7 +23,15 @@ const managers = ['certificate.manage'] as const
 const watchers = ['certificate.manage', 'security.overview'] as const
 const Serial = z.object({ serial: z.string().regex(/^[0-9a-f]{2,40}$/) })
 const Issued = z.object({ row: CertificateRow, chain: CertificateChain })
-const Overview = z.object({ valid: z.number(), expiring: z.number(), expired: z.number(), revoked: z.number(), crlNumber: z.number().nullable(), crlIssuedAt: z.number().nullable() })
+const Overview = z.object({
+  valid: z.number(), expiring: z.number(), expired: z.number(), revoked: z.number(), crlNumber: z.number().nullable(), crlIssuedAt: z.number().nullable(),
+  /** End of the region's authority: nothing it certifies lasts longer. */
+  authorityExpires: z.number(),
+  /** Hospitals that still speak with a certificate of an authority's former key; they go over by themselves when they are online. */
+  onFormerAuthority: z.number(),
+  /** TLS of nats-server; null where it speaks without. */
+  nats: z.object({ expires: z.number().nullable(), waitsForReload: z.boolean() }).nullable(),
+}) // prettier-ignore
 
 /** The certificate authority over HTTP: for its administrators, and for everybody what everybody must be able to check. */
 export function certificateRoutes(face: HttpFace, parts: CertificateRouteParts): void {
@@ -50,7 +60,7 @@ export function certificateRoutes(face: HttpFace, parts: CertificateRouteParts):
   )
   face.route(
     { method: 'GET', path: '/api/certificates/overview', summary: 'How many certificates count, run out soon, have run out, are revoked', allow: watchers, answer: Overview },
-    () => overview(db, now()),
+    () => overview(parts),
   )
   face.route(
     { method: 'GET', path: '/api/certificates/:serial', summary: 'One certificate', allow: watchers, params: Serial, answer: CertificateRow },
@@ -130,7 +140,8 @@ function openRoutes(face: HttpFace, { db, certificates, authorityChain, formerAu
   )
 }
 
-async function overview(db: Database, now: number): Promise<z.infer<typeof Overview>> {
+async function overview({ db, authority, nats, now: clock }: CertificateRouteParts): Promise<z.infer<typeof Overview>> {
+  const [now, { expires: authorityExpires, keyId }] = [clock(), authority()]
   const counts = await db.get<{ valid: number | null; expiring: number | null; expired: number | null; revoked: number | null }>(
     `SELECT SUM(CASE WHEN revoked_at IS NULL AND expires > $1 THEN 1 ELSE 0 END) AS "valid",
        SUM(CASE WHEN revoked_at IS NULL AND replaced_at IS NULL AND expires > $1 AND expires <= $2 THEN 1 ELSE 0 END) AS "expiring",
@@ -139,9 +150,11 @@ async function overview(db: Database, now: number): Promise<z.infer<typeof Overv
     [now, now + EXPIRING_MS],
   )
   const list = await db.get<{ number: number; issuedAt: number }>('SELECT number, issued_at AS "issuedAt" FROM revocation_list ORDER BY number DESC LIMIT 1')
+  const former = await db.get<{ count: number }>('SELECT COUNT(*) AS "count" FROM hospital h JOIN certificate c ON c.serial = h.current_serial WHERE c.authority <> $1', [keyId])
   const figure = (value: number | null | undefined) => Number(value ?? 0)
   return {
     valid: figure(counts?.valid), expiring: figure(counts?.expiring), expired: figure(counts?.expired), revoked: figure(counts?.revoked),
     crlNumber: list?.number ?? null, crlIssuedAt: list?.issuedAt ?? null,
+    authorityExpires, onFormerAuthority: figure(former?.count), nats: nats(),
   } // prettier-ignore
 }

@@ -32,4 +32,13 @@ describe('the security overview', () => {
   it('warns of a verification and a backup that are old', () => {
     expect(levels({ ...well, posture: { ...well.posture, verification: { state: 'whole', at: now - 40 * DAY }, lastBackupAt: now - 9 * DAY } })).toMatchObject({ verified: 'warn', backup: 'warn' })
   })
+  it('tells what the region’s authority needs in time: a longer life, hospitals that come over, a reload of nats-server', () => {
+    // SEC-11
+    const certificates = { expiring: 0, expired: 0, authorityExpires: now + 3_000 * DAY, onFormerAuthority: 0, nats: { expires: now + 300 * DAY, waitsForReload: false } }
+    expect(levels({ ...well, certificates })).toMatchObject({ authority: 'good', nats: 'good' })
+    expect(levels({ ...well, certificates: { ...certificates, nats: null } })).not.toHaveProperty('nats')
+    const late = { ...certificates, authorityExpires: now + 700 * DAY, onFormerAuthority: 2, nats: { expires: now + 80 * DAY, waitsForReload: true } }
+    expect(levels({ ...well, certificates: late })).toMatchObject({ authority: 'warn', rollover: 'warn', natsReload: 'warn' })
+    expect(levels({ ...well, certificates: { ...late, nats: { expires: now - DAY, waitsForReload: true } } })).toMatchObject({ natsReload: 'bad' })
+  })
 })

@@ -17,7 +17,15 @@ export interface PostureFacts {
   /** The own certificate of a node. */
   readonly certificateExpires: number | null | undefined
   /** All of the region, at the hub. */
-  readonly certificates: { readonly expiring: number; readonly expired: number } | undefined
+  readonly certificates:
+    | {
+        readonly expiring: number
+        readonly expired: number
+        readonly authorityExpires: number
+        readonly onFormerAuthority: number
+        readonly nats: { readonly expires: number | null; readonly waitsForReload: boolean } | null
+      }
+    | undefined
   /** States of emergency accesses. */
   readonly glasses: readonly string[] | undefined
   readonly place: { readonly encrypted: boolean; readonly local: boolean }
@@ -34,6 +42,8 @@ export interface Judgement {
 }
 
 const DAY_MS = 86_400_000
+/** Certificates of nodes last two years: from here on they would be cut short by the authority's own end. */
+const AUTHORITY_AHEAD_MS = 730 * DAY_MS
 /** More than people mistype. */
 const MANY_FAILURES = 20
 
@@ -55,7 +65,10 @@ export function judge({ posture, audit, certificateExpires, certificates, glasse
   if (audit) found.push({ key: 'audit', level: !audit.available ? 'bad' : audit.unwitnessed > 2 ? 'warn' : 'good', n: audit.unwitnessed })
   if (certificateExpires) found.push({ key: 'certificate', level: certificateExpires < now ? 'bad' : certificateExpires < now + 30 * DAY_MS ? 'warn' : 'good', at: certificateExpires })
   if (certificates) {
-    const { expiring, expired } = certificates
+    const { expiring, expired, authorityExpires, onFormerAuthority, nats } = certificates
+    found.push({ key: 'authority', level: authorityExpires < now ? 'bad' : authorityExpires < now + AUTHORITY_AHEAD_MS ? 'warn' : 'good', at: authorityExpires })
+    if (onFormerAuthority > 0) found.push({ key: 'rollover', level: 'warn', n: onFormerAuthority })
+    if (nats?.expires) found.push({ key: nats.waitsForReload ? 'natsReload' : 'nats', level: nats.expires < now ? 'bad' : nats.waitsForReload || nats.expires < now + 30 * DAY_MS ? 'warn' : 'good', at: nats.expires })
     found.push({ key: 'expiring', level: expired > 0 ? 'bad' : expiring > 0 ? 'warn' : 'good', n: expired > 0 ? expired : expiring })
   }
   if (glasses) {

@@ -2,7 +2,11 @@ import { Buffer } from 'node:buffer'
 import { describe, expect, it } from 'vitest'
 import { aRegion, problemOf, reasonOf } from '../../tests/a-region.ts'
 import { decodePem, encodePem } from '../der/pem.ts'
-import { issueCertificate } from './authority.ts'
+import { PartyId, RegionId } from 'specs'
+import { generateSm2KeyPair } from '../sm2/keys.ts'
+import { createIntermediateCa, issueCertificate } from './authority.ts'
+import { parseCertificate } from './certificate.ts'
+import { issueCrl } from './revocation-list.ts'
 import { TrustStore } from './trust-store.ts'
 
 const DAY_MS = 86_400_000
@@ -112,5 +116,38 @@ describe('revocation', () => {
     const trust = region.trust({ crlPem: region.crl([hospital], { number: 9, nextUpdateMs: now + DAY_MS }) })
     expect(problemOf(() => trust.verifyChain(hospital.certificateChain, now + 2 * DAY_MS))).toBe('certificate/revoked')
     expect(trust.crlStatus(now + 2 * DAY_MS)).toEqual({ number: 9, nextUpdate: now + DAY_MS, overdue: true, confirmed: true })
+  })
+})
+
+describe('authorities that the directory names', () => {
+  const next = createIntermediateCa(region.root, { name: '云岭区域证书机构 G2', regionId: region.regionId, days: 1825, now })
+  const leafOf = (authority: { certificatePem: string; privateKeyPem: string }) => {
+    const { publicKeyPem } = generateSm2KeyPair()
+    return issueCertificate(authority, { party: PartyId.parse('hospital-c'), organisation: 'C', regionId: region.regionId, publicKeyPem }, { days: 100, now })
+  }
+
+  it('are believed when the pinned root certified them for our region, and only then', () => {
+    // SEC-11
+    const trust = region.trust()
+    expect(reasonOf(() => trust.verifyLeaf(leafOf(next), now))).toBe('certificate/untrusted: unknown authority')
+    trust.learnAuthority(next.certificatePem)
+    trust.learnAuthority(region.ca.certificatePem)
+    for (const authority of [next, region.ca]) expect(trust.verifyLeaf(leafOf(authority), now).party).toBe('hospital-c')
+    expect(problemOf(() => trust.learnAuthority(foreign.ca.certificatePem))).toBe('certificate/untrusted')
+    expect(problemOf(() => trust.learnAuthority(hospital.certificate.pem))).toBe('certificate/untrusted')
+    const elsewhere = createIntermediateCa(region.root, { name: '别的区域', regionId: RegionId.parse('elsewhere'), days: 10, now })
+    expect(reasonOf(() => trust.learnAuthority(elsewhere.certificatePem))).toBe('certificate/untrusted: other region')
+    expect(problemOf(() => trust.verifyLeaf(foreign.party('hospital-c').certificate.pem, now))).toBe('certificate/untrusted')
+  })
+
+  it('have lists of their own, which wait until their authority is known', () => {
+    const trust = region.trust({ crlPem: region.crl([hospital], { number: 9 }) })
+    const theirs = leafOf(next)
+    const { serial } = parseCertificate(theirs)
+    trust.setCrl(issueCrl(next, { revoked: [{ serial, at: now }], number: 3, nextUpdateMs: now + DAY_MS, now }))
+    for (const { certificatePem } of [next, region.ca]) trust.learnAuthority(certificatePem)
+    expect(problemOf(() => trust.verifyLeaf(theirs, now))).toBe('certificate/revoked')
+    expect(problemOf(() => trust.verifyLeaf(hospital.certificate.pem, now))).toBe('certificate/revoked')
+    expect(trust.crlStatus(now)).toMatchObject({ number: 9, confirmed: true })
   })
 })
