@@ -121,8 +121,11 @@ export const profileTable: ReadonlyMap<number, ProfileAction> = byTag
 /** Curves and overlays repeat over 16 groups each; what is left of an overlay without its data describes nothing. */
 const isCurveOrOverlay = (tag: number): boolean => (groupOf(tag) & 0xff00) === 0x5000 || (groupOf(tag) & 0xff00) === 0x6000
 
-/** @returns undefined: the profile leaves the attribute alone. */
+/** Whole groups that the table treats one by one: the patient, signatures and encrypted originals, sounds and other waveforms beside images. */
+const closedGroups = new Set([0x0010, 0x0400, 0x4ffe, 0x5400])
+
+/** @returns undefined: the attribute stays. Beyond the table goes what is private, unknown, or in a group in which nothing is known to be harmless. */
 export function profileAction(tag: number): ProfileAction | undefined {
-  if (isPrivate(tag) || isCurveOrOverlay(tag) || keywordOf(tag) === undefined) return byTag.get(tag) ?? 'X'
+  if (isPrivate(tag) || isCurveOrOverlay(tag) || closedGroups.has(groupOf(tag)) || keywordOf(tag) === undefined) return byTag.get(tag) ?? 'X'
   return byTag.get(tag)
 }

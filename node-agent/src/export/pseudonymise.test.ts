@@ -62,6 +62,9 @@ const spoken: BuiltDataset = {
   DerivationDescription: '张秀兰',
   CommentsOnThePerformedProcedureStep: 'Wang Jianguo',
   '00091010:LO': 'Zhang^XiuLan',
+  PatientBirthDateInAlternativeCalendar: '辛丑年二月廿七',
+  EncryptedAttributesSequence: [{ EncryptedContent: Buffer.from('Zhang^XiuLan') }],
+  WaveformSequence: [{ 'WaveformData:OW': Buffer.from('Zhang^XiuLan') }],
   '00090010:LO': 'ACME',
   '00091011:DA': '20260301',
   '00091012:UI': '2.25.777',
@@ -74,7 +77,7 @@ const spoken: BuiltDataset = {
   SeriesDate: '20260301',
   AcquisitionDateTime: '20260301101500.250',
 }
-const secrets = ['Zhang', 'zhang', 'XiuLan', 'XIULAN', '张', '秀兰', 'YX0031846', '19610412', 'CT20260301007', 'Jianguo', '云溪县', '110105194912310021', '13812348888', '2.25.555', '2.25.777', '2.25.11', '20260301']
+const secrets = ['辛丑', 'Zhang', 'zhang', 'XiuLan', 'XIULAN', '张', '秀兰', 'YX0031846', '19610412', 'CT20260301007', 'Jianguo', '云溪县', '110105194912310021', '13812348888', '2.25.555', '2.25.777', '2.25.11', '20260301']
 
 describe('a pseudonymous file', () => {
   it.each([
@@ -94,7 +97,7 @@ describe('a pseudonymous file', () => {
     expect((header['00120064']?.Value as Header[]).map((item) => valueOf(item, '00080100'))).toEqual(['113100', '113107', '113108'])
     const [reference] = header['00081140']?.Value as Header[]
     expect([valueOf(reference!, '00081150'), valueOf(reference!, '00081155'), reference?.['00100010']?.Value ?? []]).toEqual(['1.2.840.10008.5.1.4.1.1.2', '2.25.9225777', []])
-    for (const gone of ['00090010', '00091010', '00091011', '00091012', '00091013', '60003000', '60000010', '00189999', '00400275', '00081030', '00204000']) expect(header[gone], gone).toBeUndefined()
+    for (const gone of ['00090010', '00091010', '00091011', '00091012', '00091013', '60003000', '60000010', '00189999', '00400275', '00081030', '00204000', '00100033', '04000500', '54000100']) expect(header[gone], gone).toBeUndefined()
     expect([valueOf(header, '00180015'), valueOf(header, '00200012'), valueOf(header, '00280010')]).toEqual(['REMOVED', 1, 2])
   })
 
