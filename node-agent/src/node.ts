@@ -75,7 +75,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const assertions = new AssertionDesk({ db, hospitalId, trust: () => region.trust, now: Date.now })
   const between = { announce, accounts, audit, outbound, region, access, assert, assertions }
   const images = openImages(ground, { ...between, onComplete: () => later.consults?.imagesComplete() })
-  const { transfers, forwarder, coder } = images
+  const { transfers, forwarder, coder, cache } = images
   later.transfers = transfers
   const consultation = await openConsultation(ground, { ...between, transfers })
   const { signing, consults } = consultation
@@ -118,6 +118,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     http.exportDesk.abort()
     await face.close()
     await transfers.stop()
+    await cache.stop()
     await forwarder.stop()
     await region.stop()
     await consults.stop()

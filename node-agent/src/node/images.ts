@@ -68,5 +68,5 @@ export function openImages(ground: Ground, parts: ImagesParts) {
     trust: () => region.trust,
     sessionMs: settings.transfer.sessionMs,
   }) // prettier-ignore
-  return { coder, forwarder, transfers, owner }
+  return { coder, forwarder, transfers, owner, cache }
 }

@@ -10,9 +10,9 @@ export interface RegionalCacheParts {
   /** The cache may grow to this size. */
   readonly limitBytes: number
   /** Studies of tasks that are still open: they never leave. */
+  readonly studiesInUse: () => Promise<ReadonlySet<string>>
   /** A study has left; its owner still has it. */
   readonly onLeft?: (studyInstanceUid: string, sizeBytes: number) => void
-  readonly studiesInUse: () => Promise<ReadonlySet<string>>
   readonly log: Log
 }
 
@@ -47,6 +47,11 @@ export class RegionalCache {
     this.#running = this.#running
       .then(() => this.#trim())
       .catch((error: unknown) => this.#parts.log.error({ err: error }, 'regional cache not trimmed'))
+    return this.#running
+  }
+
+  /** Lets what has begun come to its end, before the archive closes. */
+  stop(): Promise<void> {
     return this.#running
   }
 
