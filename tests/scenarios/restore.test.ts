@@ -1,35 +1,41 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { ConsultRow, ExamDetail, ExamRow, LinkStatus, MessageRow } from 'specs'
+import type { CertificateRow, ConsultRow, ExamDetail, ExamRow, LinkStatus, MessageRow, TimelineEvent } from 'specs'
 import { root } from '../../scripts/run.mjs'
 import { eventually, startTestRegion } from '../support/region.ts'
 import { sendStudy, stepsOf, submit, untilState } from '../support/story.ts'
 
+let region: Awaited<ReturnType<typeof startTestRegion>>
+let backups: string
+const wang = () => region.signIn('hospital-a', 'wang')
+const chen = () => region.signIn('hospital-c', 'chen')
+const run = (script: string, ...args: string[]) => execFileSync('npx', ['tsx', join(root, script), ...args], { encoding: 'utf8', env: { ...process.env, LIANPIAN_BACKUP_PASSPHRASE: 'a rehearsal of disaster' }, stdio: ['ignore', 'pipe', 'pipe'] }) // prettier-ignore
+const backupOf = (...service: string[]) => (...args: string[]) => JSON.parse(run('scripts/backup/main.ts', ...args, ...service, '--to', backups, '--json').trim().split('\n').at(-1)!) as Record<string, number> // prettier-ignore
+
+beforeAll(async () => {
+  backups = mkdtempSync(join(tmpdir(), 'lianpian-backups-'))
+  region = await startTestRegion({ hospitals: ['hospital-a', 'hospital-c'] })
+})
+afterAll(async () => {
+  await region?.close()
+  rmSync(backups, { recursive: true, force: true })
+})
+
 /** The rehearsal of a disaster: a hospital's node is destroyed with everything on its disk and comes back from its backup (SEC-15). */
 describe('a hospital whose node is destroyed', () => {
-  let region: Awaited<ReturnType<typeof startTestRegion>>
-  let backups: string
   let exam: ExamRow, later: ExamRow
   /** A consultation of after the backup. */
   let afterwards: string
   let backedUpAt = 0
   const folder = () => join(region.dir, 'hospital-a', 'data')
-  const wang = () => region.signIn('hospital-a', 'wang')
-  const chen = () => region.signIn('hospital-c', 'chen')
-  const backup = (...args: string[]) => JSON.parse(execFileSync('npx', ['tsx', join(root, 'scripts/backup/main.ts'), ...args, '--node', join(region.dir, 'hospital-a', 'config.json'), '--to', backups, '--json'], { encoding: 'utf8', env: { ...process.env, LIANPIAN_BACKUP_PASSPHRASE: 'a rehearsal of disaster' }, stdio: ['ignore', 'pipe', 'pipe'] }).trim().split('\n').at(-1)!) as Record<string, number> // prettier-ignore
+  const backup = (...args: string[]) => backupOf('--node', join(region.dir, 'hospital-a', 'config.json'))(...args)
   const connected = () => eventually('connected', async () => (await (await wang()).get<LinkStatus>('/api/link')).state === 'connected')
 
   beforeAll(async () => {
-    backups = mkdtempSync(join(tmpdir(), 'lianpian-backups-'))
-    region = await startTestRegion({ hospitals: ['hospital-a', 'hospital-c'] })
     exam = await sendStudy(region, 'hospital-a', 'ct-chest', 75)
-  })
-  afterAll(async () => {
-    await region?.close()
-    rmSync(backups, { recursive: true, force: true })
   })
 
   it('is backed up while it works, the second time at the cost of what is new', async () => { // SEC-15
@@ -91,4 +97,78 @@ describe('a hospital whose node is destroyed', () => {
     const messages = (await doctor.get<{ rows: MessageRow[] }>('/api/messages')).rows
     expect(messages.filter(({ problem }) => problem !== null && problem.code !== 'audit/conflict')).toEqual([])
   })
+})
+
+/** The same for the region's centre. What it had done since its backup is not lost: the nodes remember it (SEC-15, rule 1: the hub can be rebuilt from the nodes). */
+describe('the hub that is destroyed', () => {
+  let config: string
+  const backup = (...args: string[]) => backupOf('--hub', config)(...args)
+  const ledger = async (taskId: string) => (await region.signInToHub()).get<{ events: TimelineEvent[] }>(`/api/tasks/${taskId}`)
+  const claim = async (taskId: string) => (await chen()).send('POST', `/api/consults/${taskId}/claim`)
+
+  beforeAll(() => {
+    // The region keeps the hub's configuration among its data; a hospital's lies elsewhere.
+    config = join(region.dir, 'hub.json')
+    const settings = JSON.parse(readFileSync(join(region.dir, 'hub', 'config.json'), 'utf8')) as { nats: object }
+    writeFileSync(config, JSON.stringify({ ...settings, dir: 'hub', nats: { ...settings.nats, adminDir: 'hub/nats', storeDir: 'hub/nats-store' } }))
+  })
+
+  it('comes back from its backup with ledger, certificates, accounts and an unbroken trail, and learns again what it lost', async () => { // SEC-15, AGT-06, CON-18
+    const exam = await sendStudy(region, 'hospital-a', 'ct-head-tiny', 93)
+    const [kept, continued] = [await submit(await wang(), { exam, mode: 'pull' }), await submit(await wang(), { exam, mode: 'pull' })]
+    for (const taskId of [kept, continued]) await untilState(await chen(), taskId, 'submitted')
+    backup('create', '--with-vault-key')
+    const backedUpAt = backup('create', '--with-vault-key')['at']!
+
+    // After the backup: a claim of a consultation that is in it, and a whole new one with steps of both hospitals.
+    await claim(continued)
+    const lost = await submit(await wang(), { exam, mode: 'pull' })
+    await untilState(await chen(), lost, 'submitted')
+    await claim(lost)
+    await untilState(await wang(), lost, 'accepted')
+    await untilState(await wang(), continued, 'accepted')
+    const before = await Promise.all([kept, continued, lost].map(async (taskId) => (await ledger(taskId)).events))
+    const certificates = async () => (await (await region.signInToHub('security')).get<{ rows: CertificateRow[] }>('/api/certificates')).rows.map(({ serial }) => serial).sort()
+    const issued = await certificates()
+
+    const destroyedAt = Date.now()
+    await region.hub.kill()
+    await region.stopNats('SIGKILL')
+    rmSync(join(region.dir, 'hub'), { recursive: true, force: true })
+    const began = Date.now()
+    backup('restore')
+    await region.startNats()
+    await region.hub.start()
+    await region.untilConnected('hospital-a', 'hospital-c')
+    const connectedAt = Date.now()
+    expect((await ledger(kept)).events).toEqual(before[0])
+    // In the same order and at the same times as before, though each hospital sends its own part again when it likes.
+    await eventually('the ledger is what it was', async () => {
+      const now = await Promise.all([continued, lost].map(async (taskId) => (await ledger(taskId)).events))
+      expect(now).toEqual(before.slice(1))
+      return true
+    })
+    console.log(`restore of the hub: RTO ${((connectedAt - began) / 1000).toFixed(1)} s from an empty folder to both hospitals connected, ${((Date.now() - began) / 1000).toFixed(1)} s until the ledger was whole; RPO ${((destroyedAt - backedUpAt) / 1000).toFixed(1)} s since the backup for what only the hub keeps, none for consultations`)
+    expect(connectedAt - began).toBeLessThan(120_000)
+    expect(await certificates()).toEqual(issued)
+
+    // Both ends go on, nothing is there twice, nothing failed on the way.
+    expect(stepsOf(await untilState(await wang(), lost, 'accepted'))).toEqual(['submitted', 'claimed'])
+    const fresh = await submit(await wang(), { exam, mode: 'pull' })
+    await untilState(await chen(), fresh, 'submitted')
+    for (const user of [await wang(), await chen()]) {
+      const rows = (await user.get<{ rows: ConsultRow[] }>('/api/consults')).rows.filter(({ taskId }) => [kept, continued, lost, fresh].includes(taskId))
+      expect(rows.map(({ taskId }) => taskId).sort()).toEqual([kept, continued, lost, fresh].sort())
+    }
+    for (const id of ['hospital-a', 'hospital-c']) {
+      const messages = (await (await region.signIn(id, 'admin')).get<{ rows: MessageRow[] }>('/api/messages')).rows
+      expect(messages.filter(({ problem }) => problem !== null && problem.code !== 'audit/conflict')).toEqual([])
+    }
+    // One chain of audit from before the backup to after the restore, and it says what happened.
+    const auditor = await region.signInToHub('audit')
+    await eventually('the restoration is in the trail', async () => (await auditor.get<{ rows: unknown[] }>('/api/audit/records?action=backup.restore')).rows.length === 1)
+    await region.hub.stop()
+    const verdict = run('scripts/audit/main.ts', 'verify', '--dir', join(region.dir, 'hub'), '--json')
+    expect(JSON.parse(verdict)).toMatchObject({ findings: [] })
+  }, 300_000)
 })
