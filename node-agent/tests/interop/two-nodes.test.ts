@@ -10,6 +10,7 @@ import type { ApiUser } from '../../../scripts/region/api.ts'
 import { A, B, C, CENTRE } from '../../src/access/builders.ts'
 import { sendInstances } from '../../src/dimse/scu.ts'
 import { instanceOfFile } from '../../src/dimse/stored-instance.ts'
+import { filesBelow, readableIn } from '../support/on-disk.ts'
 import { TestRegion, type TestHospital } from '../support/region.ts'
 
 const soon = { timeout: 40_000, interval: 50 }
@@ -28,7 +29,8 @@ beforeAll(async () => {
   line = await startLineCutter(region.nats.port)
   a = await region.add(A, '云溪县人民医院', ['submitter'], { region: { heartbeatMs: 500, natsUrl: line.url } })
   b = await region.add(B, '青岚市第一医院', ['submitter', 'processor'], { transfer })
-  c = await region.add(C, '澄江省立医院', ['processor'], { transfer })
+  // One of them keeps what it fetches encrypted: that is nobody else's business (ADR 0016).
+  c = await region.add(C, '澄江省立医院', ['processor'], { transfer, archive: { minFreeBytes: 1_000_000, encryption: 'sm4' } })
   centre = await region.add(CENTRE, '云岭区域影像数据中心', ['data-centre'], { transfer })
   doctor = await a.signIn('doctor')
   expert = await c.signIn('expert')
@@ -138,6 +140,9 @@ describe('a hospital and an expert hospital in one region', () => {
       images: { held: heads, total: heads },
     })
     expect(arrived.request?.exam.accessionNumber).toBe(exam.accessionNumber)
+    const kept = join(region.folder, C, 'archive-regional')
+    expect((await filesBelow(kept)).filter((name) => name.endsWith('.dcm.sm4'))).toHaveLength(heads)
+    expect([...(await readableIn(kept, [exam.studyInstanceUid ?? ''])), ...(await readableIn(join(region.folder, C, 'incoming')))]).toEqual([])
 
     await command(expert, taskId, 'claim')
     await expect(command(colleague, taskId, 'claim')).rejects.toMatchObject({ status: 409, code: 'consult/held' }) // COR-15
