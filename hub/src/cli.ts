@@ -85,7 +85,7 @@ async function importRenewed(settings: HubSettings): Promise<void> {
 /** Everything else is done in the console or through its API. */
 async function init(settings: HubSettings, values: Values): Promise<void> {
   const { dir, region, nats } = settings
-  const { rootKey, madePassphrase } = await ensureAuthority({ dir, regionId: region.id, regionName: region.name, rootPassphrase: process.env['LIANPIAN_PKI_PASSPHRASE'] })
+  const { rootKey, madePassphrase } = await ensureAuthority({ dir, regionId: region.id, regionName: region.name, rootPassphrase: process.env['LIANPIAN_PKI_PASSPHRASE'] || undefined })
   if (rootKey !== undefined) process.stderr.write(`${rootOffline(rootKey)}\n`)
   if (madePassphrase !== undefined) process.stderr.write(`${shownOnce(madePassphrase)}\n`)
   const serverVersion = values['nats-version'] ?? (await installedNatsVersion())
