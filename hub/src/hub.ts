@@ -1,7 +1,6 @@
 import { join } from 'node:path'
-import { verifyDocument } from 'pki'
 import { addAuditRoutes, addFaultRoutes, addPostureRoutes, createAccounts, createHttpFace, createHubLink, createMetrics, openDatabase, Outbound, Trail, type Log, HealthWatch, retire, kekSourceOf, addVaultRoutes, Resealing, sealedAccountColumns, Vault, SyslogFeeder, type Queries } from 'service-kit'
-import { HospitalId, HUB, hubRoles, kinds, Problem, type AuditEvent, type EpochMs, type LiveEvent, type SignedGrant } from 'specs'
+import { HospitalId, HUB, hubRoles, kinds, Problem, type LiveEvent } from 'specs'
 import { openRegionAudit } from './audit/region-audit.ts'
 import { regionAuditRoutes } from './audit/routes.ts'
 import { openAuthority } from './authority/authority.ts'
@@ -13,9 +12,10 @@ import type { HubSettings } from './config.ts'
 import { consultRoutes } from './consult/routes.ts'
 import { Recollecting } from './consult/recollecting.ts'
 import { ConsultService } from './consult/service.ts'
+import { grantVerifier } from './consult/verify-grant.ts'
 import { KnownParties } from './hospital/known-parties.ts'
 import { Membership } from './hospital/membership.ts'
-import { Presence } from './hospital/presence.ts'
+import { Presence, presenceEvent } from './hospital/presence.ts'
 import { RegistryCache } from './hospital/registry-cache.ts'
 import { hospitalRoutes } from './hospital/routes.ts'
 import { allHospitals } from './hospital/store.ts'
@@ -247,30 +247,6 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
 async function joinedHospitals(db: Queries): Promise<HospitalId[]> {
   const hospitals = await allHospitals(db)
   return hospitals.filter(({ certificate }) => certificate !== undefined).map(({ config }) => config.id)
-}
-
-/** A node that went silent, or came back (FED-28). */
-const presenceEvent = (hospitalId: HospitalId, online: boolean): AuditEvent => ({
-  action: online ? 'system.recovery' : 'system.fault',
-  outcome: online ? 'success' : 'failed',
-  actor: { kind: 'hospital', id: hospitalId, hospitalId },
-  object: { type: 'component', id: 'node' },
-  ...(!online && { code: 'region/hospital-offline' as const }),
-  facts: { operation: 'heartbeat' },
-})
-
-/** Checked here as at every use of the grant, so that a worthless one is refused before anybody waits for images. */
-function grantVerifier(parties: KnownParties, now: () => EpochMs) {
-  return ({ grant, signature, certificateChain }: SignedGrant): void => {
-    const invalid = (reason: string, cause?: unknown) => new Problem('access/grant-invalid', { grantId: grant.grantId, reason }, { cause })
-    let signer
-    try {
-      signer = verifyDocument(parties.trust, grant, { signature, certificateChain }, now(), { acceptSuperseded: true })
-    } catch (error) {
-      throw error instanceof Problem ? invalid(error.code, error) : error
-    }
-    if (signer.party !== grant.owner) throw invalid('signer')
-  }
 }
 
 function natsUnavailable(cause: unknown): never {

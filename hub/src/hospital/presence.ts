@@ -1,5 +1,5 @@
 import type { Database } from 'service-kit'
-import { type EpochMs, type HospitalId, type LiveEvent, type SyncRequest } from 'specs'
+import type { AuditEvent, EpochMs, HospitalId, LiveEvent, SyncRequest } from 'specs'
 import { isOnline, type Hospital } from './hospital.ts'
 import { allHospitals, recordHeartbeat } from './store.ts'
 
@@ -68,3 +68,13 @@ interface Shown {
   readonly online: boolean
   readonly text: string
 }
+
+/** A node that went silent, or came back (FED-28). */
+export const presenceEvent = (hospitalId: HospitalId, online: boolean): AuditEvent => ({
+  action: online ? 'system.recovery' : 'system.fault',
+  outcome: online ? 'success' : 'failed',
+  actor: { kind: 'hospital', id: hospitalId, hospitalId },
+  object: { type: 'component', id: 'node' },
+  ...(!online && { code: 'region/hospital-offline' as const }),
+  facts: { operation: 'heartbeat' },
+})
