@@ -37,6 +37,13 @@ export interface Role {
   accounts: number
   groups: number
 }
+export interface ProgramKey {
+  id: string
+  description: string
+  expiresAt: number | null
+  createdAt: number
+  lastUsedAt: number | null
+}
 export interface Group {
   id: string
   name: string
