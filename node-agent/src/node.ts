@@ -12,6 +12,7 @@ import { eraseConsults } from './consult/erase.ts'
 import { findConsult } from './consult/store.ts'
 import { placeOfCaller } from './dicom-node/store.ts'
 import { ExamIntake } from './exam/intake.ts'
+import { forgetPseudonyms } from './export/project.ts'
 import { joinSharing } from './grant/join.ts'
 import { openConsultation } from './node/consultation.ts'
 import { startDicom } from './node/dicom.ts'
@@ -86,9 +87,10 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const retention = await Retention.open({
     db, log, audit, hospitalId,
     archive: inHospital,
-    onDestroy: async (tx, { examId, study, reason }) => ({
+    onDestroy: async (tx, { examId, patientId, study, reason }) => ({
       consultations: await eraseConsults(tx, { examId, study, here: hospitalId }),
       copiesAt: study === null ? [] : await sharing.erase(tx, study, reason),
+      pseudonyms: study === null ? 0 : await forgetPseudonyms(tx, vault, { study, patientId }),
     }),
   }) // prettier-ignore
   const switches = await ServiceSwitches.open({ db, log, audit })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { kekSourceOf, openDatabase, Vault, type Database } from 'service-kit'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { keyOfProject, openProject, pseudonymOf, reidentify, shiftOf, uidOf, type Original } from './project.ts'
+import { forgetPseudonyms, keyOfProject, openProject, pseudonymOf, reidentify, shiftOf, uidOf, type Original } from './project.ts'
 import { exportMigrations, sealedExports } from './tables.ts'
 
 let folder: string
@@ -21,7 +21,7 @@ afterEach(async () => {
 })
 
 const someone = (patientId: string, changes: Partial<Original> = {}): Original => ({ patientId, patientName: '张秀兰', studyInstanceUid: null, accessionNumber: null, ...changes })
-const project = (name: string, exportId = crypto.randomUUID()) => openProject(db, vault, name, { exportId, accountId: 'u1', now: 1 })
+const project = (name: string, exportId: string = crypto.randomUUID()) => openProject(db, vault, name, { exportId, accountId: 'u1', now: 1 })
 const patient = async (name: string, patientId: string) => pseudonymOf(db, vault, await project(name), 'patient', someone(patientId), 1)
 
 describe('names in a project', () => {
@@ -59,6 +59,24 @@ describe('names in a project', () => {
     await expect(reidentify(db, vault, projectId, 'ST-000001')).rejects.toMatchObject({ code: 'export/pseudonym-unknown' })
     const rows = JSON.stringify(await db.all('SELECT * FROM export_pseudonym')) + JSON.stringify(await db.all('SELECT * FROM export_project'))
     expect(rows).not.toMatch(/P1|张秀兰/)
+  })
+  it('stand for nobody any more when the exam is destroyed, and the patient with the last of them', async () => {
+    // LOC-06
+    await db.run('CREATE TABLE exam (exam_id TEXT PRIMARY KEY, patient_id TEXT NOT NULL)')
+    await db.run(`INSERT INTO exam (exam_id, patient_id) VALUES ('e2', 'P1')`)
+    const key = await project('研究')
+    const exam = (study: string) => pseudonymOf(db, vault, key, 'study', someone('P1', { studyInstanceUid: study, accessionNumber: 'A' }), 1)
+    expect([await patient('研究', 'P1'), await patient('另一', 'P1'), await patient('研究', 'P2'), await exam('2.25.1'), await exam('2.25.2')]).toEqual(['PAT-000001', 'PAT-000001', 'PAT-000002', 'ST-000001', 'ST-000002'])
+    const destroy = (study: string) => db.write((tx) => forgetPseudonyms(tx, vault, { study, patientId: 'P1' }))
+    expect(await destroy('2.25.1')).toBe(1)
+    await expect(reidentify(db, vault, key.projectId, 'ST-000001')).rejects.toMatchObject({ code: 'export/pseudonym-unknown' })
+    expect((await reidentify(db, vault, key.projectId, 'PAT-000001')).patientId).toBe('P1')
+    await db.run('DELETE FROM exam')
+    expect(await destroy('2.25.2')).toBe(3)
+    await expect(reidentify(db, vault, key.projectId, 'PAT-000001')).rejects.toMatchObject({ code: 'export/pseudonym-unknown' })
+    expect((await reidentify(db, vault, key.projectId, 'PAT-000002')).patientId).toBe('P2')
+    // Its number is not given to somebody else, nor to the same person again.
+    expect([await exam('2.25.3'), await patient('另一', 'P1')]).toEqual(['ST-000003', 'PAT-000002'])
   })
   it('are re-sealed where they say they are', async () => {
     await patient('研究', 'P1')

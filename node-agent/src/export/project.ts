@@ -60,11 +60,15 @@ export function shiftOf({ key }: ProjectKey, patientId: string): number {
 
 /** The number under which a patient or a study goes in the project, given at first sight. @returns PAT-000123 or ST-000045 */
 export async function pseudonymOf(db: Database, vault: Sealing, { projectId }: ProjectKey, kind: Kind, original: Original, now: EpochMs): Promise<string> {
-  // Images without a patient's number are nobody else's: each study is then a patient of its own.
-  const identity = kind === 'study' ? `study ${original.studyInstanceUid}` : original.patientId === '' ? `of ${original.studyInstanceUid}` : `patient ${original.patientId}`
-  const index = vault.blindIndex(identity, `export/${projectId}`)
+  const index = vault.blindIndex(identityOf(kind, original.patientId, original.studyInstanceUid), `export/${projectId}`)
   const number = await db.write(async (tx) => (await known(tx, projectId, kind, index)) ?? give(tx, vault, { projectId, kind, index, original, now }))
   return `${prefixes[kind]}-${String(number).padStart(6, '0')}`
+}
+
+/** Images without a patient's number are nobody else's: each study is then a patient of its own. */
+function identityOf(kind: Kind, patientId: string, study: string | null): string {
+  if (kind === 'study') return `study ${study}`
+  return patientId === '' ? `of ${study}` : `patient ${patientId}`
 }
 
 async function known(tx: Transaction, projectId: string, kind: Kind, index: string): Promise<number | undefined> {
@@ -84,6 +88,20 @@ async function give(tx: Transaction, vault: Sealing, { projectId, kind, index, o
   return number
 }
 
+/**
+ * An exam has been destroyed: what stood for it stands for nobody any more, and what stood for its patient not after the last exam.
+ * The numbers stay taken: packages that left carry them.
+ * @returns how many pseudonyms
+ */
+export async function forgetPseudonyms(tx: Transaction, vault: Sealing, { study, patientId }: { study: string; patientId: string }): Promise<number> {
+  const left = patientId === '' ? undefined : await tx.get('SELECT exam_id FROM exam WHERE patient_id = $1 LIMIT 1', [patientId])
+  const gone = [identityOf('study', patientId, study), ...(left === undefined ? [identityOf('patient', patientId, study)] : [])]
+  let forgotten = 0
+  for (const { projectId } of await tx.all<{ projectId: string }>('SELECT DISTINCT project_id AS "projectId" FROM export_pseudonym'))
+    for (const identity of gone) forgotten += await tx.run(`UPDATE export_pseudonym SET sealed = '', original_index = 'gone/' || pseudonym_id WHERE project_id = $1 AND original_index = $2`, [projectId, vault.blindIndex(identity, `export/${projectId}`)])
+  return forgotten
+}
+
 /** Named projects, the newest first. */
 export function listProjects(db: Database): Promise<ExportProject[]> {
   return db.all<ExportProject>(
@@ -95,8 +113,8 @@ export function listProjects(db: Database): Promise<ExportProject[]> {
 /** Who a pseudonym stands for. @throws {Problem} export/pseudonym-unknown, vault/unreadable */
 export async function reidentify(db: Database, vault: Sealing, projectId: string, pseudonym: string): Promise<Reidentified> {
   const [prefix, number] = pseudonym.split('-')
-  const row = await db.get<{ pseudonymId: string; sealed: string }>('SELECT pseudonym_id AS "pseudonymId", sealed FROM export_pseudonym WHERE project_id = $1 AND kind = $2 AND number = $3', [
-    projectId, prefix === 'PAT' ? 'patient' : 'study', Number(number),
+  const row = await db.get<{ pseudonymId: string; sealed: string }>('SELECT pseudonym_id AS "pseudonymId", sealed FROM export_pseudonym WHERE project_id = $1 AND kind = $2 AND number = $3 AND sealed <> $4', [
+    projectId, prefix === 'PAT' ? 'patient' : 'study', Number(number), '',
   ]) // prettier-ignore
   if (!row) throw new Problem('export/pseudonym-unknown', { pseudonym })
   return { pseudonym, ...(JSON.parse(vault.open(row.sealed, `export-pseudonym/${row.pseudonymId}`)) as Original) }

@@ -14,7 +14,7 @@ export interface RetentionParts {
   readonly archive: Archive
   readonly hospitalId: HospitalId
   /** Part of the transaction of a destruction: what else held of the exam goes with it. @returns what the trail is told of that. */
-  readonly onDestroy?: (tx: Transaction, exam: { examId: string; study: StudyInstanceUid | null; reason: string }) => Promise<Record<string, unknown>>
+  readonly onDestroy?: (tx: Transaction, exam: { examId: string; patientId: string; study: StudyInstanceUid | null; reason: string }) => Promise<Record<string, unknown>>
   readonly now?: () => EpochMs
 }
 
@@ -164,7 +164,7 @@ export class Retention {
       await tx.run('DELETE FROM exam WHERE exam_id = $1', [examId])
       await tx.run('DELETE FROM patient_token WHERE exam_id = $1', [examId])
       await forgetContact(tx, examId)
-      const alsoGone = await this.#parts.onDestroy?.(tx, { examId, study: StudyInstanceUid.nullable().catch(null).parse(exam.studyInstanceUid), reason })
+      const alsoGone = await this.#parts.onDestroy?.(tx, { examId, patientId, study: StudyInstanceUid.nullable().catch(null).parse(exam.studyInstanceUid), reason })
       const object = { type: 'exam', id: examId, owner: hospitalId, ...(patientId !== '' && { patientKey: audit.patientKey(hospitalId, patientId) }) } as const
       await audit.within(tx, { action: 'exam.delete', outcome: 'success', object, reason, basis: 'retention', facts: { accessionNumber, studyInstanceUid: exam.studyInstanceUid, instanceCount, sizeBytes, retainUntil, ...alsoGone } })
       return exam.studyInstanceUid

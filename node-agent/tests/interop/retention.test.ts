@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { AuditPage, DestructionCandidate, ExamDetail, ExamRetention, RetentionJob, RetentionRules, RetentionYearRow } from 'specs'
+import type { AuditPage, DestructionCandidate, ExamDetail, ExportRow, ExamRetention, RetentionJob, RetentionRules, RetentionYearRow } from 'specs'
 import type { z } from 'zod'
 import type { ApiUser } from '../../../scripts/region/api.ts'
 import { unpackFixtures } from '../../../scripts/fixtures.mjs'
@@ -91,7 +91,13 @@ describe('keeping images as long as the law wants', () => {
     await vi.waitFor(async () => expect(await review()).toEqual(['OLD']), soon)
   })
   it('destroys exam and images when a person wants it, and the trail tells who, why and what', async () => {
+    const { exportId } = await doctor.send<ExportRow>('POST', '/api/exports', { studyInstanceUid: study, level: 'L3', format: 'dicom', purpose: '教学', reason: '教学', includeShown: true })
+    await (await doctor.raw(`/api/exports/${exportId}/file`)).arrayBuffer()
+    const whoIs = () => records.send('POST', `/api/export-projects/${exportId}/reidentify`, { pseudonym: 'ST-000001', reason: '核对编号' })
+    expect(await whoIs()).toMatchObject({ studyInstanceUid: study })
     await destroy('OLD')
+    // What was taken out under a pseudonym leads to nobody any more.
+    await expect(whoIs()).rejects.toMatchObject({ details: { code: 'export/pseudonym-unknown' } })
     await expect(doctor.get(`/api/exams/${idOf('OLD')}`)).rejects.toMatchObject({ status: 404 })
     expect((await doctor.raw(`/dicom-web/studies/${study}/metadata`, { headers: { accept: 'application/dicom+json' } })).status).toBe(404)
     await hospital.stop()
