@@ -85,7 +85,7 @@ class Hospital {
       dimse: { host: '127.0.0.1', port: 0, aeTitle: 'TEST', allowAnyAe: true },
       archive: { minFreeBytes: 1_000_000, encryption: this.encryption },
       identity: { secondFactor: 'optional' },
-      accounts: [account('doctor', ['doctor', 'technician']), account('security', ['security-admin'])],
+      accounts: [account('doctor', ['doctor', 'technician']), account('auditor', ['audit-admin'])],
     }
     await mkdir(this.folder, { recursive: true })
     await writeFile(this.config, JSON.stringify(config))
@@ -250,5 +250,8 @@ describe('a hospital that keeps its images encrypted', () => {
     expect(await frames()).toEqual(plain)
     expect(await readableIn(archive, [await study()])).toEqual([])
     expect((await hospital.archive('verify'))[0]).toMatchObject({ checkedInstances: heads.length, missing: [], wrongSize: [], wrongDigest: [], orphans: [] })
+    // What was done at the console stands in the trail.
+    const auditor = await ApiUser.signIn(`http://127.0.0.1:${hospital.node.httpPort}`, 'auditor', password)
+    await until('the trail knows', async () => (await auditor.get<{ rows: unknown[] }>('/api/audit/records?action=archive.convert')).rows.length === 4, 60_000)
   }, 180_000)
 })
