@@ -321,7 +321,7 @@ describe('a download that does not come to its end', () => {
     expect(ended).toBeDefined()
   })
 
-  it('ends with the session, and at once when its person may not any more', async () => {
+  it('ends with the session of its person', async () => {
     const session = await hospital.signIn('doctor')
     const row = await prepared(many, session)
     const { rest } = await begun(row, session)
