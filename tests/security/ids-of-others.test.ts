@@ -115,14 +115,14 @@ describe('the real id of what somebody else may see', () => {
     const { consentId } = await as<{ consentId: string }>(there, 'registrar', 'POST', '/api/consents', { direction: 'receive', patient: { name: '李四', birthDate: '1970-01-01' }, form: 'signature', textVersion: '2026-11', purposes: ['treatment'], expires: Date.now() + DAY_MS })
     const { authorisationId } = await as<{ authorisationId: string }>(there, 'records', 'POST', '/api/grants/authorisations', { grantees: 'region', purposes: ['treatment'], scope: {}, expires: Date.now() + DAY_MS, reason: '区域协议' })
     const { rows: accounts } = await as<{ rows: { id: string; username: string }[] }>(there, 'admin', 'GET', '/api/accounts?limit=200')
-    const victim = accounts.find(({ username }) => username === 'victim')?.id ?? ''
+    const tester = accounts.find(({ username }) => username === 'tester')?.id ?? ''
     const [session] = await as<{ id: string }[]>(there, 'admin', 'GET', '/api/sessions')
     const grants = await as<{ rows: { grantId: string }[] }>(node.url, 'records', 'GET', '/api/grants')
     const { rows: records } = await as<{ rows: { eventId: string }[] }>(there, 'audit-admin', 'GET', '/api/audit/records?limit=1')
     const attempts: (readonly [string, string, string, unknown?])[] = [
       ['doctor', 'GET', `/api/exams/${examId}`], ['doctor', 'PATCH', `/api/exams/${examId}`, { clinicalHistory: 'x' }], ['registrar', 'DELETE', `/api/patient-tokens/${tokenId}`],
       ['registrar', 'POST', `/api/consents/${consentId}/withdraw`, reason], ['records', 'POST', `/api/grants/authorisations/${authorisationId}/withdraw`, reason],
-      ['admin', 'POST', `/api/accounts/${victim}/disable`, reason], ['admin', 'POST', `/api/accounts/${victim}/password`], ['security-admin', 'PUT', `/api/accounts/${victim}/roles`, { roles: ['admin'] }],
+      ['admin', 'POST', `/api/accounts/${tester}/disable`, reason], ['admin', 'POST', `/api/accounts/${tester}/password`], ['security-admin', 'PUT', `/api/accounts/${tester}/roles`, { roles: ['admin'] }],
       ['admin', 'DELETE', `/api/sessions/${session?.id}`], ['audit-admin', 'GET', `/api/audit/records/${records[0]?.eventId}`], ['doctor', 'POST', `/api/transfers/${at.there['transfer']}/cancel`],
     ] // prettier-ignore
     const wrong: string[] = []
@@ -140,6 +140,6 @@ describe('the real id of what somebody else may see', () => {
     expect(grants.rows.length).toBeGreaterThan(0)
     expect(await as<{ state: string }[]>(there, 'registrar', 'GET', '/api/consents')).toEqual(expect.arrayContaining([expect.objectContaining({ consentId, state: 'valid' })]))
     expect(await as<{ state: string }[]>(there, 'records', 'GET', '/api/grants/authorisations')).toEqual(expect.arrayContaining([expect.objectContaining({ authorisationId, state: 'valid' })]))
-    expect((await signIn(there, 'victim', password)).id).toBe(victim)
+    expect((await signIn(there, 'tester', password)).id).toBe(tester)
   })
 })
