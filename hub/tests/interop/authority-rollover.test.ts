@@ -9,14 +9,16 @@ import { runCli } from '../../../pki/src/cli/run.ts'
 import { PASSPHRASE_VARIABLE } from '../../../pki/src/cli/terminal.ts'
 import type { Authority } from '../../src/authority/authority.ts'
 import { authorityFiles } from '../../src/authority/files.ts'
-import { initAuthority } from '../../src/authority/set-up.ts'
+import { initAuthority, type SetUpOptions } from '../../src/authority/set-up.ts'
 import { importAuthority, nextAuthorityRequest } from '../../src/authority/succession.ts'
+import { KnownParties } from '../../src/hospital/known-parties.ts'
 import { C, regionId } from '../support/builders.ts'
 
 /** The change of a region authority's key with the root's folder and `npm run pki`; the judge is the openssl command. */
 const passphrase = 'correct horse battery'
 const judge = new OpensslJudge()
 let dir: string
+let options: SetUpOptions
 let authority: Authority
 let [former, present]: Certificate[] = []
 let issuedBefore: Certificate[], issuedAfter: Certificate[]
@@ -32,15 +34,16 @@ const oneOfEveryKind = () => [
   authority.timeStamps.certificate,
 ]
 
+const terminal = { env: { [PASSPHRASE_VARIABLE]: passphrase }, print: () => undefined, askSecret: () => Promise.resolve(undefined), now: Date.now }
+
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'rollover-'))
-  const options = { dir, regionId, regionName: '云岭区域影像网', rootPassphrase: passphrase }
+  options = { dir, regionId, regionName: '云岭区域影像网', rootPassphrase: passphrase }
   authority = await initAuthority(options)
   former = authority.certificate
   issuedBefore = oneOfEveryKind()
   const [wish, answer] = [join(dir, 'wish.pem'), join(dir, 'answer.pem')]
   await writeFile(wish, await nextAuthorityRequest(options))
-  const terminal = { env: { [PASSPHRASE_VARIABLE]: passphrase }, print: () => undefined, askSecret: () => Promise.resolve(undefined), now: Date.now }
   expect(await runCli(['renew-region', '--root', join(dir, 'root'), '--request', wish, '--out', answer], terminal)).toBe(0)
   await importAuthority(options, await readFile(answer, 'utf8'))
   await authority.refresh()
@@ -81,5 +84,16 @@ describe('openssl judges a change of the region authority’s key', () => {
     const publicKey = (word: string) => execFileSync('openssl', ['pkey', '-in', file, '-passin', `pass:${word}`, '-pubout'], { encoding: 'utf8', stdio: 'pipe' })
     expect(publicKey(passphrase)).toBe(parseCertificate(authority.root.pem).publicKey.toPem())
     expect(() => publicKey('another')).toThrow()
+  })
+
+  it('the root ends the former authority for good once everybody has come over', async () => { // SEC-11
+    expect(await runCli(['revoke', '--ca', join(dir, 'root'), '--serial', former!.serial], terminal)).toBe(0)
+    const list = await readFile(join(dir, 'root', 'crl.pem'), 'utf8')
+    expect([judge.revocationList(list, authority.root.pem), judge.serialsOn(list)]).toEqual(['ok', [former!.serial]])
+    expect(await importAuthority(options, list)).toBe('root-crl')
+    expect(await authority.refresh()).toEqual(['root-crl'])
+    const { trust } = new KnownParties(authority, regionId)
+    expect(trust.verifyLeaf(issuedAfter[0]!.pem, Date.now()).party).toBe(C)
+    expect(() => trust.verifyLeaf(issuedBefore[0]!.pem, Date.now())).toThrow(expect.objectContaining({ code: 'certificate/revoked' }))
   })
 })
