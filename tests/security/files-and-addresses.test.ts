@@ -181,7 +181,7 @@ const requests = [
 ]
 
 it('a half-sent or senseless request ends alone', async () => {
-  // SEC-09, request smuggling. Shown to fail with insecureHTTPParser in serverLimits, and with a maxHeaderSize of 64 KiB.
+  // SEC-09, request smuggling. A bare server of the same limits lets several through with insecureHTTPParser.
   const { hostname, port } = new URL(node.url)
   for (const text of requests) {
     const answer = await new Promise<string>((resolve) => {
