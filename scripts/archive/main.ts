@@ -27,7 +27,8 @@ const HELP = `npm run archive -- <命令 command> --config <node.jsonc>
   --archive in-hospital|regional   只处理一个归档库 / one archive only
   --json                           机器可读 / for machines
 节点运行或停止时均可执行；中断后再次执行即继续。新收到的文件由配置 archive.encryption 决定。
-The node may run or not; stopped half way, run it again. New files follow the setting archive.encryption.`
+The node may run or not; stopped half way, run it again. New files follow the setting archive.encryption.
+转换期间请勿备份，转换前后各备份一次 / make a backup before and after a conversion, none during it.`
 
 type Command = 'status' | 'encrypt' | 'decrypt' | 'rewrap' | 'verify'
 const commands: readonly string[] = ['status', 'encrypt', 'decrypt', 'rewrap', 'verify']
