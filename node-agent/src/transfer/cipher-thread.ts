@@ -1,6 +1,8 @@
 import { Worker } from 'node:worker_threads'
+import { PieceCipher } from 'pki'
 import { problemFromNote, type PieceRequest, type ProblemNote } from 'specs'
 import type { Log } from 'service-kit'
+import { movable } from '../archive/encryption/storage-cipher.ts'
 
 /** Keys of one transfer session. */
 export interface SessionKeys {
@@ -22,25 +24,28 @@ export interface CipherJob {
   readonly request: PieceRequest
   readonly bytes: Uint8Array
 }
-export type CipherAnswer = { readonly id: number; readonly bytes: Uint8Array } | { readonly id: number; readonly problem: ProblemNote }
+export type CipherAnswer = { readonly ready: true } | { readonly id: number; readonly bytes: Uint8Array } | { readonly id: number; readonly problem: ProblemNote }
 
 interface Waiting {
   readonly resolve: (bytes: Uint8Array) => void
   readonly reject: (error: unknown) => void
 }
 
-/** Bytes that own their memory can be handed to another thread without a copy; a view into something larger is copied once. */
-export function movable(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { buffer, byteOffset, byteLength } = bytes
-  if (buffer instanceof ArrayBuffer && byteOffset === 0 && byteLength === buffer.byteLength) return new Uint8Array(buffer)
-  return Uint8Array.from(bytes)
+/** @returns bytes that own their memory. @throws {Problem} transfer/bad-request */
+export function codePiece({ task, keys, request, bytes }: Omit<CipherJob, 'id'>): Uint8Array<ArrayBuffer> {
+  const cipher = new PieceCipher(keys.encryptionKey, keys.macKey)
+  return movable(task === 'seal' ? cipher.sealPiece(request, bytes) : cipher.openPiece(request, bytes))
 }
 
-/** One worker thread for all transfers of the node: SM4 costs about a hundredth of a second per piece. */
+/**
+ * One worker thread for all transfers of the node: SM4 and its copies cost some milliseconds per piece. It loads with the first piece, which
+ * may take longer than an asker waits for its answer; until it is ready, pieces are done at once where they are.
+ */
 export class CipherThread implements PieceCoder {
   readonly #log: Log
   readonly #waiting = new Map<number, Waiting>()
   #worker: Worker | undefined
+  #isReady = false
   #lastId = 0
 
   constructor(log: Log) {
@@ -58,17 +63,19 @@ export class CipherThread implements PieceCoder {
   async close(): Promise<void> {
     const worker = this.#worker
     this.#worker = undefined
+    this.#isReady = false
     await worker?.terminate()
     this.#failAll(new Error('the node stops'))
   }
 
-  #run(task: CipherJob['task'], keys: SessionKeys, request: PieceRequest, bytes: Uint8Array): Promise<Uint8Array> {
+  async #run(task: CipherJob['task'], keys: SessionKeys, request: PieceRequest, bytes: Uint8Array): Promise<Uint8Array> {
+    const worker = (this.#worker ??= this.#start())
+    if (!this.#isReady) return codePiece({ task, keys, request, bytes })
     const id = ++this.#lastId
     const own = movable(bytes)
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
-      this.#worker ??= this.#start()
-      this.#worker.postMessage({ id, task, keys, request, bytes: own } satisfies CipherJob, [own.buffer])
+      worker.postMessage({ id, task, keys, request, bytes: own } satisfies CipherJob, [own.buffer])
     })
   }
 
@@ -76,6 +83,10 @@ export class CipherThread implements PieceCoder {
     const worker = new Worker(new URL('./start-cipher-worker.mjs', import.meta.url), { execArgv: [] })
     worker.unref()
     worker.on('message', (answer: CipherAnswer) => {
+      if ('ready' in answer) {
+        this.#isReady = this.#worker === worker
+        return
+      }
       const waiting = this.#waiting.get(answer.id)
       this.#waiting.delete(answer.id)
       if ('bytes' in answer) waiting?.resolve(answer.bytes)
@@ -90,6 +101,7 @@ export class CipherThread implements PieceCoder {
   #lost(worker: Worker, error: Error): void {
     if (this.#worker !== worker) return
     this.#worker = undefined
+    this.#isReady = false
     this.#log.error({ err: error }, 'cipher thread lost')
     this.#failAll(error)
   }
