@@ -76,6 +76,16 @@ export class AccessControl {
     await this.#admitUser({ kind: 'user', subject: subjectOf(user) }, doing, { owner: facts.owner, examId: facts.examId, facts, kept: 'in-hospital' })
   }
 
+  /**
+   * Images for a study of ours: whoever works in one queue adds none to an exam of another (SEC-02). Images that come before their exam
+   * is registered belong to no queue yet. @throws {Problem} access/…
+   */
+  async admitStoring(user: Person, study: StudyInstanceUid): Promise<void> {
+    const { hospitalId, factsOf } = this.#parts
+    const facts = await factsOf({ study })
+    if (facts) await this.admitUser(user, 'store', { owner: hospitalId, study, facts, kept: 'in-hospital' })
+  }
+
   async #admitUser(asker: Asker & { kind: 'user' }, doing: Doing, asked: AskedExam, search?: Searched): Promise<void> {
     const purpose: Purpose = asked.owner === this.#parts.hospitalId ? 'treatment' : 'consultation'
     const exam = await this.#known(asked)

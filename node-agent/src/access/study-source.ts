@@ -7,7 +7,7 @@ import { knownOf } from '../consult/key-images.ts'
 import { consultsOfStudy } from '../consult/store.ts'
 import type { HeldExams } from '../cross-hospital/held-exams.ts'
 import { archiveStudyAccess } from '../dicomweb/local-study.ts'
-import type { StudyAccess, StudySource, Viewer } from '../dicomweb/study-source.ts'
+import type { Storing, StudyAccess, StudySource, Viewer } from '../dicomweb/study-source.ts'
 import type { TransferEngine } from '../transfer/engine.ts'
 import { RemoteStudyAccess } from '../transfer/remote-study.ts'
 import { noteOpened } from '../transfer/store.ts'
@@ -64,10 +64,18 @@ export class NodeStudySource implements StudySource {
     return register.allPermitted(access.conditionFor(user, 'list'), most)
   }
 
-  async storing(user: Viewer): Promise<Archive> {
+  async storing(user: Viewer): Promise<Storing> {
     const { access, inHospital } = this.#parts
     await access.admitUser(user, 'store', { owner: access.hospitalId, kept: 'in-hospital' })
-    return inHospital
+    const admitted = new Set<StudyInstanceUid>()
+    return {
+      archive: inHospital,
+      async admit(study) {
+        if (admitted.has(study)) return
+        await access.admitStoring(user, study)
+        admitted.add(study)
+      },
+    }
   }
 
   async forStudy(user: Viewer, studyInstanceUid: string, doing: 'view' | 'export' = 'view', reason = ''): Promise<StudyAccess> {

@@ -47,6 +47,13 @@ export interface ExpectedInstance {
   readonly sizeBytes?: number
 }
 
+/** What a dataset says it is. */
+export interface ToldInstance {
+  readonly studyInstanceUid: StudyInstanceUid
+  readonly sopClassUid: string
+  readonly sopInstanceUid: string
+}
+
 /** The answer to "is it safe with you": given only when file and rows are on disk. */
 export interface Receipt {
   readonly studyInstanceUid: StudyInstanceUid
@@ -64,8 +71,11 @@ export interface Receipt {
 export interface IncomingInstance {
   /** Awaiting it is the back-pressure. The chunk must not be changed afterwards. @throws {Problem} archive/unreadable, bad-uid, out-of-space; the instance is then already discarded. */
   write(chunk: Uint8Array): Promise<void>
-  /** Resolves when file and rows are durable. @throws {Problem} archive/*, transfer/digest-mismatch; nothing is kept then. */
-  commit(expected?: ExpectedInstance): Promise<Receipt>
+  /**
+   * Resolves when file and rows are durable. @throws {Problem} archive/*, transfer/digest-mismatch; nothing is kept then.
+   * @param admit asked when the dataset has told which instance it is; what it throws keeps the instance out.
+   */
+  commit(expected?: ExpectedInstance, admit?: (told: ToldInstance) => Promise<void>): Promise<Receipt>
   abort(): Promise<void>
 }
 

@@ -3,13 +3,13 @@ import { randomUUID } from 'node:crypto'
 import { open, rm, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 import { createSm3 } from 'pki'
-import { Problem, type Sm3Hex } from 'specs'
+import { Problem, StudyInstanceUid, type Sm3Hex } from 'specs'
 import { DatasetScanner } from '../dicom/dataset-scanner.ts'
 import { maxMetaBytes, readFileMeta, writeFileMeta, type ReadMeta } from '../dicom/file-meta.ts'
 import { HeaderCapture, requireUid } from '../dicom/header.ts'
 import { InflatedScan } from '../dicom/inflated-scan.ts'
 import { transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
-import type { ExpectedInstance, IncomingForm, IncomingInstance, IncomingSource, Receipt } from './archive.ts'
+import type { ExpectedInstance, IncomingForm, IncomingInstance, IncomingSource, Receipt, ToldInstance } from './archive.ts'
 import { attributes, type IndexedValues } from './attributes.ts'
 import type { FrameIndex } from '../dicom/frame-index.ts'
 import { storageProblem } from './storage-problem.ts'
@@ -103,11 +103,13 @@ export class Incoming implements IncomingInstance {
     await this.#orDiscard(() => this.#take(chunk))
   }
 
-  async commit(expected: ExpectedInstance = {}): Promise<Receipt> {
+  async commit(expected: ExpectedInstance = {}, admit?: (told: ToldInstance) => Promise<void>): Promise<Receipt> {
     if (this.#state !== 'open') throw new Error(`commit of an instance that is ${this.#state}`)
     this.#state = 'committing'
     const landed = await this.#orDiscard(async () => {
       const complete = await this.#land(expected)
+      const { studyInstanceUid = '', sopClassUid = '', sopInstanceUid = '' } = complete.values
+      await admit?.({ studyInstanceUid: StudyInstanceUid.parse(studyInstanceUid), sopClassUid, sopInstanceUid })
       await this.#handle.datasync()
       await this.#handle.close()
       return complete

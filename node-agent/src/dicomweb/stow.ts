@@ -1,8 +1,9 @@
 import type { Request, Response } from 'express'
 import { isProblem, Problem } from 'specs'
-import type { Archive, IncomingInstance, IncomingSource, Receipt } from '../archive/archive.ts'
+import type { IncomingInstance, IncomingSource, Receipt, ToldInstance } from '../archive/archive.ts'
 import type { JsonDataset } from '../dicom/dicom-json.ts'
 import { mediaParameter, MultipartReader, type PartHandler } from './multipart-reader.ts'
+import type { Storing } from './study-source.ts'
 
 /** PS3.18 Table 10.5.3-1 and PS3.4 B.2.3: failure reasons of single instances. */
 const failureReasons: Readonly<Record<string, number>> = {
@@ -12,6 +13,10 @@ const failureReasons: Readonly<Record<string, number>> = {
   'archive/unreadable': 0xc000,
   'archive/bad-uid': 0xc000,
   'request/unsupported-media': 0xc000,
+  'access/forbidden': 0x0124,
+  'access/out-of-scope': 0x0124,
+  'access/rule-denied': 0x0124,
+  'access/not-cleared': 0x0124,
 }
 const processingFailure = 0x0110
 
@@ -28,13 +33,13 @@ const maxParts = 20_000
  * @returns what became of each instance, in their order; the answer has been sent.
  */
 export async function storeInstances(
-  archive: Archive,
+  storing: Storing,
   source: IncomingSource,
   request: Request,
   response: Response,
   studyInstanceUid?: string,
 ): Promise<readonly StowResult[]> {
-  const results = await readInstances(archive, source, request, studyInstanceUid)
+  const results = await readInstances(storing, source, request, studyInstanceUid)
   if (results.length === 0) throw new Problem('request/invalid', { what: 'body', issues: [{ path: '', message: 'holds no instance' }] })
   const stored = results.filter((result) => 'receipt' in result).length
   const outOfSpace = stored === 0 && results.every((result) => 'problem' in result && result.problem.code === 'archive/out-of-space')
@@ -47,7 +52,7 @@ export async function storeInstances(
 }
 
 async function readInstances(
-  archive: Archive,
+  storing: Storing,
   source: IncomingSource,
   request: Request,
   studyInstanceUid: string | undefined,
@@ -56,7 +61,7 @@ async function readInstances(
   const media = contentType.split(';')[0]?.trim().toLowerCase()
   const results: StowResult[] = []
   if (media === 'application/dicom') {
-    const part = await instancePart(archive, source, studyInstanceUid, results)
+    const part = await instancePart(storing, source, studyInstanceUid, results)
     for await (const chunk of request) await part.write(chunk as Buffer)
     await part.end()
     return results
@@ -72,7 +77,7 @@ async function readInstances(
     const partType = headers['content-type']?.split(';')[0]?.trim().toLowerCase() ?? 'application/dicom'
     if (partType !== 'application/dicom')
       return refusedPart(results, new Problem('request/unsupported-media', { contentType: partType.slice(0, 100) }))
-    const part = await instancePart(archive, source, studyInstanceUid, results)
+    const part = await instancePart(storing, source, studyInstanceUid, results)
     open.clear()
     open.add(part)
     return part
@@ -96,7 +101,7 @@ function refusedPart(results: StowResult[], problem: Problem): PartHandler {
 
 /** Feeds one part into the archive; a refusal is noted and the rest of the part is passed over. */
 async function instancePart(
-  archive: Archive,
+  storing: Storing,
   source: IncomingSource,
   studyInstanceUid: string | undefined,
   results: StowResult[],
@@ -113,19 +118,28 @@ async function instancePart(
     }
   }
   await attempt(async () => {
-    incoming = await archive.receive(source, { part10: true })
+    incoming = await storing.archive.receive(source, { part10: true })
   })
   return {
     write: (chunk) => attempt(async () => incoming?.write(chunk)),
     async end() {
       await attempt(async () => {
-        if (incoming) results.push({ receipt: await incoming.commit(studyInstanceUid === undefined ? {} : { studyInstanceUid }) })
+        if (incoming) results.push({ receipt: await incoming.commit(studyInstanceUid === undefined ? {} : { studyInstanceUid }, (told) => admitted(storing, told)) })
       })
       if (refused) results.push({ problem: refused })
     },
     async abort() {
       await incoming?.abort()
     },
+  }
+}
+
+/** The answer names the instance that was not admitted. */
+async function admitted(storing: Storing, { studyInstanceUid, sopClassUid, sopInstanceUid }: ToldInstance): Promise<void> {
+  try {
+    await storing.admit(studyInstanceUid)
+  } catch (error) {
+    throw isProblem(error) ? new Problem(error.code, { ...error.facts, sopClassUid, sopInstanceUid }, { cause: error }) : error
   }
 }
 

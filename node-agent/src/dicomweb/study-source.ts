@@ -1,6 +1,6 @@
 import type { Request } from 'express'
 import type { User } from 'service-kit'
-import { isProblem, Problem } from 'specs'
+import { isProblem, Problem, type StudyInstanceUid } from 'specs'
 import type { Archive, InstanceFile, InstanceRow, SeriesRow, StudyRow } from '../archive/archive.ts'
 
 /** Whoever asks: the signed-in user as the HTTP face hands it to handlers. */
@@ -32,7 +32,13 @@ export interface StudySource {
   /** @param doing `export` for whole objects as files. @throws {Problem} access/… or archive/unknown-study */
   forStudy(user: Viewer, studyInstanceUid: string, doing?: 'view' | 'export', reason?: string): Promise<StudyAccess>
   /** Where STOW-RS puts what the user sends. @throws {Problem} access/forbidden */
-  storing(user: Viewer): Promise<Archive> | Archive
+  storing(user: Viewer): Promise<Storing> | Storing
+}
+
+export interface Storing {
+  readonly archive: Archive
+  /** Asked of each instance before it is kept. @throws {Problem} access/… when the user may not add to this study. */
+  admit(studyInstanceUid: StudyInstanceUid): Promise<void>
 }
 
 /** Why somebody takes image files out: a header for programs, a parameter for links. */

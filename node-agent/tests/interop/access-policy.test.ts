@@ -134,6 +134,25 @@ describe('areas and groups', () => {
     await expect(as('li').get('/api/exams')).rejects.toMatchObject({ status: 403 })
     await giveRoles('li', { role: 'doctor' })
   })
+  it('let who works in queue A neither add images to an exam of queue B nor change it', async () => {
+    // SEC-02
+    await giveRoles('li', { role: 'technician', scope: { areas: ['总院超声'] } })
+    const stow = async (number: number, instance: number) => {
+      const file = buildFile(aSlice({ StudyInstanceUID: uid(number), SeriesInstanceUID: `${uid(number)}.1`, SOPInstanceUID: `${uid(number)}.1.${instance}`, InstanceNumber: String(instance), AccessionNumber: accession(number), PatientID: `P${number}` }))
+      const answer = await as('li').raw('/dicom-web/studies', { method: 'POST', headers: { 'content-type': 'application/dicom' }, body: Uint8Array.from(file) })
+      return { status: answer.status, body: (await answer.json()) as Record<string, { Value?: Record<string, { Value?: unknown[] }>[] }> }
+    }
+    expect((await stow(1, 1)).status).toBe(200) // as it came from the device: nothing is there twice
+    const refused = await stow(2, 7)
+    expect(refused.status).toBe(409)
+    // PS3.18 Table 10.5.3-1: Refused: Not authorized, and of which instance
+    expect(refused.body['00081198']?.Value?.[0]).toMatchObject({ '00081155': { Value: [`${uid(2)}.1.7`] }, '00081197': { Value: [0x0124] } })
+    const change = (number: number) => as('li').send('PATCH', `/api/exams/${examIds.get(number)}`, { clinicalHistory: '腹痛三天' })
+    await expect(change(2)).rejects.toMatchObject({ status: 403, code: 'access/out-of-scope' })
+    await change(1)
+    await giveRoles('li', { role: 'doctor' })
+    expect([await imagesOf(house, examIds.get(1)!, as('li')), await imagesOf(house, examIds.get(2)!, as('li'))]).toEqual([1, 1])
+  })
   it('keep a registrar from entering exams elsewhere, and fill in the own place', async () => {
     // ULS-18
     await giveRoles('registrar', { role: 'registrar', scope: { areas: ['总院超声'] } })

@@ -59,7 +59,7 @@ export async function startWebService(): Promise<WebService> {
       if (studyInstanceUid === forbiddenStudy) throw new Problem('access/no-grant')
       return archiveStudyAccess(archive, studyInstanceUid)
     },
-    storing: () => archive,
+    storing: () => ({ archive, admit: async () => undefined }),
   }
   mountDicomWeb(face, { source, renderer, allow: ['image.view'], identities: () => true })
   mountWadoUri(face, { source, renderer, allow: ['image.view'], identities: () => true })
