@@ -135,7 +135,7 @@ describe('local accounts', () => {
     const { bearer } = await signIn(url, doctor)
     for (let quarter = 1; quarter < 72; quarter++) {
       now += 600_000
-      expect((await fetch(`${url}/api/sessions/own`, { headers: bearer })).status).toBe(200)
+      expect((await fetch(`${url}/api/organisation`, { headers: bearer })).status).toBe(200)
     }
     now += 610_000
     expect((await whoAmI(bearer)).status).toBe(401)

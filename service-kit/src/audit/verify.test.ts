@@ -151,10 +151,13 @@ describe('verifying an audit trail', () => {
     await dropFences()
     await rewriteFrom(2, (each) => ({ ...each, actor: { kind: 'user', id: 'li' } }))
     await trail.db.run('DELETE FROM audit_checkpoint')
+    await trail.db.run('UPDATE audit_head SET sealed = $1', [await sealOfHead()])
+    expect(await findings()).toEqual([]) // whoever has the key as well deceives the database alone
+    expect(await findings(kept)).toMatchObject([{ kind: 'rewritten', toSeq: 5 }]) // and not the witness
     await trail.checkpoints.open()
-    await trail.makeCheckpoint() // the node's own key signs whatever stands there
-    expect(await findings()).toEqual([])
-    expect(await findings(kept)).toMatchObject([{ kind: 'rewritten', toSeq: 5 }])
+    expect(await trail.makeCheckpoint()).toBeUndefined() // nor the running service, which signs no end but its own
+    await trail.settle()
+    expect(await findings(kept)).toMatchObject([{ kind: 'rewritten', toSeq: 5 }, { kind: 'rewritten', action: 'audit.alarm', toSeq: 10 }])
   })
 
   it('finds a trail that took the place of another', async () => {
