@@ -44,6 +44,7 @@ describe("signing in at the hospital's own identity provider", () => {
   const people: People = {
     'subject-wang': { sub: 'subject-wang', preferred_username: 'wang', name: '王建华' },
     'subject-new': { sub: 'subject-new', preferred_username: 'qian', name: '钱进' },
+    'subject-gao': { sub: 'subject-gao', preferred_username: 'gao', name: '改了名的人' },
     'subject-rival': { sub: 'subject-rival', preferred_username: 'wang', name: '冒充者' },
   }
 
@@ -124,6 +125,17 @@ describe("signing in at the hospital's own identity provider", () => {
     const browser = new Browser()
     expect(codeOf(await browser.get(await visit(browser, 'his', 'subject-rival')))).toBe('access/no-account')
     expect((await browser.get(`${url}/api/images`)).status).toBe(401)
+  })
+
+  it('opens no administrator’s account to whoever first comes with its name', async () => {
+    // SEC-07
+    await service.accounts.ensure({ username: 'gao', password: 'Hk3-vW8q-r', name: '高管理', roles: ['security-admin'] })
+    const browser = new Browser()
+    expect(codeOf(await browser.get(await visit(browser, 'his', 'subject-gao')))).toBe('access/no-account')
+    await service.accounts.ensure({ username: 'gao2', password: 'Hk3-vW8q-r', name: '高医生', roles: ['doctor'] })
+    people['subject-gao'] = { sub: 'subject-gao', preferred_username: 'gao2', name: '高医生' }
+    const other = new Browser()
+    expect(codeOf(await other.get(await visit(other, 'his', 'subject-gao')))).toBeNull()
   })
 
   it('does not accept an answer in another browser, a second time, or with another state', async () => {

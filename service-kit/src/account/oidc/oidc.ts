@@ -6,7 +6,7 @@ import type { OidcProviderConfig } from '../config.ts'
 import { outboundFetch } from '../../outbound/index.ts'
 import { change, type Ground } from '../ground.ts'
 import { rolesNamed } from '../role/roles.ts'
-import { assignRoles } from '../role/store.ts'
+import { assignRoles, entitlementsOf } from '../role/store.ts'
 import type { Origin, Session, Sessions } from '../session/sessions.ts'
 import { accountByStaffNumber, accountByUsername, insertAccount, isUsable, readAccount, type AccountRow } from '../store.ts'
 
@@ -123,6 +123,8 @@ export class OidcSignIn {
     // Names can be changed at the provider; whoever was here first under this account stays its owner.
     const owner = found && (await db.get('SELECT subject FROM account_oidc WHERE provider = $1 AND account_id = $2', [provider.id, found.id]))
     if (owner !== undefined) throw new Problem('access/no-account', { reason: 'bound to another subject' })
+    // Whoever may rename people at the provider would be an administrator here by its first visit.
+    if (found && (await this.#isAdministrator(found.id))) throw new Problem('access/no-account', { reason: 'administrators are not bound by a name' })
     if (found === undefined && provider.createWithRole === undefined) throw new Problem('access/no-account')
     const id = await change(this.#ground, async (tx) => {
       const id = found?.id ?? (await this.#create(tx, provider, value, claims))
@@ -147,6 +149,11 @@ export class OidcSignIn {
     if (role === undefined || dutiesOf(role.rights).length > 0) throw new Problem('access/duties-conflict', { role: assignment.role })
     await assignRoles(tx, 'account', id, [assignment])
     return id
+  }
+
+  async #isAdministrator(accountId: string): Promise<boolean> {
+    const held = (await entitlementsOf(this.#ground.db, accountId)).get(accountId) ?? []
+    return dutiesOf(held.flatMap(({ rights }) => rights)).length > 0
   }
 
   #provider(id: string): OidcProviderConfig {
