@@ -8,6 +8,7 @@ import { change, type Ground } from '../ground.ts'
 import { rolesNamed } from '../role/roles.ts'
 import { assignRoles, entitlementsOf } from '../role/store.ts'
 import type { Origin, Session, Sessions } from '../session/sessions.ts'
+import { findSession } from '../session/store.ts'
 import { accountByStaffNumber, accountByUsername, insertAccount, isUsable, readAccount, type AccountRow } from '../store.ts'
 
 /** A visit to the hospital's sign-in that has begun in one browser. */
@@ -83,7 +84,7 @@ export class OidcSignIn {
     if (visit.provider !== provider.id) throw new Problem('access/oidc-failed', { reason: 'provider' })
     await closeChallenge(db, visitSecret)
     const claims = await this.#claims(provider, callback, visit)
-    const account = await this.#accountOf(provider, claims)
+    const account = await this.#accountOf(provider, claims, visit.instead)
     if (!isUsable(account, now())) throw new Problem('access/wrong-credentials')
     const shown = [claims['acr'], claims['amr']].flat().filter((value): value is string => typeof value === 'string')
     const strong = shown.some((value) => provider.strongWhen.includes(value))
@@ -110,8 +111,11 @@ export class OidcSignIn {
     }
   }
 
-  /** The account that was bound to the subject at its first visit; at that visit, the one that the claim names. */
-  async #accountOf(provider: OidcProviderConfig, claims: Record<string, unknown>): Promise<AccountRow> {
+  /**
+   * The account that was bound to the subject at its first visit; at that visit, the one that the claim names.
+   * @param from The session in which the visit began.
+   */
+  async #accountOf(provider: OidcProviderConfig, claims: Record<string, unknown>, from: string | undefined): Promise<AccountRow> {
     const { db, now } = this.#ground
     const subject = String(claims['sub'])
     const bound = await db.get<{ accountId: string }>('SELECT account_id AS "accountId" FROM account_oidc WHERE provider = $1 AND subject = $2', [provider.id, subject])
@@ -123,8 +127,9 @@ export class OidcSignIn {
     // Names can be changed at the provider; whoever was here first under this account stays its owner.
     const owner = found && (await db.get('SELECT subject FROM account_oidc WHERE provider = $1 AND account_id = $2', [provider.id, found.id]))
     if (owner !== undefined) throw new Problem('access/no-account', { reason: 'bound to another subject' })
-    // Whoever may rename people at the provider would be an administrator here by its first visit.
-    if (found && (await this.#isAdministrator(found.id))) throw new Problem('access/no-account', { reason: 'administrators are not bound by a name' })
+    // Whoever may rename people at the provider would be an administrator here by a first visit; so an administrator begins it signed in.
+    if (found && (await this.#isAdministrator(found.id)) && !(await this.#isSignedInHere(found.id, from)))
+      throw new Problem('access/no-account', { reason: 'administrators are not bound by a name' })
     if (found === undefined && provider.createWithRole === undefined) throw new Problem('access/no-account')
     const id = await change(this.#ground, async (tx) => {
       const id = found?.id ?? (await this.#create(tx, provider, value, claims))
@@ -154,6 +159,11 @@ export class OidcSignIn {
   async #isAdministrator(accountId: string): Promise<boolean> {
     const held = (await entitlementsOf(this.#ground.db, accountId)).get(accountId) ?? []
     return dutiesOf(held.flatMap(({ rights }) => rights)).length > 0
+  }
+
+  async #isSignedInHere(accountId: string, sessionId: string | undefined): Promise<boolean> {
+    const found = sessionId === undefined ? undefined : await findSession(this.#ground.db, sessionId, this.#ground.now())
+    return found?.account.id === accountId && found.session.authMethod !== 'oidc'
   }
 
   #provider(id: string): OidcProviderConfig {
