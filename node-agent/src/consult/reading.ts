@@ -110,7 +110,12 @@ export class ConsultReading {
    */
   async admitExpert(user: Person, consult: Consult): Promise<void> {
     await this.admitLister(user, consult)
-    if (consult.side === 'processor' && isListed(consult, this.#parts.hospitalId)) await this.admitReader(user, consult)
+    const isOurs = (now: Consult) => now.side === 'processor' && isListed(now, this.#parts.hospitalId)
+    if (!isOurs(consult)) return
+    await this.admitReader(user, consult).catch(async (refusal: unknown) => {
+      // Another house may have taken it while we asked: then that is the answer.
+      if (isOurs(await this.read(consult.taskId))) throw refusal
+    })
   }
 
   /**

@@ -97,6 +97,16 @@ describe('a doctor’s own key', () => {
     await expect(signer.sign(chen(), text)).rejects.toMatchObject({ code: 'signing/password-needed' })
   })
 
+  it('is one key, also when two first signatures are made at the same moment', async () => {
+    const signer = keys()
+    await Promise.all([1, 2, 3].map(() => signer.unlock(chen(), password, origin)))
+    expect(await listKeys(db)).toHaveLength(1)
+    expect(await Promise.all([signer.sign(chen(), text), signer.sign(chen(), text)])).toMatchObject([{ signature: expect.any(String) as string }, {}])
+    // One wrong password does not stand in the way of the next.
+    const tries = await Promise.allSettled([signer.unlock(chen(), 'wrong', origin), signer.unlock(chen(), password, origin)])
+    expect(tries.map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
+  })
+
   it('asks for each signature where the hospital wants it so', async () => {
     const signer = keys({ unlockedMinutes: 0 })
     await signer.unlock(chen(), password, origin)

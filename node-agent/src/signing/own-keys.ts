@@ -52,6 +52,7 @@ export class OwnKeys implements DocumentSigner {
   readonly #now: () => EpochMs
   /** By session: a signature belongs to the person who sits there now. */
   readonly #unlocked = new Map<string, Unlocked>()
+  readonly #unlocking = new Map<string, Promise<unknown>>()
   #telling: Promise<void> = Promise.resolve()
 
   constructor(parts: OwnKeysParts) {
@@ -75,7 +76,18 @@ export class OwnKeys implements DocumentSigner {
     }
   }
 
-  async unlock(person: SigningPerson, secret: string, origin: { address: string; device: string }): Promise<SigningKeyState> {
+  /** One after the other for each person: two first signatures at the same moment make one key, not two that take each other's place. */
+  unlock(person: SigningPerson, secret: string, origin: { address: string; device: string }): Promise<SigningKeyState> {
+    const { id } = person.user
+    const before = this.#unlocking.get(id) ?? Promise.resolve()
+    const mine = before.catch(() => undefined).then(() => this.#unlock(person, secret, origin))
+    this.#unlocking.set(id, mine)
+    const forget = () => void (this.#unlocking.get(id) === mine && this.#unlocking.delete(id))
+    mine.then(forget, forget)
+    return mine
+  }
+
+  async #unlock(person: SigningPerson, secret: string, origin: { address: string; device: string }): Promise<SigningKeyState> {
     const { db, settings, region } = this.#parts
     const { regionId } = region
     if (settings.by === 'hospital' || regionId === undefined) return nothing('hospital')
