@@ -251,6 +251,7 @@ describe('forwarding pushed studies', () => {
       callingAeTitle: 'LIANPIAN',
       log: createLog({ name: 'test', level: 'silent' }),
       retryWaitMs: 100,
+      maxRetryWaitMs: 1_000, // a peer that takes seconds to start is not waited for twice as long again
       onChange: (row) => shown.push(row),
     })
     running.push(forwarder)
