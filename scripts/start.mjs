@@ -19,4 +19,8 @@ if (!(await buildPages())) {
 const region = spawn(process.execPath, ['--import', 'tsx', 'scripts/region/main.ts', ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' })
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => region.kill(signal === 'SIGHUP' ? 'SIGTERM' : signal))
 // Without a code a signal has ended it, and that is no success.
-region.once('exit', (code) => process.exit(code ?? 1))
+region.once('exit', (code) => (process.exitCode = code ?? 1))
+region.once('error', (error) => {
+  console.error(error.message)
+  process.exitCode = 1
+})

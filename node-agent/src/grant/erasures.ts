@@ -2,9 +2,9 @@ import type { AuditTrail, Database, Log, Migration, Queries, Transaction } from 
 import { HospitalId, isProblem, parseWith, services, SignedGrant, StudiesErased, type EpochMs, type StudyInstanceUid } from 'specs'
 import type { Line } from '../region/line.ts'
 import { endGrant } from './given-grants.ts'
+import { pauseAfter, tellEach, Telling } from './telling.ts'
 
-/** A hospital that does not answer is asked again after 1, 2, 4 … seconds, at most every five minutes; with the line back, at once. */
-const FIRST_PAUSE_MS = 1_000
+/** Nothing is promised within seconds here; with the line back, a hospital is asked at once. */
 const LONGEST_PAUSE_MS = 300_000
 /** Long enough to remove a large study; who needs longer answers the next time. */
 const ANSWER_MS = 10_000
@@ -45,12 +45,11 @@ interface Owed {
  */
 export class Erasures {
   readonly #parts: ErasureParts
-  #timer: NodeJS.Timeout | undefined
-  #telling: Promise<void> = Promise.resolve()
-  #stopped = false
+  readonly #telling: Telling
 
   constructor(parts: ErasureParts) {
     this.#parts = parts
+    this.#telling = new Telling({ log: parts.log, now: parts.now, what: 'erasures', round: (atOnce) => this.#round(atOnce) })
     parts.line.serve(services.studyErased, async ({ from, body }) => {
       // Only the owner speaks of its studies: the sender is who the seal says, and only copies of the sender's are removed.
       const owner = parseWith(HospitalId, from, 'sender')
@@ -75,29 +74,20 @@ export class Erasures {
   }
 
   /** Tells whoever has not confirmed. Called after a destruction, at the start and whenever the line is back. */
-  tell({ atOnce = false } = {}): void {
-    clearTimeout(this.#timer)
-    this.#telling = this.#telling
-      .then(() => (this.#stopped ? undefined : this.#tell(atOnce)))
-      .catch((error: unknown) => {
-        this.#parts.log.error({ err: error }, 'erasures not told')
-        this.#sleep(FIRST_PAUSE_MS)
-      })
+  tell(how?: { atOnce?: boolean }): void {
+    this.#telling.tell(how)
   }
 
-  async #tell(atOnce: boolean): Promise<void> {
+  async #round(atOnce: boolean): Promise<EpochMs | null> {
     const { db, now } = this.#parts
     if (atOnce) await db.run('UPDATE study_erasure SET next_at = $1 WHERE confirmed_at IS NULL', [now()])
     const owed = await db.all<Owed>(
       `SELECT study_instance_uid AS "study", holder, erased_at AS "erasedAt", attempts FROM study_erasure WHERE confirmed_at IS NULL AND next_at <= $1 ORDER BY next_at LIMIT 500`,
       [now()],
     )
-    const byHolder = new Map<HospitalId, Owed[]>()
-    for (const one of owed) byHolder.set(one.holder, [...(byHolder.get(one.holder) ?? []), one])
-    // Side by side: a hospital that is away must not keep the others waiting.
-    await Promise.all([...byHolder].map(([holder, all]) => this.#tellOne(holder, all.slice(0, AT_ONCE))))
+    await tellEach(owed, ({ holder }) => holder, (holder, all) => this.#tellOne(holder, all.slice(0, AT_ONCE)))
     const next = await db.get<{ at: EpochMs | null }>('SELECT MIN(next_at) AS "at" FROM study_erasure WHERE confirmed_at IS NULL')
-    if (next?.at != null) this.#sleep(next.at - now())
+    return next?.at ?? null
   }
 
   async #tellOne(holder: HospitalId, owed: readonly Owed[]): Promise<void> {
@@ -109,7 +99,7 @@ export class Erasures {
       if (!isProblem(error)) throw error
       log.warn({ holder, studies: studies.length, code: error.code }, 'a hospital has not removed copies of destroyed studies yet')
       for (const { study, attempts } of owed)
-        await db.run('UPDATE study_erasure SET attempts = attempts + 1, next_at = $3 WHERE study_instance_uid = $1 AND holder = $2', [study, holder, now() + Math.min(FIRST_PAUSE_MS * 2 ** Math.min(attempts, 20), LONGEST_PAUSE_MS)])
+        await db.run('UPDATE study_erasure SET attempts = attempts + 1, next_at = $3 WHERE study_instance_uid = $1 AND holder = $2', [study, holder, now() + pauseAfter(attempts, LONGEST_PAUSE_MS)])
       return
     }
     for (const { study } of owed) {
@@ -120,17 +110,8 @@ export class Erasures {
     }
   }
 
-  #sleep(milliseconds: number): void {
-    clearTimeout(this.#timer)
-    if (this.#stopped) return
-    this.#timer = setTimeout(() => this.tell(), Math.max(50, milliseconds))
-    this.#timer.unref()
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true
-    clearTimeout(this.#timer)
-    await this.#telling
+  stop(): Promise<void> {
+    return this.#telling.stop()
   }
 }
 

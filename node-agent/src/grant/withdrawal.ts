@@ -4,9 +4,9 @@ import type { Line } from '../region/line.ts'
 import { findAuthorisation, markWithdrawn } from './authorisation-store.ts'
 import { endGrant, findGiven, givenUnder, withdrawnAmong, type GivenGrant } from './given-grants.ts'
 import { confirmNotice, hastenNotices, nextNoticeAt, owedNotices, owNotices, postponeNotice, type Notice } from './notices.ts'
+import { pauseAfter, tellEach, Telling } from './telling.ts'
 
-/** A grantee that does not answer is asked again after 1, 2, 4 … seconds; with the line back, at once. */
-const FIRST_PAUSE_MS = 1_000
+/** A grantee that was away asks by itself, too; with the line back, it is told at once. */
 const LONGEST_PAUSE_MS = 30_000
 /** Shorter than the five seconds that are promised, so that a lost question is asked twice within them. */
 const ANSWER_MS = 2_000
@@ -27,12 +27,11 @@ export interface WithdrawalParts {
  */
 export class Withdrawals {
   readonly #parts: WithdrawalParts
-  #timer: NodeJS.Timeout | undefined
-  #telling: Promise<void> = Promise.resolve()
-  #stopped = false
+  readonly #telling: Telling
 
   constructor(parts: WithdrawalParts) {
     this.#parts = parts
+    this.#telling = new Telling({ log: parts.log, now: parts.now, what: 'withdrawals', round: (atOnce) => this.#round(atOnce) })
     parts.line.serve(services.grantStanding, async ({ from, body }) => {
       const grantee = parseWith(HospitalId, from, 'sender')
       const { grantIds } = parseWith(GrantStandingAsk, body, services.grantStanding)
@@ -85,25 +84,15 @@ export class Withdrawals {
   }
 
   /** Tells whoever does not know yet. Called after a withdrawal, at the start and whenever the line is back. */
-  tell({ atOnce = false } = {}): void {
-    clearTimeout(this.#timer)
-    this.#telling = this.#telling
-      .then(() => (this.#stopped ? undefined : this.#tell(atOnce)))
-      .catch((error: unknown) => {
-        this.#parts.log.error({ err: error }, 'withdrawals not told')
-        this.#sleep(FIRST_PAUSE_MS)
-      })
+  tell(how?: { atOnce?: boolean }): void {
+    this.#telling.tell(how)
   }
 
-  async #tell(atOnce: boolean): Promise<void> {
+  async #round(atOnce: boolean): Promise<EpochMs | null> {
     const { db, now } = this.#parts
     if (atOnce) await hastenNotices(db, now())
-    const byGrantee = new Map<HospitalId, Notice[]>()
-    for (const notice of await owedNotices(db, now(), true)) byGrantee.set(notice.grantee, [...(byGrantee.get(notice.grantee) ?? []), notice])
-    // Side by side: a hospital that is away must not keep the others waiting.
-    await Promise.all([...byGrantee].map(([grantee, notices]) => this.#tellOne(grantee, notices)))
-    const at = await nextNoticeAt(db, now())
-    if (at !== null) this.#sleep(at - now())
+    await tellEach(await owedNotices(db, now(), true), ({ grantee }) => grantee, (grantee, notices) => this.#tellOne(grantee, notices))
+    return nextNoticeAt(db, now())
   }
 
   async #tellOne(grantee: HospitalId, notices: readonly Notice[]): Promise<void> {
@@ -114,7 +103,7 @@ export class Withdrawals {
     } catch (error) {
       if (!isProblem(error)) throw error
       log.warn({ grantee, grants: grants.length, code: error.code }, 'a withdrawal has not reached the grantee yet')
-      for (const notice of notices) await postponeNotice(db, notice, now() + Math.min(FIRST_PAUSE_MS * 2 ** Math.min(notice.attempts, 10), LONGEST_PAUSE_MS))
+      for (const notice of notices) await postponeNotice(db, notice, now() + pauseAfter(notice.attempts, LONGEST_PAUSE_MS))
       return
     }
     for (const { grantId } of grants) {
@@ -123,16 +112,7 @@ export class Withdrawals {
     }
   }
 
-  #sleep(milliseconds: number): void {
-    clearTimeout(this.#timer)
-    if (this.#stopped) return
-    this.#timer = setTimeout(() => this.tell(), Math.max(50, milliseconds))
-    this.#timer.unref()
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true
-    clearTimeout(this.#timer)
-    await this.#telling
+  stop(): Promise<void> {
+    return this.#telling.stop()
   }
 }
