@@ -1,5 +1,12 @@
 import type { ExamRow } from 'specs'
 
+/** What an exam says in words, in the order in which it is read. */
+export const examTexts = [
+  { field: 'clinicalHistory', label: 'exam.history' },
+  { field: 'reportFindings', label: 'exam.findings' },
+  { field: 'reportImpression', label: 'exam.impression' },
+] as const
+
 /** `20261122` + `093005.12` → `2026-11-22 09:30`; whatever is not there is left out. */
 export function examTimeText(studyDate: string, studyTime: string): string {
   const date = studyDate.replaceAll('-', '').match(/^(\d{4})(\d{2})(\d{2})/)
