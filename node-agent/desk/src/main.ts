@@ -6,13 +6,15 @@ import { createRouter, createWebHistory } from 'vue-router'
 import { createApiClient, createLiveEvents, createSession, kitMessages, pageKey, type ApiClient, type Session } from 'page-kit'
 import App from './App.vue'
 import { en, zhCN } from './language/messages.ts'
+import { archiveRoutes } from './archive/routes.ts'
 import { sharingRoutes } from './cross-hospital/routes.ts'
 import { securityRoutes } from './security/centre.ts'
 import * as securityTexts from './security/texts.ts'
 import * as sharingTexts from './cross-hospital/texts.ts'
 import * as exportTexts from './export/texts.ts'
+import * as studyTexts from './study/texts.ts'
 
-const i18n = createI18n({ legacy: false, locale: localStorage.getItem('lianpian-language') ?? 'zh-CN', fallbackLocale: 'zh-CN', messages: { 'zh-CN': { ...kitMessages['zh-CN'], ...securityTexts.zhCN, ...sharingTexts.zhCN, ...exportTexts.zhCN, ...zhCN }, en: { ...kitMessages.en, ...securityTexts.en, ...sharingTexts.en, ...exportTexts.en, ...en } } })
+const i18n = createI18n({ legacy: false, locale: localStorage.getItem('lianpian-language') ?? 'zh-CN', fallbackLocale: 'zh-CN', messages: { 'zh-CN': { ...kitMessages['zh-CN'], ...securityTexts.zhCN, ...sharingTexts.zhCN, ...exportTexts.zhCN, ...studyTexts.zhCN, ...zhCN }, en: { ...kitMessages.en, ...securityTexts.en, ...sharingTexts.en, ...exportTexts.en, ...studyTexts.en, ...en } } })
 const router = createRouter({
   history: createWebHistory('/desk/'),
   routes: [
@@ -25,6 +27,7 @@ const router = createRouter({
     { path: '/consults/:taskId', component: () => import('./consult/ConsultPage.vue'), props: true },
     { path: '/consults/:taskId/print', component: () => import('./consult/OpinionPrintPage.vue'), props: true },
     ...sharingRoutes,
+    ...archiveRoutes,
     { path: '/transfers', component: () => import('./transfer/TransfersPage.vue') },
     { path: '/region', component: () => import('./region/RegionPage.vue') },
     { path: '/dicom-nodes', component: () => import('./dicom-node/DicomNodesPage.vue') },

@@ -1,0 +1,9 @@
+export const archiveRoutes = [
+  {
+    path: '/archive',
+    component: () => import('./ArchiveFrame.vue'),
+    children: [
+      { path: 'studies', component: () => import('../study/StudiesPage.vue') },
+    ],
+  },
+]
