@@ -155,6 +155,7 @@ export const answers = {
   'archive/unknown-instance': { http: 404, dimse: 0x0112, zh: '没有该影像', en: 'No such instance' },
   'archive/identity-conflict': { http: 409, dimse: 0xa900, zh: '该影像 UID 已属于另一检查或另一医院', en: 'The UID already belongs to another study or another hospital' },
   'archive/not-renderable': { http: 406, zh: '该影像无法渲染', en: 'The instance cannot be rendered' },
+  'archive/not-transcodable': { http: 406, zh: '该影像无法转换为所请求的传输语法', en: 'The instance cannot be given in that transfer syntax' },
   'archive/failed': { http: 500, dimse: 0x0110, zh: '存储失败', en: 'Processing failure' },
   'archive/wrong-key': { http: 500, zh: '加密影像的密钥缺失或不是原来的密钥', en: 'The key of encrypted images is missing or another one' },
   'archive/damaged-file': { http: 500, zh: '影像文件已损坏或被改动', en: 'The file of an image is damaged or was changed' },
