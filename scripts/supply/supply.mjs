@@ -13,8 +13,14 @@ export const allowedLicences = new Set([
  */
 export const licencesByHand = {
   // Their package.json has the older form, "licenses": [{ "type": "MIT" }], which npm does not copy into the lock.
+  busboy: 'MIT',
+  dicer: 'MIT',
   memorystream: 'MIT',
   rechoir: 'MIT',
+  streamsearch: 'MIT',
+  // Their README says so.
+  'humanize-number': 'MIT',
+  only: 'MIT',
 }
 
 /** @param {string} expression SPDX, with AND, OR and parentheses */
