@@ -13,8 +13,10 @@ import type {
 } from 'specs'
 import type { Database, Log, Metrics } from 'service-kit'
 import type { FrameIndex } from '../dicom/frame-index.ts'
+import type { IndexedValues } from './attributes.ts'
 import type { EncryptionMode, FileEncryption } from './encryption/file-encryption.ts'
 import type { StoreOutcome } from './store-outcome.ts'
+import type { UpkeepTask } from './upkeep.ts'
 
 export type { StoreOutcome } from './store-outcome.ts'
 export type { FrameIndex } from '../dicom/frame-index.ts'
@@ -29,6 +31,8 @@ export interface IncomingSource {
   readonly owner?: HospitalId
   /** Region of the transfer's task, of the opinion's task, or of the registered AE; otherwise the study's, then the node's own (FED-20). */
   readonly regionId?: RegionId | undefined
+  /** 接收节点: the receiving node (FED-19) at which it came, if at one; kept with the study. At most 16 characters, those of an AE title. */
+  readonly receivingNode?: string | undefined
 }
 
 /**
@@ -88,6 +92,8 @@ export interface MatchQuery {
   readonly match?: Readonly<Record<string, string>>
   /** Only rows that carry this region (FED-20). */
   readonly regionId?: RegionId | undefined
+  /** Only what came at this receiving node (FED-19). */
+  readonly receivingNode?: string | undefined
   readonly limit?: number
   readonly offset?: number
 }
@@ -225,7 +231,7 @@ export interface ArchiveCheck {
   readonly orphans: readonly string[]
 }
 
-/** Instances replaced by changed content (FED-22); the previous file stays below `replaced/`. */
+/** Instances replaced by changed content (FED-22) or rewritten by us; the previous file stays below `replaced/`. */
 export interface ReplacementRow {
   readonly sopInstanceUid: SopInstanceUid
   readonly studyInstanceUid: StudyInstanceUid
@@ -235,6 +241,75 @@ export interface ReplacementRow {
   readonly keptAs: string
   readonly replacedAt: EpochMs
   readonly sourceKind: IncomingSource['kind']
+  /** Who sent the new content; whoever had it rewritten. */
+  readonly sourcePeer: string
+  /** `sent`: changed content came; the others: rewritten here (`Archive.rewriteStudy`). */
+  readonly reason: 'sent' | RewriteOptions['reason']
+  /** One for all instances of one rewriting, '' of what was sent. */
+  readonly rewriteId: string
+}
+
+/** New content of a stored instance as a Part 10 file of the same UIDs; undefined leaves it as it is. */
+export type RewriteOne = (file: InstanceFile) => Promise<AsyncIterable<Uint8Array> | undefined> | AsyncIterable<Uint8Array> | undefined
+
+export interface RewriteOptions {
+  /** Who has it rewritten: account or part of the product, kept in the trace. */
+  readonly peer: string
+  readonly reason: 'correction' | 'restored' | 'compression'
+  /** The former files stay below `replaced/`, with a row in `replacements`. */
+  readonly keepPrevious: boolean
+  /** Names the rewriting in the trace; made unless told. */
+  readonly rewriteId?: string
+  readonly signal?: AbortSignal
+  readonly onProgress?: (done: number, of: number) => void
+}
+
+export interface RewriteResult {
+  readonly rewriteId: string
+  readonly rewritten: number
+  /** Instances that `rewriteOne` left. */
+  readonly left: number
+  /** Instances whose file is lost. */
+  readonly lost: number
+  /** Series that changed. */
+  readonly series: readonly string[]
+}
+
+/** One value that was changed when an instance came in (ARC-25). Texts are decoded; the instance keeps the former bytes in its Original Attributes Sequence. */
+export interface ChangedValue {
+  /** DICOM keyword, or eight hex digits. */
+  readonly attribute: string
+  readonly from: string
+  readonly to: string
+}
+
+/** An instance on the way in, whole on the disk and not registered yet. */
+export interface LandedContent {
+  readonly values: IndexedValues
+  readonly source: IncomingSource
+  open(): Promise<InstanceFile>
+}
+
+/** What an instance is to become before it is registered. */
+export interface Coercion {
+  readonly content: AsyncIterable<Uint8Array>
+  /** Rule or correction, as kept in the trace. */
+  readonly by: string
+  readonly changes: readonly ChangedValue[]
+}
+
+/** Asked for every instance that devices and people send; undefined at once when nothing applies, because ingest waits for it. */
+export type Coerce = (landed: LandedContent) => Promise<Coercion | undefined> | undefined
+
+/** What was changed of an instance when it came in. */
+export interface CoercionRow {
+  readonly sopInstanceUid: SopInstanceUid
+  readonly studyInstanceUid: StudyInstanceUid
+  readonly coercedAt: EpochMs
+  readonly by: string
+  readonly changes: readonly ChangedValue[]
+  /** Of the instance as it was sent. */
+  readonly originalSm3: Sm3Hex
   readonly sourcePeer: string
 }
 
@@ -271,6 +346,15 @@ export interface Archive {
   /** Rows in order of series and Instance Number. @throws {Problem} archive/unknown-study */
   manifest(studyInstanceUid: string): Promise<ManifestRow[]>
   replacements(studyInstanceUid: string): Promise<ReplacementRow[]>
+  /** A former file of an instance, decrypted. @throws {Problem} request/not-found when no replacement names it; archive/wrong-key */
+  openReplaced(keptAs: string): Promise<Readable>
+  /**
+   * Gives instances of a study new content (corrections, compression): all of them or, when something is thrown, none. Who reads meanwhile reads the old content
+   * or the new. Sent again, the originals count as duplicates (ARC-12). @throws {Problem} archive/identity-conflict, archive/out-of-space
+   */
+  rewriteStudy(studyInstanceUid: string, options: RewriteOptions, rewriteOne: RewriteOne): Promise<RewriteResult>
+  /** What was changed on the way in, newest first: of a study, or of everything between two times. */
+  coercions(filter?: { studyInstanceUid?: string; since?: EpochMs; until?: EpochMs; limit?: number }): Promise<CoercionRow[]>
   /** Newest first. */
   failedRegistrations(): Promise<FailedRegistration[]>
   /** @throws {Problem} request/not-found, or why it failed again. */
@@ -285,7 +369,10 @@ export interface Archive {
   delete(studyInstanceUid: string): Promise<void>
   /** Called after the instance is durable, in the order of commits. Returns how to stop listening. */
   onStored(listener: (event: StoredEvent) => void): () => void
+  /** Of a large archive that has just been opened, what has been counted so far. */
   totals(): { readonly studies: number; readonly instances: number; readonly sizeBytes: number }
+  /** What this version still has to do to the tables of a large archive while it serves; empty when nothing is. */
+  upkeep(): readonly UpkeepTask[]
   freeBytes(): Promise<number>
   verify(options?: { digests?: boolean }): Promise<ArchiveCheck>
   close(): Promise<void>
@@ -311,6 +398,8 @@ export interface ArchiveOptions {
   readonly registrationRetries?: number
   /** Wait before each of them; 1,000 unless told. */
   readonly registrationRetryMs?: number
+  /** Rules and corrections for what devices and people send (ARC-25). */
+  readonly coerce?: Coerce
   /** How new files are written, `none` unless told; files of both kinds are read. */
   readonly encryptionMode?: EncryptionMode
   /** Needed to write and to read encrypted files. */

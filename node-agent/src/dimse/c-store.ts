@@ -3,15 +3,12 @@ import { isProblem, Problem } from 'specs'
 import { isUid } from './byte-reader.ts'
 import { type CommandSet } from './command-set.ts'
 import { type AcceptedContext } from './negotiation.ts'
-import { type Answer, answerOf, type ObjectWriter, status, type StorageSink } from './services.ts'
+import { type Answer, answerOf, type Caller, type ObjectWriter, status, type StorageSink } from './services.ts'
 
 /** Fragments are joined up to this size before they are written: few, large writes. */
 const WRITE_BYTES = 256 * 1024
 
-export interface Sender {
-  readonly callingAeTitle: string
-  readonly remoteAddress: string
-}
+export type Sender = Caller
 
 /**
  * One C-STORE from its command to its status. The data set streams into the sink; at most two writes' worth of it is in

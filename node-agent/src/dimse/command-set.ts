@@ -33,6 +33,11 @@ export const commandFields = {
   cFind: 0x0020,
   cMove: 0x0021,
   cEcho: 0x0030,
+  nEventReport: 0x0100,
+  nGet: 0x0110,
+  nSet: 0x0120,
+  nAction: 0x0130,
+  nCreate: 0x0140,
   cCancel: 0x0fff,
   response: 0x8000,
 } as const

@@ -14,6 +14,8 @@ import { sopClassKind, type SopClassKind, type StoragePolicy } from './sop-class
 
 export interface NegotiationPolicy extends StoragePolicy {
   readonly aeTitle: string
+  /** Further titles of ours on the same port. */
+  readonly otherAeTitles?: readonly string[]
   /** Whether a caller must name us correctly. */
   readonly checkCalledAe: boolean
   readonly maxPduBytes: number
@@ -24,6 +26,8 @@ export interface NegotiationPolicy extends StoragePolicy {
 export interface Circumstances {
   readonly callerAllowed: boolean
   readonly slotFree: boolean
+  /** Of this caller; the order in which we choose. */
+  readonly preferredSyntaxes?: readonly string[] | undefined
 }
 
 export interface AcceptedContext {
@@ -55,11 +59,11 @@ export function callingAeTitle(request: AssociateRequest): AeTitle | undefined {
 export function decideAssociation(
   request: AssociateRequest,
   policy: NegotiationPolicy,
-  { callerAllowed, slotFree }: Circumstances,
+  { callerAllowed, slotFree, preferredSyntaxes = [] }: Circumstances,
 ): Negotiation {
   if ((request.protocolVersion & 1) === 0) return rejected('dimse/protocol', rejections.protocolVersionNotSupported)
   if (request.applicationContext !== DICOM_APPLICATION_CONTEXT) return rejected('dimse/protocol', rejections.applicationContextNotSupported)
-  if (policy.checkCalledAe && request.calledAeTitle !== policy.aeTitle)
+  if (policy.checkCalledAe && request.calledAeTitle !== policy.aeTitle && !policy.otherAeTitles?.includes(request.calledAeTitle))
     return rejected('dimse/unknown-ae', rejections.calledAeNotRecognised, { called: request.calledAeTitle })
   if (!callerAllowed) return rejected('dimse/unknown-ae', rejections.callingAeNotRecognised)
   const offered = request.user.maxLengthBytes
@@ -67,7 +71,7 @@ export function decideAssociation(
     return rejected('dimse/protocol', rejections.noReason, { fault: 'maximum PDU length too small', maxPduBytes: offered })
   if (!slotFree) return rejected('request/too-many', rejections.localLimitExceeded)
   const contexts = new Map<number, AcceptedContext>()
-  const answers = request.contexts.map((proposed) => answerContext(proposed, policy, contexts))
+  const answers = request.contexts.map((proposed) => answerContext(proposed, policy, preferredSyntaxes, contexts))
   // Our largest own messages are query answers; the cap keeps a peer without limit from making us build one huge PDU.
   const peerMaxPduBytes = Math.min(offered === 0 ? policy.maxPduBytes : offered, policy.maxPduBytes)
   return { kind: 'accepted', answer: acceptance(request, answers, contexts, policy), contexts, peerMaxPduBytes }
@@ -85,15 +89,16 @@ function rejected(
   }
 }
 
-function answerContext(proposed: ProposedContext, policy: StoragePolicy, accepted: Map<number, AcceptedContext>): AnsweredContext {
+function answerContext(proposed: ProposedContext, policy: StoragePolicy, preferred: readonly string[], accepted: Map<number, AcceptedContext>): AnsweredContext {
   const { id, abstractSyntaxUid } = proposed
   const kind = sopClassKind(abstractSyntaxUid, policy)
   // A rejected context names a syntax that is not significant; the first proposed is what most peers expect there.
   const insignificant = proposed.transferSyntaxUids[0] ?? IMPLICIT_LE
   if (kind === undefined) return { id, result: contextResults.abstractSyntaxNotSupported, transferSyntaxUid: insignificant }
   const allowed = kind === 'storage' || kind === 'private' ? isKnownTransferSyntax : (uid: string) => querySyntaxUids.includes(uid)
-  // Senders put what they hold first, and we keep what is sent: the order is theirs.
-  const transferSyntaxUid = proposed.transferSyntaxUids.find(allowed)
+  // Senders put what they hold first, and we keep what is sent: the order is theirs, unless the hospital wants another of this device.
+  const wanted = kind === 'storage' ? preferred.filter((uid) => proposed.transferSyntaxUids.includes(uid)) : []
+  const transferSyntaxUid = [...wanted, ...proposed.transferSyntaxUids].find(allowed)
   if (transferSyntaxUid === undefined) return { id, result: contextResults.transferSyntaxesNotSupported, transferSyntaxUid: insignificant }
   accepted.set(id, { id, abstractSyntaxUid, kind, transferSyntaxUid })
   return { id, result: contextResults.accepted, transferSyntaxUid }

@@ -5,16 +5,16 @@ import { isProblem, Problem } from 'specs'
 import { type AssociateRequest } from './associate-pdu.ts'
 import { protocolFault } from './byte-reader.ts'
 import { Find, IncomingIdentifier } from './c-find.ts'
-import { type CommandSet, commandFields, hasDataset, isResponse } from './command-set.ts'
+import { type CommandSet, commandFields, DATASET_FOLLOWS, hasDataset, isResponse, NO_DATASET } from './command-set.ts'
 import { ReceivingObject } from './c-store.ts'
 import { type DimseLimits, MAX_ASSOCIATE_BYTES } from './limits.ts'
 import { MessageReader } from './message-reader.ts'
-import { sendCommand } from './message-writer.ts'
+import { sendCommand, sendDataset } from './message-writer.ts'
 import { type AcceptedContext, callingAeTitle, decideAssociation, type NegotiationPolicy } from './negotiation.ts'
 import { type Fragment } from './pdu-splitter.ts'
 import { plainAddress } from './remote-address.ts'
 import { type AnswerCharset } from './identifier.ts'
-import { type Answer, answerOf, type QuerySource, responseTo, status, type StorageSink } from './services.ts'
+import { type Answer, answerOf, type Caller, type CallerTerms, type MessageService, type QuerySource, type Reply, responseTo, status, type StorageSink } from './services.ts'
 import { type Ending } from './ending.ts'
 import { UpperLayer, type UpperLayerUser } from './upper-layer.ts'
 import { type DimseFigures } from './figures.ts'
@@ -27,9 +27,11 @@ export interface AssociationHost {
   readonly query: QuerySource
   readonly log: Log
   readonly figures: DimseFigures
-  isAllowed(callingAeTitle: string, remoteAddress: string): Promise<boolean>
-  /** Takes a place among the associations; undefined when all are taken. Call the result to give it back. */
-  takeSlot(): (() => void) | undefined
+  readonly services: readonly MessageService[]
+  /** The terms on which this caller may associate; undefined: not at all. */
+  admit(callingAeTitle: string, remoteAddress: string, calledAeTitle: string): Promise<CallerTerms | undefined>
+  /** Takes a place among the associations, and among the caller's; undefined when all are taken. Call the result to give it back. */
+  takeSlot(callingAeTitle: string, ofCaller: number | undefined): (() => void) | undefined
   refused(callingAeTitle: string, remoteAddress: string, problem: Problem): void
   /** An association was accepted. */
   accepted(callingAeTitle: string, remoteAddress: string): void
@@ -47,7 +49,7 @@ export class ServedAssociation implements UpperLayerUser {
   readonly #layer: UpperLayer
   readonly #messages = new MessageReader()
   #log: Log
-  #sender = { callingAeTitle: '', remoteAddress: '' }
+  #sender: Caller = { callingAeTitle: '', remoteAddress: '' }
   /** For the line at its end. */
   readonly #traffic = { receivedBytes: 0, stored: 0, queries: 0 }
   #contexts: ReadonlyMap<number, AcceptedContext> = new Map()
@@ -57,11 +59,12 @@ export class ServedAssociation implements UpperLayerUser {
   /** The operation under way; the next message waits for it, but a C-CANCEL does not. */
   #operation: Promise<void> | undefined
   #find: Find | undefined
+  #exchange: { readonly messageId: number | undefined; readonly cancel: AbortController } | undefined
   #receiving: ReceivingObject | undefined
 
   constructor(socket: Socket, host: AssociationHost) {
     this.#host = host
-    this.#sender = { callingAeTitle: '', remoteAddress: plainAddress(socket.remoteAddress) }
+    this.#sender = { ...this.#sender, remoteAddress: plainAddress(socket.remoteAddress) }
     this.#log = host.log.child({ remoteAddress: this.#sender.remoteAddress })
     this.#layer = new UpperLayer(socket, 'acceptor', this, {
       artimMs: host.limits.artimMs,
@@ -93,13 +96,19 @@ export class ServedAssociation implements UpperLayerUser {
 
   async #negotiate(request: AssociateRequest): Promise<void> {
     const { remoteAddress } = this.#sender
-    this.#sender = { callingAeTitle: request.callingAeTitle, remoteAddress }
+    this.#sender = { callingAeTitle: request.callingAeTitle, calledAeTitle: request.calledAeTitle, remoteAddress }
     this.#log = this.#log.child({ callingAeTitle: request.callingAeTitle })
     const aeTitle = callingAeTitle(request)
-    const callerAllowed = aeTitle !== undefined && (await this.#host.isAllowed(aeTitle, remoteAddress))
+    const terms = aeTitle && (await this.#host.admit(aeTitle, remoteAddress, request.calledAeTitle))
     if (this.#layer.state !== 'Sta3') return // gone meanwhile
-    this.#giveSlotBack = this.#host.takeSlot()
-    const negotiation = decideAssociation(request, this.#host.policy, { callerAllowed, slotFree: this.#giveSlotBack !== undefined })
+    this.#sender = { ...this.#sender, terms }
+    // Only who may associate takes a place: a stranger that knocks all the time must not keep the house full.
+    this.#giveSlotBack = terms && this.#host.takeSlot(request.callingAeTitle, terms.maxAssociations)
+    const negotiation = decideAssociation(request, this.#host.policy, {
+      callerAllowed: terms !== undefined,
+      slotFree: this.#giveSlotBack !== undefined,
+      preferredSyntaxes: terms?.preferredSyntaxes,
+    })
     if (negotiation.kind === 'rejected') {
       this.#host.figures.associations.inc({ outcome: 'rejected' })
       this.#refused(negotiation.problem)
@@ -132,6 +141,7 @@ export class ServedAssociation implements UpperLayerUser {
   onEnded(ending: Ending): void {
     this.#giveSlotBack?.()
     this.#find?.cancel()
+    this.#exchange?.cancel.abort()
     if (ending.how === 'released') this.#log.info(this.#traffic, 'association released')
     else if (ending.how === 'aborted' && ending.problem.code !== 'service/unavailable') this.#refused(ending.problem)
     else this.#log.info({ ...this.#traffic, code: ending.problem.code, facts: ending.problem.facts }, `association ${ending.how}`)
@@ -179,7 +189,9 @@ export class ServedAssociation implements UpperLayerUser {
   }
 
   #cancel(command: CommandSet): undefined {
-    if (this.#find && this.#find.messageId === command.messageIdBeingRespondedTo) this.#find.cancel()
+    const cancelled = command.messageIdBeingRespondedTo
+    if (this.#find && this.#find.messageId === cancelled) this.#find.cancel()
+    else if (this.#exchange && this.#exchange.messageId === cancelled) this.#exchange.cancel.abort()
     else this.#expectNext() // too late: PS3.7 9.3.2.3 asks for no answer
   }
 
@@ -207,6 +219,8 @@ export class ServedAssociation implements UpperLayerUser {
 
   #start(context: AcceptedContext, command: CommandSet): undefined {
     if (isResponse(command)) throw protocolFault('response without a request', { commandField: command.commandField })
+    const service = this.#host.services.find(({ kind, commands }) => kind === context.kind && commands.includes(command.commandField))
+    if (service) return this.#serve(service, context, command)
     switch (command.commandField) {
       case commandFields.cEcho:
         return this.#afterDataset(command, () =>
@@ -280,8 +294,43 @@ export class ServedAssociation implements UpperLayerUser {
     }
   }
 
+  /** A request with a small data set, for one of the services. */
+  #serve(service: MessageService, context: AcceptedContext, command: CommandSet): undefined {
+    if (!hasDataset(command)) return void this.#begin(this.#runService(service, context, command, undefined))
+    const whole = new IncomingIdentifier(this.#host.limits.maxIdentifierBytes)
+    this.#dataset = {
+      take: (data) => void whole.take(data),
+      complete: () => this.#begin(this.#runService(service, context, command, whole)),
+    }
+  }
+
+  async #runService(service: MessageService, context: AcceptedContext, command: CommandSet, whole: IncomingIdentifier | undefined): Promise<void> {
+    const cancel = new AbortController()
+    this.#exchange = { messageId: command.messageId, cancel }
+    this.#traffic.queries += 1
+    const charset = this.#sender.terms?.charset ?? this.#host.charset
+    const { abstractSyntaxUid: sopClassUid, transferSyntaxUid } = context
+    try {
+      const request = { sopClassUid, transferSyntaxUid, command, dataset: whole?.whole(), caller: this.#sender, charset }
+      for await (const reply of service.answer(request, cancel.signal)) await this.#reply(context, command, reply)
+    } catch (error) {
+      if (isProblem(error)) this.#refused(error)
+      else this.#log.error({ err: error }, 'request failed')
+      await this.#answer(context, command, isProblem(error) ? answerOf(error) : { status: status.processingFailure })
+    } finally {
+      this.#exchange = undefined
+    }
+  }
+
+  async #reply(context: AcceptedContext, command: CommandSet, { answer, command: more, dataset }: Reply): Promise<void> {
+    if (!this.#layer.isEstablished) return
+    const response = responseTo(command, answer, dataset ? DATASET_FOLLOWS : NO_DATASET)
+    await sendCommand(this.#layer, context.id, { ...response, ...more })
+    if (dataset) await sendDataset(this.#layer, context.id, [dataset], this.#peerMaxPduBytes)
+  }
+
   async #runFind(context: AcceptedContext, command: CommandSet, identifier: IncomingIdentifier): Promise<void> {
-    const settings = { aeTitle: this.#host.policy.aeTitle, charset: this.#host.charset, maxMatches: this.#host.limits.maxMatches }
+    const settings = { aeTitle: this.#host.policy.aeTitle, charset: this.#sender.terms?.charset ?? this.#host.charset, maxMatches: this.#host.limits.maxMatches }
     const find = new Find(this.#layer, context, command, settings, this.#peerMaxPduBytes)
     this.#find = find
     this.#traffic.queries += 1

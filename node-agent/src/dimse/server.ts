@@ -1,16 +1,18 @@
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls'
 import { modernTls, type Log, type Metrics } from 'service-kit'
 import { type AeTitle, Problem } from 'specs'
+import { AssociationSlots } from './association-slots.ts'
 import { createFigures } from './figures.ts'
 import { type AnswerCharset } from './identifier.ts'
 import { defaultLimits, type DimseLimits } from './limits.ts'
+import { Listener } from './listener.ts'
 import { plainAddress } from './remote-address.ts'
 import { type AssociationHost, ServedAssociation } from './served-association.ts'
-import { type QuerySource, type StorageSink } from './services.ts'
+import { type CallerTerms, type MessageService, type QuerySource, type StorageSink } from './services.ts'
 
-export type { Query, QueryLevel, QuerySource, StorageSink, ObjectWriter, OfferedObject } from './services.ts'
+export type { Caller, CallerTerms, MessageService, Query, QueryLevel, QuerySource, StorageSink, ObjectWriter, OfferedObject } from './services.ts'
 export type { DimseLimits } from './limits.ts'
 
 /** PEM texts. With `ca`, callers must show a certificate that it issued. */
@@ -20,7 +22,22 @@ export interface DimseTls {
   readonly ca?: string
 }
 
-export interface DimseServerOptions {
+/** What an administrator may change while the service runs; an association keeps to what held when it began. */
+export interface DimseBehaviour {
+  readonly limits?: Partial<DimseLimits>
+  /** Whether the called AE title must be ours; off by default, since many devices send what they like. */
+  readonly checkCalledAe?: boolean
+  /** Further titles of ours, for that check. */
+  readonly otherAeTitles?: readonly string[]
+  /** Vendors' own and newer storage classes; accepted by default. */
+  readonly privateSopClasses?: 'accept' | 'refuse'
+  /** Classes of any kind that are not accepted although we could. */
+  readonly refusedSopClasses?: readonly string[]
+  /** Character set of query answers. */
+  readonly charset?: AnswerCharset
+}
+
+export interface DimseServerOptions extends DimseBehaviour {
   readonly host: string
   /** 0 takes a free port. */
   readonly port: number
@@ -28,15 +45,14 @@ export interface DimseServerOptions {
   /** Name of the setting that an administrator would change when the port is taken. */
   readonly setting?: string
   readonly tls?: DimseTls
-  readonly limits?: Partial<DimseLimits>
-  /** Whether the called AE title must be ours; off by default, since many devices send what they like. */
-  readonly checkCalledAe?: boolean
-  /** Vendors' own and newer storage classes; accepted by default. */
-  readonly privateSopClasses?: 'accept' | 'refuse'
-  /** Character set of query answers. */
-  readonly charset?: AnswerCharset
+  /** Asked for every connection; what it names counts before the same member of these options. */
+  readonly behaviour?: () => DimseBehaviour
+  /** Counted over several ports together; of this port alone unless given. */
+  readonly slots?: AssociationSlots
   /** Asked for every association, so that a change of the list works at once (ARC-05). Answer true always to switch the check off. */
-  isAllowed(callingAeTitle: string, remoteAddress: string): Promise<boolean>
+  isAllowed(callingAeTitle: string, remoteAddress: string, calledAeTitle: string): Promise<boolean | CallerTerms>
+  /** Beyond echo, storage and query. */
+  readonly services?: readonly MessageService[]
   readonly storage: StorageSink
   readonly query: QuerySource
   readonly log: Log
@@ -44,6 +60,8 @@ export interface DimseServerOptions {
   /** Rejected associations, refused objects, protocol faults: for the list where people see refusals. */
   onRefusal(refusal: DimseRefusal): void
   onAccepted?(peer: Omit<DimseRefusal, 'problem'>): void
+  /** The port was lost to something else, and listens again. */
+  onListening?(state: 'lost' | 'back'): void
 }
 
 export interface DimseRefusal {
@@ -66,74 +84,87 @@ export interface DimseServer {
 }
 
 /**
- * Starts the DICOM service: C-ECHO, C-STORE and C-FIND as SCP.
+ * Starts the DICOM service: C-ECHO, C-STORE and C-FIND as SCP, and the services given.
  * @throws {Error} when the port cannot be listened on; names host and port.
  */
 export async function startDimseServer(options: DimseServerOptions): Promise<DimseServer> {
-  const limits = { ...defaultLimits, ...options.limits }
   const figures = createFigures(options.metrics)
+  const slots = options.slots ?? new AssociationSlots(figures)
+  const services = options.services ?? []
+  const moreServices = new Set(services.map(({ kind }) => kind))
   const connections = new Map<Socket, ServedAssociation>()
-  let open = 0
+  let tls = options.tls
 
-  const host: AssociationHost = {
-    limits,
-    policy: {
-      aeTitle: options.aeTitle,
-      checkCalledAe: options.checkCalledAe ?? false,
-      maxPduBytes: limits.maxPduBytes,
-      minPeerPduBytes: limits.minPeerPduBytes,
-      privateSopClasses: options.privateSopClasses ?? 'accept',
-    },
-    charset: options.charset ?? 'ISO_IR 192',
-    storage: options.storage,
-    query: options.query,
-    log: options.log,
-    figures,
-    isAllowed: options.isAllowed,
-    takeSlot: () => {
-      if (open >= limits.maxAssociations) return undefined
-      figures.open.set(++open)
-      return () => figures.open.set(--open)
-    },
-    accepted: (callingAeTitle, remoteAddress) => options.onAccepted?.({ callingAeTitle, remoteAddress }),
-    refused: (callingAeTitle, remoteAddress, problem) => {
-      figures.refusals.inc({ code: problem.code })
-      options.log.warn(
-        { callingAeTitle, remoteAddress, code: problem.code, facts: problem.facts, err: problem.cause },
-        'refused a DICOM peer',
-      )
-      options.onRefusal({ callingAeTitle, remoteAddress, problem })
-    },
+  /** As things stand now. */
+  function hostNow(): AssociationHost {
+    const now = { ...options, ...options.behaviour?.() }
+    const limits = { ...defaultLimits, ...now.limits }
+    return {
+      limits,
+      policy: {
+        aeTitle: options.aeTitle,
+        otherAeTitles: now.otherAeTitles ?? [],
+        checkCalledAe: now.checkCalledAe ?? false,
+        maxPduBytes: limits.maxPduBytes,
+        minPeerPduBytes: limits.minPeerPduBytes,
+        privateSopClasses: now.privateSopClasses ?? 'accept',
+        refusedSopClasses: now.refusedSopClasses ?? [],
+        moreServices,
+      },
+      charset: now.charset ?? 'ISO_IR 192',
+      storage: options.storage,
+      query: options.query,
+      services,
+      log: options.log,
+      figures,
+      admit: async (calling, remoteAddress, called) => {
+        const allowed = await options.isAllowed(calling, remoteAddress, called)
+        return allowed === true ? {} : allowed || undefined
+      },
+      takeSlot: (callingAeTitle, ofCaller) => slots.take(callingAeTitle, { all: limits.maxAssociations, ofCaller }),
+      accepted: (callingAeTitle, remoteAddress) => options.onAccepted?.({ callingAeTitle, remoteAddress }),
+      refused,
+    }
   }
 
-  const serve = (socket: Socket) => {
-    const association = new ServedAssociation(socket, host)
+  function refused(callingAeTitle: string, remoteAddress: string, problem: Problem): void {
+    figures.refusals.inc({ code: problem.code })
+    options.log.warn({ callingAeTitle, remoteAddress, code: problem.code, facts: problem.facts, err: problem.cause }, 'refused a DICOM peer')
+    options.onRefusal({ callingAeTitle, remoteAddress, problem })
+  }
+
+  function serve(socket: Socket): void {
+    const association = new ServedAssociation(socket, hostNow())
     connections.set(socket, association)
     // Whoever has gone may have left something to finish: close() waits for that too.
     socket.once('close', () => void association.settled().then(() => connections.delete(socket)))
     association.begin()
   }
-  const server = options.tls ? tlsServer(options.tls, limits, serve, host) : createServer(serve)
-  server.maxConnections = limits.maxConnections
-  server.on('drop', (drop) =>
-    host.refused('', plainAddress(drop?.remoteAddress), new Problem('request/too-many', { connections: limits.maxConnections })),
-  )
-  await listen(server, options)
-  // Out of file descriptors, for instance: one connection could not be taken, the next may be.
-  server.on('error', (error) => options.log.error({ err: error }, 'a DICOM connection could not be taken'))
-  const { port } = server.address() as AddressInfo
-  options.log.info({ host: options.host, port, aeTitle: options.aeTitle, tls: options.tls !== undefined }, 'DICOM service listens')
+
+  function makeServer(): Server {
+    const { maxConnections, artimMs } = hostNow().limits
+    const server = tls ? tlsServer(tls, artimMs, serve, refused) : createServer(serve)
+    server.maxConnections = maxConnections
+    server.on('drop', (drop) => refused('', plainAddress(drop?.remoteAddress), new Problem('request/too-many', { connections: server.maxConnections })))
+    return server
+  }
+
+  const { host, port: wanted, setting, log, onListening } = options
+  const listener = await Listener.start(makeServer, { host, port: wanted, setting, log, ...(onListening && { onState: (state) => onListening(state) }) })
+  log.info({ host, port: listener.port, aeTitle: options.aeTitle, tls: tls !== undefined }, 'DICOM service listens')
 
   return {
-    port,
+    port: listener.port,
     get openAssociations() {
-      return open
+      return slots.open
     },
-    useCertificate({ key, cert, ca }) {
-      if (server instanceof TlsServer) server.setSecureContext({ ...modernTls, key, cert, ...(ca !== undefined && { ca }) })
+    useCertificate(renewed) {
+      tls = renewed
+      const { key, cert, ca } = renewed
+      if (listener.server instanceof TlsServer) listener.server.setSecureContext({ ...modernTls, key, cert, ...(ca !== undefined && { ca }) })
     },
     async close({ drainMs = 0 } = {}) {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      const closed = listener.close()
       await ended(connections.keys(), drainMs)
       const ending = [...connections]
       for (const [, association] of ending) association.abort(new Problem('service/unavailable', { reason: 'the service stops' }))
@@ -153,39 +184,11 @@ async function ended(sockets: Iterable<Socket>, withinMs: number): Promise<void>
   late.abort()
 }
 
-function tlsServer({ key, cert, ca }: DimseTls, limits: DimseLimits, serve: (socket: Socket) => void, host: AssociationHost): Server {
-  const server = createTlsServer(
-    {
-      ...modernTls,
-      key,
-      cert,
-      ...(ca !== undefined && { ca, requestCert: true, rejectUnauthorized: true }),
-      handshakeTimeout: limits.artimMs,
-    },
-    serve,
-  )
+function tlsServer({ key, cert, ca }: DimseTls, handshakeTimeout: number, serve: (socket: Socket) => void, refused: AssociationHost['refused']): Server {
+  const server = createTlsServer({ ...modernTls, key, cert, ...(ca !== undefined && { ca, requestCert: true, rejectUnauthorized: true }), handshakeTimeout }, serve)
   server.on('tlsClientError', (error, socket) => {
-    host.refused(
-      '',
-      plainAddress(socket.remoteAddress),
-      new Problem('dimse/protocol', { fault: 'TLS handshake failed', reason: 'code' in error ? error.code : error.name }),
-    )
+    refused('', plainAddress(socket.remoteAddress), new Problem('dimse/protocol', { fault: 'TLS handshake failed', reason: 'code' in error ? error.code : error.name }))
     socket.destroy()
   })
   return server
-}
-
-function listen(server: Server, { host, port, setting = 'dimse.port' }: { host: string; port: number; setting?: string }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const failed = (error: Error) => {
-      const reason = 'code' in error ? String(error.code) : error.message
-      const told = `DICOM 端口 ${host}:${port} 无法使用（${reason}），请修改配置 ${setting} / DICOM port ${host}:${port} cannot be used (${reason}), change the setting ${setting}`
-      reject(new Error(told, { cause: error }))
-    }
-    server.once('error', failed)
-    server.listen(port, host, () => {
-      server.off('error', failed)
-      resolve()
-    })
-  })
 }

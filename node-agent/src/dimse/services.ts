@@ -1,10 +1,63 @@
+import { type Buffer } from 'node:buffer'
 import { type Problem } from 'specs'
 import { type CommandSet, commandFields, NO_DATASET } from './command-set.ts'
+import { type AnswerCharset } from './identifier.ts'
+import { type SopClassKind } from './sop-classes.ts'
 
 /** Where C-STORE puts objects. Success is answered only after `commit` has resolved. */
 export interface StorageSink {
   /** @throws {Problem} whose DIMSE status is the answer; the data set is then read and dropped. */
   begin(object: OfferedObject): Promise<ObjectWriter>
+}
+
+/** Who speaks to us, and as whom it spoke to us. */
+export interface Caller {
+  readonly callingAeTitle: string
+  readonly remoteAddress: string
+  /** As sent; the title of ours that it meant. */
+  readonly calledAeTitle?: string | undefined
+  readonly terms?: CallerTerms | undefined
+}
+
+/** What differs from caller to caller, by its registration and by the receiving node of ours that it called. */
+export interface CallerTerms {
+  /** Character set of what it is answered. */
+  readonly charset?: AnswerCharset | undefined
+  /** Associations of this AE title at the same time. */
+  readonly maxAssociations?: number | undefined
+  /** Transfer syntaxes that we choose first among those it proposes; without any, its own order counts. */
+  readonly preferredSyntaxes?: readonly string[] | undefined
+  /** 接收节点 (FED-19): what is sent there belongs to one submitter, and only that is told there. */
+  readonly receivingNode?: string | undefined
+}
+
+/** A request with its small data set, read whole. */
+export interface SmallRequest {
+  readonly sopClassUid: string
+  /** In which the data set is written, and in which answers are. */
+  readonly transferSyntaxUid: string
+  readonly command: CommandSet
+  readonly dataset: Buffer | undefined
+  readonly caller: Caller
+  readonly charset: AnswerCharset
+}
+
+/** One message back: its status, further elements of its command, and its data set in the syntax of the request. */
+export interface Reply {
+  readonly answer: Answer
+  readonly command?: Partial<CommandSet>
+  readonly dataset?: Buffer
+}
+
+/**
+ * A service whose requests have small data sets: worklist, performed procedure steps. Each request is answered by one or more replies,
+ * the last of which is final. What it throws is answered with the problem's status.
+ */
+export interface MessageService {
+  readonly kind: SopClassKind
+  readonly commands: readonly number[]
+  /** @param signal aborted by C-CANCEL and by the end of the association. */
+  answer(request: SmallRequest, signal: AbortSignal): AsyncIterable<Reply>
 }
 
 export interface OfferedObject {
@@ -14,6 +67,7 @@ export interface OfferedObject {
   readonly transferSyntaxUid: string
   readonly callingAeTitle: string
   readonly remoteAddress: string
+  readonly terms?: CallerTerms | undefined
 }
 
 export interface ObjectWriter {
@@ -32,6 +86,7 @@ export interface Query {
   readonly keys: Readonly<Record<string, string>>
   readonly callingAeTitle: string
   readonly remoteAddress: string
+  readonly terms?: CallerTerms | undefined
 }
 
 export interface QuerySource {

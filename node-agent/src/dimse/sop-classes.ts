@@ -13,11 +13,16 @@ export const VERIFICATION = '1.2.840.10008.1.1'
 export const PATIENT_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.1.1'
 export const STUDY_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.2.1'
 
-/** Classes with a service of their own. Their data sets and answers are small, so the uncompressed syntaxes are enough. */
+export const MODALITY_WORKLIST_FIND = '1.2.840.10008.5.1.4.31'
+export const MODALITY_PERFORMED_PROCEDURE_STEP = '1.2.840.10008.3.1.2.3.3'
+
+/** Classes with a service of their own, and of what kind each is. Their data sets and answers are small, so the uncompressed syntaxes are enough. */
 export const serviceSopClasses = [
-  { uid: VERIFICATION, name: 'Verification', service: 'C-ECHO' },
-  { uid: PATIENT_ROOT_FIND, name: 'Patient Root Query/Retrieve Information Model - FIND', service: 'C-FIND' },
-  { uid: STUDY_ROOT_FIND, name: 'Study Root Query/Retrieve Information Model - FIND', service: 'C-FIND' },
+  { uid: VERIFICATION, name: 'Verification', service: 'C-ECHO', kind: 'verification' },
+  { uid: PATIENT_ROOT_FIND, name: 'Patient Root Query/Retrieve Information Model - FIND', service: 'C-FIND', kind: 'query' },
+  { uid: STUDY_ROOT_FIND, name: 'Study Root Query/Retrieve Information Model - FIND', service: 'C-FIND', kind: 'query' },
+  { uid: MODALITY_WORKLIST_FIND, name: 'Modality Worklist Information Model - FIND', service: 'C-FIND (worklist)', kind: 'worklist' },
+  { uid: MODALITY_PERFORMED_PROCEDURE_STEP, name: 'Modality Performed Procedure Step', service: 'N-CREATE, N-SET', kind: 'procedure-step' },
 ] as const
 
 export const storageSopClasses: readonly StorageSopClass[] = [
@@ -200,7 +205,7 @@ export const storageSopClasses: readonly StorageSopClass[] = [
 ]
 
 /** Of what kind a proposed abstract syntax is for us; undefined when we have nothing to offer for it. */
-export type SopClassKind = 'verification' | 'query' | 'storage' | 'private'
+export type SopClassKind = (typeof serviceSopClasses)[number]['kind'] | 'storage' | 'private'
 
 export interface StoragePolicy {
   /**
@@ -208,15 +213,23 @@ export interface StoragePolicy {
    * storage root of a newer edition of the standard is treated alike.
    */
   readonly privateSopClasses: 'accept' | 'refuse'
+  /** Classes of any kind that the hospital does not want, by UID. */
+  readonly refusedSopClasses?: readonly string[]
+  /** Services that somebody gives beyond those that every port has. */
+  readonly moreServices?: ReadonlySet<SopClassKind>
 }
+
+const everyPort: ReadonlySet<SopClassKind> = new Set(['verification', 'query'])
+const serviceKinds = new Map<string, SopClassKind>(serviceSopClasses.map(({ uid, kind }) => [uid, kind]))
 
 const DICOM_ROOT = '1.2.840.10008.'
 const STORAGE_ROOT = '1.2.840.10008.5.1.4.1.1.'
 const storageUids = new Set(storageSopClasses.map((sopClass) => sopClass.uid))
 
 export function sopClassKind(abstractSyntaxUid: string, policy: StoragePolicy): SopClassKind | undefined {
-  if (abstractSyntaxUid === VERIFICATION) return 'verification'
-  if (abstractSyntaxUid === PATIENT_ROOT_FIND || abstractSyntaxUid === STUDY_ROOT_FIND) return 'query'
+  if (policy.refusedSopClasses?.includes(abstractSyntaxUid)) return undefined
+  const service = serviceKinds.get(abstractSyntaxUid)
+  if (service !== undefined) return everyPort.has(service) || policy.moreServices?.has(service) ? service : undefined
   if (storageUids.has(abstractSyntaxUid)) return 'storage'
   if (policy.privateSopClasses === 'refuse') return undefined
   const mayBeStorage = !abstractSyntaxUid.startsWith(DICOM_ROOT) || abstractSyntaxUid.startsWith(STORAGE_ROOT)
