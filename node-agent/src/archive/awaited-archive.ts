@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import type { Buffer } from 'node:buffer'
 import { isProblem, Problem, type ManifestRow, type RegionId } from 'specs'
 import type { Log } from 'service-kit'
@@ -121,6 +122,10 @@ class WaitingArchive implements AwaitedArchive {
     return this.#archive?.totals() ?? nothing
   }
 
+  upkeep(): ReturnType<Archive['upkeep']> {
+    return this.#archive?.upkeep() ?? []
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#timer)
@@ -140,6 +145,9 @@ class WaitingArchive implements AwaitedArchive {
   seriesMetadata = (study: string, series: string): Promise<Buffer> => this.#its((archive) => archive.seriesMetadata(study, series))
   manifest = (study: string): Promise<ManifestRow[]> => this.#its((archive) => archive.manifest(study))
   replacements = (study: string): Promise<ReplacementRow[]> => this.#its((archive) => archive.replacements(study))
+  openReplaced = (keptAs: string): Promise<Readable> => this.#its((archive) => archive.openReplaced(keptAs))
+  rewriteStudy = (study: string, options: RewriteOptions, rewriteOne: RewriteOne): Promise<RewriteResult> => this.#its((archive) => archive.rewriteStudy(study, options, rewriteOne))
+  coercions = (filter?: Parameters<Archive['coercions']>[0]): Promise<CoercionRow[]> => this.#its((archive) => archive.coercions(filter))
   failedRegistrations = (): Promise<FailedRegistration[]> => this.#its((archive) => archive.failedRegistrations())
   retryFailed = (fileId: string): Promise<Receipt> => this.#its((archive) => archive.retryFailed(fileId))
   adoptRegion = (from: RegionId, to: RegionId): Promise<number> => this.#its((archive) => archive.adoptRegion(from, to))

@@ -41,6 +41,9 @@ export class CommitQueue {
   #waiting: Waiting[] = []
   #work: Promise<void> = Promise.resolve()
   #scheduled = false
+  #underWay = 0
+  #changes = 0
+  #changedAt = performance.now()
 
   constructor(setup: CommitQueueSetup) {
     this.#setup = setup
@@ -57,12 +60,25 @@ export class CommitQueue {
 
   /** Runs `work` while no batch is being committed: deleting must not meet a file that is just being put in place. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
+    this.#underWay++
     const result = this.#work.then(work)
-    this.#work = result.then(
-      () => undefined,
-      () => undefined, // whoever called gets the error; the queue goes on
-    )
+    const ended = () => {
+      this.#underWay--
+      this.#changes++
+      this.#changedAt = performance.now()
+    }
+    this.#work = result.then(ended, ended) // whoever called gets the error; the queue goes on
     return result
+  }
+
+  /** How long nothing has been changed, in ms; 0 while something is. */
+  get quietMs(): number {
+    return this.#underWay > 0 ? 0 : performance.now() - this.#changedAt
+  }
+
+  /** Tells what was looked at apart from the queue whether it stood still meanwhile: the same answer before and after, `busy` neither time. */
+  get stamp(): number | 'busy' {
+    return this.#underWay > 0 ? 'busy' : this.#changes
   }
 
   async #drain(): Promise<void> {

@@ -1,4 +1,8 @@
 import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import path from 'node:path'
+import type { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database, Log } from 'service-kit'
 import { isProblem, parseHospitalId, Problem, type ManifestRow, type RegionId } from 'specs'
 import type {
@@ -6,6 +10,7 @@ import type {
   ArchiveCheck,
   ArchiveName,
   ArchiveOptions,
+  CoercionRow,
   FailedRegistration,
   IncomingForm,
   IncomingInstance,
@@ -17,6 +22,9 @@ import type {
   PatientRow,
   Receipt,
   ReplacementRow,
+  RewriteOne,
+  RewriteOptions,
+  RewriteResult,
   SeriesMatch,
   StoredEvent,
   StudyRow,
@@ -33,13 +41,18 @@ import { IndexQueries } from './index-queries.ts'
 import { MetadataCache } from './metadata-cache.ts'
 import { defaultPathTemplate, parsePathTemplate } from './path-template.ts'
 import { finishUnlinking, recover } from './recover.ts'
+import { coerceLanded, openLanded } from './coerce-landed.ts'
 import type { Totals } from './register.ts'
+import { rewriteStudy, type RewriteSetup } from './rewrite.ts'
 import { ENCRYPTED, isEncryptedPath } from './encryption/file-form.ts'
 import type { FileEncryption } from './encryption/file-encryption.ts'
 import { decrypted } from './encryption/encrypted-input.ts'
 import { requireRightKey } from './encryption/key-check.ts'
 import { StoredFile, type StoredFiles } from './stored-file.ts'
+import { archiveIndexes } from './indexes.ts'
+import { backfills } from './backfills.ts'
 import { migrations } from './tables.ts'
+import { Upkeep, type UpkeepTask } from './upkeep.ts'
 
 const defaultMaxInstanceBytes = 16 * 1024 ** 3
 
@@ -55,10 +68,14 @@ export async function openArchive(options: ArchiveOptions): Promise<Archive> {
   await options.db.migrate('archive', migrations)
   await requireRightKey(options.db, options.encryption, encrypts)
   await recover(options.db, folders, options.log)
-  const index = new IndexQueries(options.db)
-  const archive = new DiskArchive(options, folders, pathOf, index, await index.totals())
+  const archive = new DiskArchive(options, folders, pathOf, new IndexQueries(options.db))
+  await archive.begin()
   return archive
 }
+
+/** Up to so many studies are counted before the archive is open; more are counted beside it. */
+const countedAtOnce = 20_000
+const recountAfterMs = 30_000
 
 class DiskArchive implements Archive {
   readonly name: ArchiveName
@@ -71,26 +88,29 @@ class DiskArchive implements Archive {
   readonly #commits: CommitQueue
   readonly #metadata: MetadataCache
   readonly #files: StoredFiles
+  readonly #pathOf: ReturnType<typeof parsePathTemplate>
   /** Of new files. */
   readonly #encryption: FileEncryption | undefined
   readonly #metrics: ArchiveMetrics
   readonly #listeners = new Set<(event: StoredEvent) => void>()
-  #totals: Totals
+  #totals: Totals = { studies: 0, instances: 0, sizeBytes: 0 }
+  #upkeep: Upkeep | undefined
+  #counting: Promise<void> = Promise.resolve()
+  readonly #closing = new AbortController()
 
   constructor(
     options: ArchiveOptions,
     folders: Folders,
     pathOf: ReturnType<typeof parsePathTemplate>,
     index: IndexQueries,
-    totals: Totals,
   ) {
     this.name = options.name
     this.#options = options
+    this.#pathOf = pathOf
     this.#folders = folders
     this.#db = options.db
     this.#log = options.log
     this.#index = index
-    this.#totals = totals
     this.#space = new FreeSpace(folders.root, options.minFreeBytes)
     this.#encryption = options.encryptionMode === 'sm4' ? options.encryption : undefined
     this.#files = { folders, encryption: options.encryption, find: (uid) => index.storedFile(uid) }
@@ -110,6 +130,24 @@ class DiskArchive implements Archive {
     })
   }
 
+  /** What a large archive need not wait for goes on beside it: counting, and what its tables still lack. */
+  async begin(): Promise<void> {
+    const large = await this.#db.get(`SELECT 1 AS one FROM archive_study LIMIT 1 OFFSET ${countedAtOnce}`)
+    if (large) this.#counting = this.#count().catch((error: unknown) => this.#log.error({ err: error }, 'studies could not be counted'))
+    else await this.#count()
+    this.#upkeep = await Upkeep.begin({ db: this.#db, log: this.#log, indexes: archiveIndexes, backfills, quietMs: () => this.#commits.quietMs })
+  }
+
+  /** A count beside commits may miss some or see them twice; it is repeated until nothing came between. */
+  async #count(): Promise<void> {
+    while (!this.#closing.signal.aborted) {
+      const before = this.#commits.stamp
+      this.#totals = await this.#index.totals()
+      if (before !== 'busy' && before === this.#commits.stamp) return
+      await sleep(recountAfterMs, undefined, { signal: this.#closing.signal }).catch(() => undefined)
+    }
+  }
+
   async receive(source: IncomingSource, form: IncomingForm): Promise<IncomingInstance> {
     // The owner becomes part of paths and rows.
     if (source.kind === 'transfer') parseHospitalId(source.owner ?? source.peer)
@@ -120,8 +158,42 @@ class DiskArchive implements Archive {
       source,
       form,
       encryption: this.#encryption,
-      register: (landed) => this.#commits.add(landed),
+      register: (landed) => this.#registered(landed),
     })
+  }
+
+  /** Straight to the commit queue, unless a rule or a correction says otherwise (ARC-25). What another archive or we ourselves promised is never touched. */
+  #registered(landed: LandedInstance): Promise<Receipt> {
+    const { kind } = landed.source
+    const coercion = kind === 'transfer' || kind === 'own' ? undefined : this.#options.coerce?.({ values: landed.values, source: landed.source, open: () => openLanded(this.#files, landed) })
+    if (coercion === undefined) return this.#commits.add(landed)
+    return coerceLanded(landed, coercion, (source, content) => this.#land(source, content), this.#log).then((made) => this.#commits.add(made))
+  }
+
+  /** Content of our own making, in incoming/ and without rows. */
+  async #land(source: IncomingSource, content: AsyncIterable<Uint8Array>): Promise<LandedInstance> {
+    let landed: LandedInstance | undefined
+    const incoming = await Incoming.begin({
+      folder: this.#folders.incoming,
+      space: this.#space,
+      maxInstanceBytes: this.#options.maxInstanceBytes ?? defaultMaxInstanceBytes,
+      source,
+      form: { part10: true },
+      encryption: this.#encryption,
+      register: (made) => {
+        landed = made
+        return Promise.resolve({} as Receipt)
+      },
+    })
+    try {
+      for await (const chunk of content) await incoming.write(chunk)
+      await incoming.commit()
+    } catch (error) {
+      await incoming.abort()
+      throw error
+    }
+    if (!landed) throw new Error('what is committed has landed')
+    return landed
   }
 
   async #committed(batch: readonly { readonly landed: LandedInstance; readonly receipt: Receipt }[], grown: Totals): Promise<void> {
@@ -208,6 +280,34 @@ class DiskArchive implements Archive {
     return this.#index.replacements(studyInstanceUid)
   }
 
+  async openReplaced(keptAs: string): Promise<Readable> {
+    const kept = await this.#index.keptReplacement(keptAs)
+    const file = kept && path.join(this.#folders.root, kept.keptAs)
+    if (!file || !(await stat(file).catch(() => undefined))) throw new Problem('request/not-found', { keptAs })
+    return this.#contentOf(file, path.basename(keptAs).slice(0, 36)) as Readable
+  }
+
+  async rewriteStudy(studyInstanceUid: string, options: RewriteOptions, rewriteOne: RewriteOne): Promise<RewriteResult> {
+    const setup: RewriteSetup = {
+      db: this.#db,
+      folders: this.#folders,
+      hospitalId: this.#options.hospitalId,
+      regionId: this.#options.regionId,
+      pathOf: this.#pathOf,
+      open: (sopInstanceUid) => this.open(sopInstanceUid),
+      land: (source, content) => this.#land(source, content),
+      exclusively: (work) => this.#commits.exclusively(work),
+    }
+    const { grownBytes, ...result } = await rewriteStudy(setup, studyInstanceUid, options, rewriteOne)
+    for (const series of result.series) this.#metadata.changed(studyInstanceUid, series)
+    this.#totals = { ...this.#totals, sizeBytes: this.#totals.sizeBytes + grownBytes }
+    return result
+  }
+
+  coercions(filter?: Parameters<Archive['coercions']>[0]): Promise<CoercionRow[]> {
+    return this.#index.coercions(filter)
+  }
+
   failedRegistrations(): Promise<FailedRegistration[]> {
     return listFailed(this.#folders)
   }
@@ -248,7 +348,7 @@ class DiskArchive implements Archive {
 
   async delete(studyInstanceUid: string): Promise<void> {
     await this.#commits.exclusively(async () => {
-      await this.#db.write(async (tx) => {
+      const gone = await this.#db.write(async (tx) => {
         await tx.run(
           'INSERT INTO archive_unlink (path) SELECT path FROM archive_instance WHERE study_instance_uid = $1 ON CONFLICT (path) DO NOTHING',
           [studyInstanceUid],
@@ -257,21 +357,23 @@ class DiskArchive implements Archive {
           'INSERT INTO archive_unlink (path) SELECT kept_as FROM archive_replacement WHERE study_instance_uid = $1 ON CONFLICT (path) DO NOTHING',
           [studyInstanceUid],
         )
-        const study = await tx.get<{ patientKey: string }>(
-          'SELECT patient_key AS "patientKey" FROM archive_study WHERE study_instance_uid = $1',
+        const study = await tx.get<{ patientKey: string; instances: number; sizeBytes: number }>(
+          'SELECT patient_key AS "patientKey", instance_count AS "instances", size_bytes AS "sizeBytes" FROM archive_study WHERE study_instance_uid = $1',
           [studyInstanceUid],
         )
-        for (const table of ['archive_instance', 'archive_series_class', 'archive_series', 'archive_replacement', 'archive_study'])
+        for (const table of ['archive_instance', 'archive_series_class', 'archive_series', 'archive_replacement', 'archive_original', 'archive_coercion', 'archive_study'])
           await tx.run(`DELETE FROM ${table} WHERE study_instance_uid = $1`, [studyInstanceUid])
         if (study)
           await tx.run(
             'DELETE FROM archive_patient WHERE patient_key = $1 AND NOT EXISTS (SELECT 1 FROM archive_study WHERE patient_key = $1)',
             [study.patientKey],
           )
+        return study
       })
+      const { studies, instances, sizeBytes } = this.#totals
+      if (gone) this.#totals = { studies: studies - 1, instances: instances - gone.instances, sizeBytes: sizeBytes - gone.sizeBytes }
       await finishUnlinking(this.#db, this.#folders)
       await this.#metadata.forget(studyInstanceUid)
-      this.#totals = await this.#index.totals()
     })
   }
 
@@ -292,7 +394,14 @@ class DiskArchive implements Archive {
     return checkArchive({ db: this.#db, folders: this.#folders, encryption: this.#options.encryption }, digests, (work) => this.#commits.exclusively(work))
   }
 
+  upkeep(): readonly UpkeepTask[] {
+    return this.#upkeep?.tasks ?? []
+  }
+
   async close(): Promise<void> {
+    this.#closing.abort()
+    await this.#upkeep?.stop()
+    await this.#counting
     await this.#commits.exclusively(async () => undefined)
     await this.#metadata.close()
   }

@@ -66,4 +66,21 @@ export const migrations: readonly Migration[] = [
       'CREATE TABLE archive_conversion_lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms BIGINT NOT NULL)',
     ],
   },
+  // How far backfills.ts is; indexes tell by being there.
+  { name: '0004-upkeep', up: ['CREATE TABLE archive_backfill (name TEXT PRIMARY KEY, position TEXT NOT NULL, done BIGINT NOT NULL, ended_at BIGINT)'] },
+  {
+    name: '0005-rewrite',
+    up: [
+      // Digests under which senders know instances that are kept in another form (corrected, normalised, compressed).
+      `CREATE TABLE archive_original (sop_instance_uid TEXT NOT NULL, sm3 TEXT NOT NULL, study_instance_uid TEXT NOT NULL, PRIMARY KEY (sop_instance_uid, sm3))`,
+      'CREATE INDEX archive_original_by_study ON archive_original (study_instance_uid)',
+      "ALTER TABLE archive_replacement ADD COLUMN reason TEXT NOT NULL DEFAULT 'sent'",
+      "ALTER TABLE archive_replacement ADD COLUMN rewrite_id TEXT NOT NULL DEFAULT ''",
+      // What was changed on the way in (ARC-25).
+      `CREATE TABLE archive_coercion (coercion_id TEXT PRIMARY KEY, sop_instance_uid TEXT NOT NULL, study_instance_uid TEXT NOT NULL, coerced_at BIGINT NOT NULL,
+        coerced_by TEXT NOT NULL, changes TEXT NOT NULL, original_sm3 TEXT NOT NULL, source_peer TEXT NOT NULL)`,
+      'CREATE INDEX archive_coercion_by_study ON archive_coercion (study_instance_uid)',
+      'CREATE INDEX archive_coercion_newest ON archive_coercion (coerced_at, coercion_id)',
+    ],
+  },
 ]
