@@ -1,10 +1,10 @@
-import type { Readable } from 'node:stream'
 import type { Buffer } from 'node:buffer'
+import type { Readable } from 'node:stream'
 import { isProblem, Problem, type ManifestRow, type RegionId } from 'specs'
 import type { Log } from 'service-kit'
 import type {
-  Archive, ArchiveCheck, ArchiveName, FailedRegistration, IncomingForm, IncomingInstance, IncomingSource, InstanceFile, InstanceMatch, InstanceRow, MatchQuery,
-  PatientRow, Receipt, ReplacementRow, SeriesMatch, StoredEvent, StudyRow,
+  Archive, ArchiveCheck, ArchiveName, CoercionRow, FailedRegistration, IncomingForm, IncomingInstance, IncomingSource, InstanceFile, InstanceMatch, InstanceRow, MatchQuery,
+  PatientRow, Receipt, ReplacementRow, RewriteOne, RewriteOptions, RewriteResult, SeriesMatch, StoredEvent, StudyRow,
 } from './archive.ts' // prettier-ignore
 
 const RETRY_MS = 5_000

@@ -9,7 +9,7 @@ import { maxMetaBytes, readFileMeta, writeFileMeta, type ReadMeta } from '../dic
 import { HeaderCapture, requireUid } from '../dicom/header.ts'
 import { InflatedScan } from '../dicom/inflated-scan.ts'
 import { transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
-import type { ExpectedInstance, IncomingForm, IncomingInstance, IncomingSource, Receipt, ToldInstance } from './archive.ts'
+import type { ChangedValue, ExpectedInstance, IncomingForm, IncomingInstance, IncomingSource, Receipt, ToldInstance } from './archive.ts'
 import { attributes, type IndexedValues } from './attributes.ts'
 import type { FrameIndex } from '../dicom/frame-index.ts'
 import { storageProblem } from './storage-problem.ts'
@@ -33,6 +33,8 @@ export interface LandedInstance {
   readonly datasetOffset: number
   readonly frameIndex: FrameIndex
   readonly source: IncomingSource
+  /** What was changed of it before it is registered, and the digest under which its sender knows it (ARC-25). */
+  readonly coerced?: { readonly originalSm3: Sm3Hex; readonly by: string; readonly changes: readonly ChangedValue[] }
 }
 
 export interface IncomingSetup {

@@ -19,6 +19,7 @@ import {
   type RowSetup,
 } from './index-rows.ts'
 import { ENCRYPTED, isEncryptedPath } from './encryption/file-form.ts'
+import { rememberOriginal } from './original.ts'
 import { decideStore, type StoreOutcome } from './store-outcome.ts'
 
 /** What became of a landed instance in the index, and what that means for its file. */
@@ -61,10 +62,11 @@ export async function registerBatch(
   now: number,
 ): Promise<RegisteredBatch> {
   const held = await heldInstances(tx, batch)
+  const originals = await heldOriginals(tx, batch, held)
   const studies = await heldStudies(tx, batch)
   const knownStudies = new Set(studies.keys())
   const regionId = setup.regionId()
-  const results = batch.map((landed) => decide(landed, held.get(landed.values.sopInstanceUid ?? ''), studies, setup, regionId))
+  const results = batch.map((landed) => decide(landed, held.get(landed.values.sopInstanceUid ?? ''), originals, studies, setup, regionId))
   // A study begun in one region stays there when the node moves to another half way through it (FED-20).
   const regionOf = ({ values, source }: LandedInstance) =>
     source.regionId ?? studies.get(values.studyInstanceUid ?? '')?.regionId ?? regionId
@@ -84,6 +86,7 @@ export async function registerBatch(
     )
   }
   await traceReplacements(tx, batch, results, held, setup, now)
+  await traceCoercions(tx, batch, results, now)
   for (const result of results)
     if (result.kind === 'kept' && result.leaves !== undefined)
       await tx.run('INSERT INTO archive_unlink (path) VALUES ($1) ON CONFLICT (path) DO NOTHING', [result.leaves])
@@ -102,6 +105,7 @@ export async function registerBatch(
 function decide(
   landed: LandedInstance,
   held: HeldInstance | undefined,
+  originals: ReadonlySet<string>,
   studies: Map<string, HeldStudy>,
   setup: RegisterSetup,
   regionId: RegionId,
@@ -130,13 +134,41 @@ function decide(
   if (!known) studies.set(study, { owner, patient, regionId: landed.source.regionId ?? regionId })
   // This very file, registered before something else went wrong: only its place is missing.
   if (held?.fileId === landed.fileId) return { kind: 'kept', outcome: { kind: 'stored' }, path: held.path }
-  const outcome = decideStore(held?.missing === 0 ? held.sm3 : undefined, landed.sm3)
+  // What we rewrote comes again as its sender knows it: nothing new (ARC-12).
+  const isOriginal = originals.has(originalKey(values.sopInstanceUid ?? '', landed.coerced?.originalSm3 ?? landed.sm3))
+  const outcome = decideStore(held?.missing === 0 ? held.sm3 : undefined, isOriginal && held ? held.sm3 : landed.sm3)
   const path = setup.pathOf(values, owner)
   const moves = held !== undefined && held.path !== path ? { leaves: held.path } : {}
   if (outcome.kind === 'duplicate') return { kind: 'dropped', outcome, path: held?.path ?? path }
   if (outcome.kind === 'replaced' && held)
     return { kind: 'kept', outcome, path, ...moves, previous: { path: held.path, keptAs: `replaced/${held.fileId}.dcm${isEncryptedPath(held.path) ? ENCRYPTED : ''}` } }
   return { kind: 'kept', outcome, path, ...moves, otherPatient: known !== undefined && known.patient !== patient }
+}
+
+const originalKey = (sopInstanceUid: string, sm3: string): string => `${sopInstanceUid}/${sm3}`
+
+/** Digests under which senders know instances that we keep in another form; looked for only where the content differs. */
+async function heldOriginals(tx: Queries, batch: readonly LandedInstance[], held: ReadonlyMap<string, HeldInstance>): Promise<Set<string>> {
+  const uids = batch.flatMap(({ values: { sopInstanceUid = '' }, sm3 }) => {
+    const known = held.get(sopInstanceUid)
+    return known !== undefined && known.sm3 !== sm3 ? [sopInstanceUid] : []
+  })
+  if (uids.length === 0) return new Set()
+  const rows = await tx.all<{ uid: string; sm3: string }>(`SELECT sop_instance_uid AS "uid", sm3 FROM archive_original WHERE sop_instance_uid IN (${placeholders(uids.length)})`, uids)
+  return new Set(rows.map(({ uid, sm3 }) => originalKey(uid, sm3)))
+}
+
+/** What was changed on the way in stays in the trace, in the transaction that makes it ours. */
+async function traceCoercions(tx: Queries, batch: readonly LandedInstance[], results: readonly Registration[], now: number): Promise<void> {
+  for (const [index, { values, coerced, source }] of batch.entries()) {
+    if (!coerced || results[index]?.kind !== 'kept') continue
+    const [sopInstanceUid, studyInstanceUid] = [values.sopInstanceUid ?? '', values.studyInstanceUid ?? '']
+    await tx.run(
+      `INSERT INTO archive_coercion (coercion_id, sop_instance_uid, study_instance_uid, coerced_at, coerced_by, changes, original_sm3, source_peer) VALUES (${placeholders(8)})`,
+      [randomUUID(), sopInstanceUid, studyInstanceUid, now, coerced.by, JSON.stringify(coerced.changes), coerced.originalSm3, source.peer],
+    )
+    await rememberOriginal(tx, sopInstanceUid, studyInstanceUid, coerced.originalSm3)
+  }
 }
 
 async function heldInstances(tx: Queries, batch: readonly LandedInstance[]): Promise<Map<string, HeldInstance>> {
@@ -195,6 +227,8 @@ async function traceReplacements(
         before.path,
       ],
     )
+    // The digests we knew it by were those of other content.
+    await tx.run('DELETE FROM archive_original WHERE sop_instance_uid = $1', [before.sopInstanceUid])
     await correct(tx, 'archive_study', studyColumns(landed, setup), { study_instance_uid: values.studyInstanceUid ?? '' })
     await correct(tx, 'archive_series', columnsOf('series', values), {
       study_instance_uid: values.studyInstanceUid ?? '',

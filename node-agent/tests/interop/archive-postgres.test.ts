@@ -6,6 +6,7 @@ import { sendSlice, testArchive } from '../../src/archive/archive.builder.ts'
 import { convertArchive } from '../../src/archive/encryption/conversion.ts'
 import { makeFolders } from '../../src/archive/folders.ts'
 import { archiveContract } from '../../src/archive/archive.contract.ts'
+import { rewriteContract } from '../../src/archive/rewrite.contract.ts'
 
 let postgres: TestPostgres
 beforeAll(async () => {
@@ -36,5 +37,8 @@ describe('converting an archive on PostgreSQL', () => {
 })
 
 archiveContract('PostgreSQL', async () =>
+  openDatabase({ dialect: 'postgres', url: await postgres.newDatabase(), schema: `archive_${randomUUID().slice(0, 8)}` }),
+)
+rewriteContract('PostgreSQL', async () =>
   openDatabase({ dialect: 'postgres', url: await postgres.newDatabase(), schema: `archive_${randomUUID().slice(0, 8)}` }),
 )
