@@ -1,7 +1,7 @@
 import type { Queries, Database } from 'service-kit'
 import type { ManifestRow } from 'specs'
 import { attributesOf, type Level } from './attributes.ts'
-import type { InstanceMatch, InstanceRow, MatchQuery, PatientRow, ReplacementRow, SeriesMatch, SeriesRow, StudyRow } from './archive.ts'
+import type { Archive, CoercionRow, InstanceMatch, InstanceRow, MatchQuery, PatientRow, ReplacementRow, SeriesMatch, SeriesRow, StudyRow } from './archive.ts'
 import { addMatches, Conditions } from './matching.ts'
 
 const camel = (column: string): string => column.replaceAll(/_([a-z])/g, (_all, letter: string) => letter.toUpperCase())
@@ -176,11 +176,29 @@ export class IndexQueries {
       'replaced_at',
       'source_kind',
       'source_peer',
+      'reason',
+      'rewrite_id',
     ]
     return this.#db.all<ReplacementRow>(
       `SELECT ${select('trace', columns)} FROM archive_replacement trace WHERE trace.study_instance_uid = $1 ORDER BY trace.replaced_at, trace.replacement_id`,
       [studyInstanceUid],
     )
+  }
+
+  async keptReplacement(keptAs: string): Promise<{ keptAs: string } | undefined> {
+    return this.#db.get('SELECT kept_as AS "keptAs" FROM archive_replacement WHERE kept_as = $1', [keptAs])
+  }
+
+  /** Newest first. */
+  async coercions({ studyInstanceUid, since = 0, until = Number.MAX_SAFE_INTEGER, limit = 1_000 }: Parameters<Archive['coercions']>[0] = {}): Promise<CoercionRow[]> {
+    const ofStudy = studyInstanceUid === undefined ? '' : 'AND study_instance_uid = $4'
+    const rows = await this.#db.all<Omit<CoercionRow, 'changes'> & { changes: string }>(
+      `SELECT sop_instance_uid AS "sopInstanceUid", study_instance_uid AS "studyInstanceUid", coerced_at AS "coercedAt", coerced_by AS "by", changes,
+         original_sm3 AS "originalSm3", source_peer AS "sourcePeer"
+       FROM archive_coercion WHERE coerced_at >= $1 AND coerced_at <= $2 ${ofStudy} ORDER BY coerced_at DESC, coercion_id LIMIT $3`,
+      [since, until, limit, ...(studyInstanceUid === undefined ? [] : [studyInstanceUid])],
+    )
+    return rows.map((row) => ({ ...row, changes: JSON.parse(row.changes) as CoercionRow['changes'] }))
   }
 
   async totals(): Promise<{ studies: number; instances: number; sizeBytes: number }> {
