@@ -90,7 +90,7 @@ export class S3Requests {
     const host = pathStyle ? base.host : `${bucket}.${base.host}`
     const path = pathEncode(`${base.pathname.replace(/\/$/, '')}${pathStyle ? `/${bucket}` : ''}${key === '' && pathStyle ? '' : `/${key}`}`)
     const contentSha256 = body === undefined ? EMPTY_SHA256 : sha256(body)
-    const length = body === undefined ? (method === 'PUT' || method === 'POST' ? { 'content-length': '0' } : {}) : { 'content-length': String(body.length) }
+    const length: Record<string, string> = body || method === 'PUT' || method === 'POST' ? { 'content-length': String(body?.length ?? 0) } : {}
     const sent = signed({ method, host, path, query, headers: { ...headers, ...length }, contentSha256 }, this.#credentials, new Date())
     const search = canonicalQuery(query)
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {

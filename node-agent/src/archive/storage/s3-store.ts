@@ -70,8 +70,8 @@ export class S3Store implements ImageStore {
   }
 
   async open(key: string, range?: ByteRange, signal?: AbortSignal): Promise<Readable> {
-    const headers = range ? { range: `bytes=${range.start}-${range.end - 1}` } : {}
-    return this.#requests.ask({ method: 'GET', key: this.#keyOf(key), headers, signal })
+    const headers = range ? { range: `bytes=${range.start}-${range.end - 1}` } : undefined
+    return this.#requests.ask({ method: 'GET', key: this.#keyOf(key), ...(headers && { headers }), signal })
   }
 
   async head(key: string): Promise<StoredObject | undefined> {
