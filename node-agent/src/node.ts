@@ -48,7 +48,7 @@ const UPKEEP_EVERY_MS = 3_600_000
  */
 export async function startNode(settings: NodeSettings, log: Log): Promise<RunningNode> {
   const ground = await openGround(settings, log)
-  const { db, hospitalId, vault, inHospital, regional, encryption } = ground
+  const { db, hospitalId, vault, inHospital, regional, encryption, codecs } = ground
 
   // Parts that earlier ones speak to, but only once everything runs.
   const later: { region?: Region; audience?: LiveAudience; transfers?: TransferEngine; consults?: Consults } = {}
@@ -130,7 +130,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await retention.stop()
     await policy.stop()
     await switches.stop()
-    await http.renderer.close()
+    await codecs.close()
     await coder.close()
     await inHospital.close()
     await regional.close()

@@ -8,6 +8,7 @@ import { awaitArchive } from '../archive/awaited-archive.ts'
 import { FileEncryption } from '../archive/encryption/file-encryption.ts'
 import { assertionMigrations } from '../assertion/admit.ts'
 import { databaseOf, type NodeSettings } from '../config.ts'
+import { createCodecPool } from '../dicom/render/codec-pool.ts'
 import { dicomNodeMigrations } from '../dicom-node/store.ts'
 import { examMigrations } from '../exam/store.ts'
 import { exportMigrations } from '../export/tables.ts'
@@ -72,6 +73,7 @@ export async function openGround(settings: NodeSettings, log: Log) {
   }
   return {
     settings, log, metrics, hospitalId, db, vault, encryption, joined,
+    codecs: createCodecPool({ log }),
     inHospital: await open('in-hospital'),
     // Nothing of the hospital's own waits for what belongs to the region (FED-33).
     regional: await awaitArchive('regional', () => open('regional'), { log }),

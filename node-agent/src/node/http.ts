@@ -73,9 +73,9 @@ export interface HttpParts extends NodeIdentity, NodeRights {
 export async function addHttpFaces(ground: Ground, parts: HttpParts) {
   addStaffRoutes(ground, parts)
   const administration = await addAdministrationRoutes(ground, parts)
-  const { renderer, exportDesk } = mountImages(ground, parts)
+  const exportDesk = mountImages(ground, parts)
   addPages(ground, parts)
-  return { ...administration, renderer, exportDesk }
+  return { ...administration, exportDesk }
 }
 
 /** Exams, patients, consultations and images on the way: the daily work. */
@@ -144,11 +144,11 @@ async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
 }
 
 /** DICOMweb and WADO-URI over what this hospital holds and what it may fetch, and packages of what people take out. */
-function mountImages({ settings, db, log, vault, hospitalId, inHospital, regional }: Ground, parts: HttpParts) {
+function mountImages({ settings, db, log, vault, codecs, hospitalId, inHospital, regional }: Ground, parts: HttpParts) {
   const { face, accounts, audit, access, register, exports, refused, transfers, consults, sharing, region, switches } = parts
   const { listing } = settings.access
   const source = new NodeStudySource({ db, access, register, held: sharing.held, exports, listing, inHospital, regional, transfers, consults })
-  const renderer = createRenderer({ log })
+  const renderer = createRenderer({ log, codecs })
   /** Files with names in them leave only when the trail knows it. */
   const onUnmask: OnUnmask = async (_user, study, reason) =>
     audit.record({ action: 'patient.unmask', outcome: 'success', object: { type: 'study', id: study, owner: hospitalId }, reason, basis: 'export' })
@@ -157,7 +157,7 @@ function mountImages({ settings, db, log, vault, hospitalId, inHospital, regiona
   const exportDesk = new ExportDesk({ db, vault, log, audit, access, exports, hospitalId, inHospital, renderer, hospitalName: () => region.nameOf(hospitalId), settings: settings.access.export })
   accounts.onSessionEnd((sessionId) => exportDesk.abort(sessionId))
   addExportRoutes(face, exportDesk)
-  return { renderer, exportDesk }
+  return exportDesk
 }
 
 /** The pages, and what the state of health is made of. */

@@ -7,6 +7,7 @@ import { nodeRoles, Problem } from 'specs'
 import { readManifest, unpackFixtures } from '../../../scripts/fixtures.mjs'
 import { send, testArchive, type TestArchive } from '../../src/archive/archive.builder.ts'
 import type { Archive, Receipt } from '../../src/archive/archive.ts'
+import { createCodecPool } from '../../src/dicom/render/codec-pool.ts'
 import { createRenderer } from '../../src/dicom/render/renderer.ts'
 import { mountDicomWeb } from '../../src/dicomweb/routes.ts'
 import { archiveStudyAccess, type StudySource } from '../../src/dicomweb/study-source.ts'
@@ -50,7 +51,8 @@ export async function startWebService(): Promise<WebService> {
   await accounts.ensure({ username: 'wang', password: 'correct horse battery', name: '王医生', title: '', roles: ['doctor'] })
   await accounts.ensure({ username: 'interface', password: 'correct horse battery', name: 'RIS', title: '', roles: ['doctor'] })
   const face = createHttpFace({ name: 'test', version: '0', log, metrics, accounts })
-  const renderer = createRenderer({ log })
+  const codecs = createCodecPool({ log })
+  const renderer = createRenderer({ log, codecs })
   const source: StudySource = {
     qido: () => [archive],
     permitted: (_user, _archive, studies) => Promise.resolve(new Set(studies)),
@@ -86,7 +88,7 @@ export async function startWebService(): Promise<WebService> {
     store: (file) => send(archive, readFileSync(file)),
     async stop() {
       await face.close()
-      await renderer.close()
+      await codecs.close()
       await test.close()
     },
   }

@@ -54,7 +54,7 @@ export async function decodeFrame(
     return { bytes: requireLength(inflateRawSync(stored, { maxOutputLength: frameBytes(pixels) + 2 }), frameBytes(pixels)), ...asStored }
   const decode = decoders[transferSyntaxUid]
   if (!decode) throw new Error(`no decoder for ${transferSyntaxUid}`)
-  if (!NativeCodecs.isInitialized()) await NativeCodecs.initializeAsync()
+  await ready()
   const context = decode(
     new Context({
       width: pixels.columns,
@@ -70,12 +70,27 @@ export async function decodeFrame(
   )
   const decoded = context.getDecodedBuffer()
   if (!decoded) throw new Error('the codec gave nothing')
-  const photometricInterpretation = context.getPhotometricInterpretation() ?? pixels.photometricInterpretation
+  const samples = Buffer.from(decoded.buffer, decoded.byteOffset, decoded.byteLength)
+  const length = frameBytes(pixels, 'decoded')
   return {
-    bytes: requireLength(Buffer.from(decoded.buffer, decoded.byteOffset, decoded.byteLength), frameBytes(pixels, 'decoded')),
-    photometricInterpretation,
+    // Codestreams of up to 8 bits come out as bytes, whatever the header allocates.
+    bytes: requireLength(pixels.bitsAllocated === 16 && samples.length * 2 === length ? widened(samples, pixels.signed) : samples, length),
+    photometricInterpretation: afterDecoding(context.getPhotometricInterpretation() ?? pixels.photometricInterpretation),
     planarConfiguration: context.getPlanarConfiguration() ?? 0,
   }
+}
+
+/** JPEG 2000 undoes its colour transformation while decoding (PS3.5 8.2.4); the codec does not say so. */
+const afterDecoding = (photometric: string): string => (photometric === 'YBR_RCT' || photometric === 'YBR_ICT' ? 'RGB' : photometric)
+
+function widened(bytes: Buffer, signed: boolean): Buffer {
+  const wide = Buffer.alloc(bytes.length * 2)
+  for (let at = 0; at < bytes.length; at += 1) wide.writeInt16LE(signed ? bytes.readInt8(at) : bytes.readUInt8(at), at * 2)
+  return wide
+}
+
+export async function ready(): Promise<void> {
+  if (!NativeCodecs.isInitialized()) await NativeCodecs.initializeAsync()
 }
 
 function requireLength(bytes: Buffer, length: number): Buffer {

@@ -116,7 +116,8 @@ function fromPalette(bytes: Buffer, pixels: PixelDescription, palette: NonNullab
   return shown
 }
 
-function toRgb(frame: DecodedFrame, pixels: PixelDescription): Buffer {
+/** Eight bits of red, green and blue, side by side. */
+export function toRgb(frame: DecodedFrame, pixels: PixelDescription): Buffer {
   const count = pixels.rows * pixels.columns
   const shown = Buffer.alloc(count * 3)
   const shift = Math.max(0, pixels.bitsStored - 8)
@@ -130,7 +131,7 @@ function toRgb(frame: DecodedFrame, pixels: PixelDescription): Buffer {
         ? [sample(at), sample(count + at), sample(2 * count + at)]
         : [sample(at * 3), sample(at * 3 + 1), sample(at * 3 + 2)]
     const [red, green, blue] =
-      photometricInterpretation.startsWith('YBR') && !photometricInterpretation.endsWith('CT') ? ybrToRgb(a, b, c) : [a, b, c]
+      photometricInterpretation.startsWith('YBR') ? ybrToRgb(a, b, c) : [a, b, c]
     shown[at * 3] = red
     shown[at * 3 + 1] = green
     shown[at * 3 + 2] = blue

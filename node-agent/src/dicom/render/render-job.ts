@@ -13,15 +13,30 @@ export interface PictureOptions {
   readonly region?: { readonly left: number; readonly top: number; readonly width: number; readonly height: number }
 }
 
-/** What is handed to the worker thread. */
-export interface RenderJob {
-  readonly id: number
+/** How a frame is compressed anew. */
+export interface EncodeOptions {
+  readonly transferSyntaxUid: string
+  /** JPEG, 1 to 100. */
+  readonly quality: number
+  /** Lossy JPEG 2000: so many times smaller. */
+  readonly ratio: number
+  /** JPEG-LS near-lossless: how far a sample may be from its original. */
+  readonly allowedError: number
+}
+
+/** One frame for a codec thread: decoded, and then shown, or compressed anew, or handed out as samples. */
+export interface CodecWork {
   readonly bytes: Uint8Array
   readonly transferSyntaxUid: string
   readonly encapsulated: boolean
   readonly pixels: PixelDescription
-  /** Absent: the decoded samples themselves are wanted. */
   readonly picture?: PictureOptions
+  readonly encode?: EncodeOptions
 }
 
-export type RenderAnswer = { readonly id: number; readonly bytes: Uint8Array } | { readonly id: number; readonly failure: string }
+/** What is handed to the worker thread. */
+export type RenderJob = CodecWork & { readonly id: number }
+
+export type CodecAnswer =
+  | { readonly id: number; readonly bytes: Uint8Array; readonly photometricInterpretation: string; readonly planarConfiguration: number }
+  | { readonly id: number; readonly failure: string }

@@ -1,8 +1,10 @@
+import process from 'node:process'
 import { parentPort } from 'node:worker_threads'
 import sharp from 'sharp'
 import { decodeFrame, type DecodedFrame } from './decode.ts'
 import { toDisplay } from './display.ts'
-import type { PictureOptions, RenderAnswer, RenderJob } from './render-job.ts'
+import { encodeFrame } from './encode.ts'
+import type { CodecAnswer, PictureOptions, RenderJob } from './render-job.ts'
 import type { PixelDescription } from './pixel-description.ts'
 
 // Entry of the worker thread: codecs and lookup tables work here, so that the main thread goes on receiving images.
@@ -15,15 +17,27 @@ sharp.cache(false)
 port.on('message', (job: RenderJob) => {
   run(job).then(
     (answer) => port.postMessage(answer),
-    (error: unknown) =>
-      port.postMessage({ id: job.id, failure: error instanceof Error ? error.message : 'unknown' } satisfies RenderAnswer),
+    (error: unknown) => {
+      port.postMessage({ id: job.id, failure: error instanceof Error ? error.message : 'unknown' } satisfies CodecAnswer)
+      // What a codec that broke off has left in its memory is not trusted with the next patient.
+      if (error instanceof Error && error.name === 'RuntimeError') setImmediate(() => process.exit(1))
+    },
   )
 })
 
-async function run({ id, bytes, transferSyntaxUid, encapsulated, pixels, picture }: RenderJob): Promise<RenderAnswer> {
+async function run({ id, bytes, transferSyntaxUid, encapsulated, pixels, picture, encode }: RenderJob): Promise<CodecAnswer> {
   const decoded = await decodeFrame(bytes, transferSyntaxUid, encapsulated, pixels)
-  return { id, bytes: Uint8Array.from(picture ? await toPicture(decoded, pixels, picture) : decoded.bytes) }
+  if (picture) return answer(id, { ...decoded, bytes: await toPicture(decoded, pixels, picture) })
+  return answer(id, encode ? await encodeFrame(decoded, pixels, encode) : decoded)
 }
+
+/** A copy: what the codecs hand out lies in their own memory. */
+const answer = (id: number, { bytes, photometricInterpretation, planarConfiguration }: Omit<DecodedFrame, 'bytes'> & { bytes: Uint8Array }): CodecAnswer => ({
+  id,
+  bytes: Uint8Array.from(bytes),
+  photometricInterpretation,
+  planarConfiguration,
+})
 
 async function toPicture(
   frame: DecodedFrame,
