@@ -3,11 +3,11 @@ import { Problem } from 'specs'
 import { tagOf, vrOf } from '../dicom/dictionary.ts'
 import { type CommandSet, DATASET_FOLLOWS } from './command-set.ts'
 import { type AnswerCharset, decodeIdentifier, encodeIdentifier, type Identifier } from './identifier.ts'
-import { sendCommand, sendDataset } from './message-writer.ts'
+import { plainBehaviour } from './extended-negotiation.ts'
+import { type MessageSender } from './message-sender.ts'
 import { type AcceptedContext } from './negotiation.ts'
 import { type Answer, type QueryLevel, type QuerySource, responseTo, status } from './services.ts'
-import { PATIENT_ROOT_FIND, STUDY_ROOT_FIND } from './sop-classes.ts'
-import { type UpperLayer } from './upper-layer.ts'
+import { PATIENT_ROOT_FIND, PATIENT_ROOT_GET, PATIENT_ROOT_MOVE } from './sop-classes.ts'
 
 /** Collects the identifier of a query; one that is too long is read to its end and then refused. */
 export class IncomingIdentifier {
@@ -31,10 +31,12 @@ export class IncomingIdentifier {
   }
 }
 
+/** PS3.4 C.6.1; the others are Study Root. */
+const patientRoot: ReadonlySet<string> = new Set([PATIENT_ROOT_FIND, PATIENT_ROOT_MOVE, PATIENT_ROOT_GET])
 const levels = ['PATIENT', 'STUDY', 'SERIES', 'IMAGE'] as const satisfies readonly QueryLevel[]
 
 /** PS3.4 C.6: the unique key of each level. Those above the level of the query name one object (C.4.1.2.1). */
-const uniqueKeys = {
+export const uniqueKeys = {
   PATIENT: 'PatientID',
   STUDY: 'StudyInstanceUID',
   SERIES: 'SeriesInstanceUID',
@@ -44,21 +46,22 @@ const uniqueKeys = {
 /**
  * The level a query works at, or the answer that refuses it. Patient ID may be missing below PATIENT: stations that speak
  * Patient Root ask for studies by name or date, and the answer is the same as in Study Root.
+ * @param relational negotiated (PS3.4 C.5.1.1): then nothing above the level need be named.
  */
-export function decideLevel(keys: Identifier['keys'], sopClassUid: string): { level: QueryLevel } | { refused: Answer } {
+export function decideLevel(keys: Identifier['keys'], sopClassUid: string, { relational = false } = {}): { level: QueryLevel } | { refused: Answer } {
   const text = keys['QueryRetrieveLevel'] ?? ''
   const level = levels.find((each) => each === text)
-  if (level === undefined || (level === 'PATIENT' && sopClassUid === STUDY_ROOT_FIND)) {
+  if (level === undefined || (level === 'PATIENT' && !patientRoot.has(sopClassUid))) {
     return { refused: mismatch('Query/Retrieve Level missing or not of this model', 'QueryRetrieveLevel') }
   }
-  for (const above of levels.slice(1, levels.indexOf(level))) {
+  for (const above of relational ? [] : levels.slice(1, levels.indexOf(level))) {
     const value = keys[uniqueKeys[above]] ?? ''
     if (value === '' || /[*?\\]/.test(value)) return { refused: mismatch(`${uniqueKeys[above]} must name one object`, uniqueKeys[above]) }
   }
   return { level }
 }
 
-function mismatch(errorComment: string, keyword: string): Answer {
+export function mismatch(errorComment: string, keyword: string): Answer {
   return { status: status.identifierMismatch, errorComment, offendingElement: tagOf(keyword) ?? 0 }
 }
 
@@ -73,19 +76,17 @@ export interface FindSettings {
 
 /** Answers one C-FIND: a pending response per match, then the final status (PS3.4 C.4.1). */
 export class Find {
-  readonly #layer: UpperLayer
+  readonly #sending: MessageSender
   readonly #context: AcceptedContext
   readonly #command: CommandSet
   readonly #settings: FindSettings
-  readonly #maxPduBytes: number
   readonly #cancel = new AbortController()
 
-  constructor(layer: UpperLayer, context: AcceptedContext, command: CommandSet, settings: FindSettings, maxPduBytes: number) {
-    this.#layer = layer
+  constructor(sending: MessageSender, context: AcceptedContext, command: CommandSet, settings: FindSettings) {
+    this.#sending = sending
     this.#context = context
     this.#command = command
     this.#settings = settings
-    this.#maxPduBytes = maxPduBytes
   }
 
   get messageId(): number | undefined {
@@ -104,7 +105,8 @@ export class Find {
     caller: { callingAeTitle: string; remoteAddress: string },
   ): Promise<{ answer: Answer; matches: number }> {
     const identifier = decodeIdentifier(bytes, this.#context.transferSyntaxUid)
-    const decided = decideLevel(identifier.keys, this.#context.abstractSyntaxUid)
+    const { abstractSyntaxUid, extended = plainBehaviour } = this.#context
+    const decided = decideLevel(identifier.keys, abstractSyntaxUid, extended)
     if ('refused' in decided) return { answer: decided.refused, matches: 0 }
     const keys = Object.fromEntries(Object.entries(identifier.keys).filter(([keyword]) => !control.has(keyword)))
     const allMatched = Object.entries(keys).every(([keyword, text]) => text === '' || source.isMatched(keyword))
@@ -114,7 +116,7 @@ export class Find {
       DATASET_FOLLOWS,
     )
     let matches = 0
-    for await (const match of source.find({ level: decided.level, keys, ...caller }, this.#cancel.signal)) {
+    for await (const match of source.find({ level: decided.level, keys, extended, ...caller }, this.#cancel.signal)) {
       if (this.#cancel.signal.aborted) break
       if (matches === this.#settings.maxMatches) {
         return {
@@ -122,8 +124,7 @@ export class Find {
           matches,
         }
       }
-      await sendCommand(this.#layer, this.#context.id, pending)
-      await sendDataset(this.#layer, this.#context.id, [this.#encode(identifier, decided.level, match)], this.#maxPduBytes)
+      await this.#sending.send(this.#context.id, pending, [this.#encode(identifier, decided.level, match)])
       matches++
     }
     return { answer: { status: this.#cancel.signal.aborted ? status.cancelled : status.success }, matches }

@@ -9,6 +9,7 @@ import {
   type ProposedContext,
 } from './associate-pdu.ts'
 import { IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME } from '../dicom/file-meta.ts'
+import { encodeExtended, type ExtendedBehaviour, readExtended } from './extended-negotiation.ts'
 import { type AssociateReject, rejections, rejectionText } from './pdu.ts'
 import { sopClassKind, type SopClassKind, type StoragePolicy } from './sop-classes.ts'
 
@@ -35,6 +36,10 @@ export interface AcceptedContext {
   readonly abstractSyntaxUid: string
   readonly kind: SopClassKind
   readonly transferSyntaxUid: string
+  /** By role selection: the peer takes what we send in this context (C-GET), or reports events to us (storage commitment). */
+  readonly peerIsScp?: boolean
+  /** Of a query or retrieval, where the peer asked for it. */
+  readonly extended?: ExtendedBehaviour
 }
 
 export type Negotiation =
@@ -72,6 +77,7 @@ export function decideAssociation(
   if (!slotFree) return rejected('request/too-many', rejections.localLimitExceeded)
   const contexts = new Map<number, AcceptedContext>()
   const answers = request.contexts.map((proposed) => answerContext(proposed, policy, preferredSyntaxes, contexts))
+  for (const context of contexts.values()) contexts.set(context.id, { ...context, ...agreedBeyond(context, request, policy) })
   // Our largest own messages are query answers; the cap keeps a peer without limit from making us build one huge PDU.
   const peerMaxPduBytes = Math.min(offered === 0 ? policy.maxPduBytes : offered, policy.maxPduBytes)
   return { kind: 'accepted', answer: acceptance(request, answers, contexts, policy), contexts, peerMaxPduBytes }
@@ -104,13 +110,23 @@ function answerContext(proposed: ProposedContext, policy: StoragePolicy, preferr
   return { id, result: contextResults.accepted, transferSyntaxUid }
 }
 
+/** The roles and the behaviour that the peer asked for and that we have. */
+function agreedBeyond({ kind, abstractSyntaxUid }: AcceptedContext, { user }: AssociateRequest, { moreServices }: StoragePolicy): Pick<AcceptedContext, 'peerIsScp' | 'extended'> {
+  const asksToBeScp = user.roles.some(({ sopClassUid, scp }) => scp && sopClassUid === abstractSyntaxUid)
+  const service = kind === 'storage' || kind === 'private' ? 'get' : kind
+  const peerIsScp = asksToBeScp && (service === 'get' || service === 'commitment') && moreServices?.has(service) === true
+  const asked = user.extendedNegotiation.find(({ sopClassUid }) => sopClassUid === abstractSyntaxUid)
+  const isExtensible = kind === 'query' || kind === 'move' || kind === 'get'
+  return { ...(peerIsScp && { peerIsScp }), ...(asked && isExtensible && { extended: readExtended(asked.information) }) }
+}
+
 function acceptance(
   request: AssociateRequest,
   contexts: readonly AnsweredContext[],
   accepted: ReadonlyMap<number, AcceptedContext>,
   policy: NegotiationPolicy,
 ): AssociateAccept {
-  const acceptedClasses = new Set([...accepted.values()].map((context) => context.abstractSyntaxUid))
+  const classes = new Map([...accepted.values()].map((context) => [context.abstractSyntaxUid, context]))
   return {
     type: 'A-ASSOCIATE-AC',
     protocolVersion: 1,
@@ -122,9 +138,11 @@ function acceptance(
       maxLengthBytes: policy.maxPduBytes,
       implementationClassUid: IMPLEMENTATION_CLASS_UID,
       implementationVersionName: IMPLEMENTATION_VERSION_NAME,
-      // We are SCP only; leaving the asynchronous operations window out means one operation at a time (PS3.7 D.3.3.3).
-      roles: request.user.roles.filter((role) => acceptedClasses.has(role.sopClassUid)).map((role) => ({ ...role, scp: false })),
-      extendedNegotiation: [],
+      // Leaving the asynchronous operations window out means one operation at a time (PS3.7 D.3.3.3).
+      roles: request.user.roles.filter((role) => classes.has(role.sopClassUid)).map((role) => ({ ...role, scp: classes.get(role.sopClassUid)?.peerIsScp === true })),
+      extendedNegotiation: [...classes.values()].flatMap(({ abstractSyntaxUid, kind, extended }) =>
+        extended ? [{ sopClassUid: abstractSyntaxUid, information: kind === 'query' ? encodeExtended(extended) : encodeExtended(extended).subarray(0, 1) }] : [],
+      ),
     },
   }
 }

@@ -6,13 +6,15 @@ import { isProblem, Problem } from 'specs'
 import { IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME } from '../dicom/file-meta.ts'
 import { type AssociateAccept, contextResults, DICOM_APPLICATION_CONTEXT, type ProposedContext } from './associate-pdu.ts'
 import { protocolFault } from './byte-reader.ts'
-import { type CommandSet, hasDataset } from './command-set.ts'
+import { IncomingIdentifier } from './c-find.ts'
+import { type CommandSet, commandFields, hasDataset, isResponse, NO_DATASET } from './command-set.ts'
 import { MAX_ASSOCIATE_BYTES } from './limits.ts'
 import { MessageReader } from './message-reader.ts'
-import { sendCommand, sendDataset } from './message-writer.ts'
+import { MessageSender } from './message-sender.ts'
 import { type Fragment } from './pdu-splitter.ts'
 import { type Ending } from './ending.ts'
 import { UpperLayer, type UpperLayerUser } from './upper-layer.ts'
+import { type RoleSelection, type UserInformation } from './user-information.ts'
 
 /** Whom to call. */
 export interface DicomPeer {
@@ -46,8 +48,10 @@ export const defaultScuSettings: Omit<ScuSettings, 'callingAeTitle' | 'log' | 'a
   stallMs: 30_000,
 }
 
-/** What we take in one P-DATA-TF: only responses come. */
+/** What we take in one P-DATA-TF. */
 const MAX_RESPONSE_PDU_BYTES = 64 * 1024
+/** Longest data set of a response or of a small request of the peer. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024
 /** Our P-DATA-TFs stay below this even for a peer without limit. */
 const MAX_SENT_PDU_BYTES = 256 * 1024
 /** Nobody works below it, and a peer that announces 6 bytes would get a PDU per byte. */
@@ -58,44 +62,92 @@ interface Waiting<T> {
   reject(problem: Problem): void
 }
 
-/** An association that we opened: one request at a time, each answered before the next. */
+/** What is negotiated beyond presentation contexts (PS3.7 D.3.3). */
+export interface Offer {
+  readonly roles?: readonly RoleSelection[]
+  readonly extendedNegotiation?: UserInformation['extendedNegotiation']
+  /** Answers the requests that the peer makes on this association; without it none may come. */
+  readonly onRequest?: (context: OpenContext, command: CommandSet) => PeerRequest
+}
+
+/** A context that both sides agreed on. */
+export interface OpenContext {
+  readonly id: number
+  readonly abstractSyntaxUid: string
+  readonly transferSyntaxUid: string
+}
+
+/** A request of the peer while it is read and answered. */
+export interface PeerRequest {
+  /** A piece of its data set; the promise holds the peer back. */
+  take(data: Buffer): Promise<void> | undefined
+  /** It is whole: do it. @returns the response. */
+  complete(): Promise<CommandSet>
+  /** The association broke off before it was whole. */
+  abandon(): void
+}
+
+/** A response with its small data set, if it has one. */
+export interface Response {
+  readonly command: CommandSet
+  readonly dataset: Buffer | undefined
+}
+
+interface Exchange extends Waiting<Response> {
+  readonly messageId: number
+  readonly contextId: number
+  /** Pending responses; the promise holds the peer back. */
+  readonly onPending: ((response: Response) => Promise<void> | undefined) | undefined
+}
+
+/** PS3.7 C.2: more responses follow. */
+const isPending = (status: number | undefined) => status === 0xff00 || status === 0xff01
+
+/** An association that we opened: one request of ours at a time, each answered before the next. */
 export class RequestedAssociation implements UpperLayerUser {
   readonly #layer: UpperLayer
+  readonly #sender: MessageSender
   readonly #settings: ScuSettings
+  readonly #offer: Offer
   readonly #messages = new MessageReader()
+  #proposed: readonly ProposedContext[] = []
   #accept: AssociateAccept | undefined
   #ending: Ending | undefined
   #opened: Waiting<void> | undefined
-  #answer: (Waiting<CommandSet> & { readonly messageId: number }) | undefined
+  #exchange: Exchange | undefined
+  /** The data set that is coming in, of a response or of a request of the peer. */
+  #incoming: { take(data: Buffer): Promise<void> | undefined; complete(): Promise<void> | undefined; abandon(): void } | undefined
   #released: (() => void) | undefined
   #lastMessageId = 0
   #log: Log | undefined
-  #peerMaxPduBytes = 0
 
-  private constructor(socket: Socket, settings: ScuSettings) {
+  private constructor(socket: Socket, settings: ScuSettings, offer: Offer) {
     this.#settings = settings
+    this.#offer = offer
     this.#layer = new UpperLayer(socket, 'requestor', this, {
       artimMs: settings.associateMs,
       maxPduBytes: MAX_RESPONSE_PDU_BYTES,
       maxAssociateBytes: MAX_ASSOCIATE_BYTES,
     })
+    this.#sender = new MessageSender(this.#layer)
   }
 
   /**
    * Opens a connection and asks for an association.
    * @throws {Problem} outbound/refused, dimse/unreachable, dimse/rejected (with the peer's reason), dimse/timeout, dimse/aborted, dimse/lost, dimse/protocol
    */
-  static async open(peer: DicomPeer, contexts: readonly ProposedContext[], settings: ScuSettings): Promise<RequestedAssociation> {
+  static async open(peer: DicomPeer, contexts: readonly ProposedContext[], settings: ScuSettings, offer: Offer = {}): Promise<RequestedAssociation> {
     const host = await addressOf(peer, settings)
     const socket = peer.tls
       ? connectTls({ ...modernTls, ...(isIP(peer.host) === 0 && { servername: peer.host }), ...peer.tls, host, port: peer.port })
       : connectTcp({ host, port: peer.port })
-    const association = new RequestedAssociation(socket, settings)
+    const association = new RequestedAssociation(socket, settings, offer)
     await association.#request(peer, contexts, socket)
     return association
   }
 
   #request(peer: DicomPeer, contexts: readonly ProposedContext[], socket: Socket): Promise<void> {
+    this.#proposed = contexts
     this.#log = this.#settings.log?.child({ calledAeTitle: peer.aeTitle, host: peer.host, port: peer.port })
     const connected = peer.tls ? 'secureConnect' : 'connect'
     this.#layer.request(
@@ -110,8 +162,8 @@ export class RequestedAssociation implements UpperLayerUser {
           maxLengthBytes: MAX_RESPONSE_PDU_BYTES,
           implementationClassUid: IMPLEMENTATION_CLASS_UID,
           implementationVersionName: IMPLEMENTATION_VERSION_NAME,
-          roles: [],
-          extendedNegotiation: [],
+          roles: this.#offer.roles ?? [],
+          extendedNegotiation: this.#offer.extendedNegotiation ?? [],
         },
       },
       connected,
@@ -134,17 +186,36 @@ export class RequestedAssociation implements UpperLayerUser {
     })
   }
 
+  /** What the peer answered to a proposal of extended negotiation for this class; undefined: it did not. */
+  extendedAnswer(sopClassUid: string): Buffer | undefined {
+    return this.#accept?.user.extendedNegotiation.find((entry) => entry.sopClassUid === sopClassUid)?.information
+  }
+
   /**
    * Sends one request and waits for its response.
    * @param command without message ID, which is given here.
    * @throws {Problem} dimse/timeout, dimse/aborted, dimse/lost, dimse/protocol; the association is over then.
    */
-  async request(contextId: number, command: CommandSet, dataset?: AsyncIterable<Buffer>): Promise<CommandSet> {
+  async request(contextId: number, command: CommandSet, dataset?: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<CommandSet> {
+    return (await this.exchange(contextId, command, dataset)).command
+  }
+
+  /**
+   * Sends one request and waits for its last response.
+   * @param onPending hears of each response before it; a returned promise holds the peer back.
+   * @throws {Problem} as `request`
+   */
+  async exchange(
+    contextId: number,
+    command: CommandSet,
+    dataset?: AsyncIterable<Buffer> | Iterable<Buffer>,
+    onPending?: (response: Response) => Promise<void> | undefined,
+  ): Promise<Response> {
     if (this.#ending) throw problemOf(this.#ending)
     const messageId = (this.#lastMessageId % 0xffff) + 1
     this.#lastMessageId = messageId
-    const answered = new Promise<CommandSet>((resolve, reject) => {
-      this.#answer = { messageId, resolve, reject }
+    const answered = new Promise<Response>((resolve, reject) => {
+      this.#exchange = { messageId, contextId, onPending, resolve, reject }
     })
     const sent = this.#send(contextId, { ...command, messageId }, dataset)
     // Whichever fails first: the data that we read, or the association. `answered` fails with the association in any case.
@@ -152,17 +223,31 @@ export class RequestedAssociation implements UpperLayerUser {
     return answer
   }
 
-  async #send(contextId: number, command: CommandSet, dataset: AsyncIterable<Buffer> | undefined): Promise<void> {
+  async #send(contextId: number, command: CommandSet, dataset: AsyncIterable<Buffer> | Iterable<Buffer> | undefined): Promise<void> {
     this.#layer.patience.wait('room to send', this.#settings.stallMs, 1)
     try {
-      await sendCommand(this.#layer, contextId, command)
-      if (dataset) await sendDataset(this.#layer, contextId, dataset, this.#peerMaxPduBytes)
+      await this.#sender.send(contextId, command, dataset)
     } catch (error) {
       // Our own data broke off: the message cannot be completed, so the association cannot go on.
       if (!this.#ending) this.#layer.abort(protocolFault('the data set could not be read'))
       throw this.#ending && this.#ending.how !== 'aborted' ? problemOf(this.#ending) : error
     }
-    if (this.#answer) this.#layer.patience.wait('response', this.#settings.responseMs)
+    this.#awaitResponse()
+  }
+
+  #awaitResponse(): void {
+    if (this.#exchange && !this.#incoming && !this.#ending) this.#layer.patience.wait('response', this.#settings.responseMs)
+  }
+
+  /** C-CANCEL-RQ for the request under way (PS3.7 9.3.2.3); its last response still comes, unless it was on its way already. */
+  async cancel(): Promise<void> {
+    const exchange = this.#exchange
+    if (!exchange || this.#ending) return
+    await this.#sender.send(exchange.contextId, {
+      commandField: commandFields.cCancel,
+      messageIdBeingRespondedTo: exchange.messageId,
+      commandDataSetType: NO_DATASET,
+    })
   }
 
   /** Ends the association in good order; after a failure there is nothing left to end. */
@@ -191,19 +276,69 @@ export class RequestedAssociation implements UpperLayerUser {
       return this.#layer.abort(protocolFault('maximum PDU length too small', { maxPduBytes: offered }))
     this.#accept = accept
     this.#log?.info('association opened by us')
-    this.#peerMaxPduBytes = offered === 0 ? MAX_SENT_PDU_BYTES : Math.min(offered, MAX_SENT_PDU_BYTES)
+    this.#sender.maxPduBytes = offered === 0 ? MAX_SENT_PDU_BYTES : Math.min(offered, MAX_SENT_PDU_BYTES)
     this.#opened?.resolve()
   }
 
-  onData(fragment: Fragment): undefined {
+  onData(fragment: Fragment): Promise<void> | undefined {
     const part = this.#messages.take(fragment)
-    if (part?.kind !== 'command') return
-    if (hasDataset(part.command)) throw protocolFault('response with a data set', { commandField: part.command.commandField })
-    const answer = this.#answer
-    if (answer === undefined || part.command.messageIdBeingRespondedTo !== answer.messageId) throw protocolFault('response to no request')
-    this.#answer = undefined
+    if (part === undefined) return
+    if (part.kind === 'command') return isResponse(part.command) ? this.#response(part.command) : this.#peerRequest(part.contextId, part.command)
+    const incoming = this.#incoming
+    const busy = incoming?.take(part.data)
+    if (!part.last) return busy
+    this.#incoming = undefined
+    return incoming?.complete()
+  }
+
+  #response(command: CommandSet): Promise<void> | undefined {
+    const exchange = this.#exchange
+    if (exchange === undefined || command.messageIdBeingRespondedTo !== exchange.messageId) throw protocolFault('response to no request')
+    if (!hasDataset(command)) return this.#answered(exchange, { command, dataset: undefined })
+    const dataset = new IncomingIdentifier(MAX_ANSWER_BYTES)
+    this.#layer.patience.wait('rest of the message', this.#settings.stallMs, 1)
+    this.#incoming = {
+      take: (data) => void dataset.take(data),
+      complete: () => this.#answered(exchange, { command, dataset: dataset.whole() }),
+      abandon: () => undefined,
+    }
+  }
+
+  #answered(exchange: Exchange, response: Response): Promise<void> | undefined {
     this.#layer.patience.rest()
-    answer.resolve(part.command)
+    if (isPending(response.command.status)) {
+      this.#awaitResponse()
+      return exchange.onPending?.(response)
+    }
+    this.#exchange = undefined
+    exchange.resolve(response)
+  }
+
+  /** The peer asks something on our association: C-STORE within a C-GET, N-EVENT-REPORT after an N-ACTION. */
+  #peerRequest(contextId: number, command: CommandSet): undefined {
+    const answer = this.#accept?.contexts.find(({ id, result }) => id === contextId && result === contextResults.accepted)
+    const proposed = this.#proposed.find(({ id }) => id === contextId)
+    if (!this.#offer.onRequest || !answer || !proposed) throw protocolFault('a requestor is not asked', { commandField: command.commandField })
+    const { transferSyntaxUid } = answer
+    const request = this.#offer.onRequest({ id: contextId, abstractSyntaxUid: proposed.abstractSyntaxUid, transferSyntaxUid }, command)
+    const complete = (): undefined => {
+      this.#layer.patience.rest()
+      void this.#answerPeer(contextId, request)
+    }
+    if (!hasDataset(command)) return complete()
+    this.#layer.patience.wait('rest of the message', this.#settings.stallMs, 1)
+    this.#incoming = { take: (data) => request.take(data), complete, abandon: () => request.abandon() }
+  }
+
+  async #answerPeer(contextId: number, request: PeerRequest): Promise<void> {
+    try {
+      const response = await request.complete()
+      if (this.#ending) return
+      await this.#sender.send(contextId, response)
+      this.#awaitResponse()
+    } catch (error) {
+      this.abort(isProblem(error) ? error : new Problem('service/internal', {}, { cause: error }))
+    }
   }
 
   onReleaseRequest(): undefined {
@@ -221,7 +356,9 @@ export class RequestedAssociation implements UpperLayerUser {
     this.#opened?.reject(
       ending.how === 'lost' && this.#accept === undefined ? new Problem('dimse/unreachable', problem.facts, { cause: problem }) : problem,
     )
-    this.#answer?.reject(problem)
+    this.#exchange?.reject(problem)
+    this.#incoming?.abandon()
+    this.#incoming = undefined
     this.#released?.()
   }
 }

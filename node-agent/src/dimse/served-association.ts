@@ -9,12 +9,13 @@ import { type CommandSet, commandFields, DATASET_FOLLOWS, hasDataset, isResponse
 import { ReceivingObject } from './c-store.ts'
 import { type DimseLimits, MAX_ASSOCIATE_BYTES } from './limits.ts'
 import { MessageReader } from './message-reader.ts'
-import { sendCommand, sendDataset } from './message-writer.ts'
+import { MessageSender } from './message-sender.ts'
+import { plainBehaviour } from './extended-negotiation.ts'
 import { type AcceptedContext, callingAeTitle, decideAssociation, type NegotiationPolicy } from './negotiation.ts'
 import { type Fragment } from './pdu-splitter.ts'
 import { plainAddress } from './remote-address.ts'
 import { type AnswerCharset } from './identifier.ts'
-import { type Answer, answerOf, type Caller, type CallerTerms, type MessageService, type QuerySource, type Reply, responseTo, status, type StorageSink } from './services.ts'
+import { type Answer, answerOf, type AskablePeer, type Caller, type CallerTerms, type MessageService, type QuerySource, type Reply, responseTo, status, type StorageSink } from './services.ts'
 import { type Ending } from './ending.ts'
 import { UpperLayer, type UpperLayerUser } from './upper-layer.ts'
 import { type DimseFigures } from './figures.ts'
@@ -53,13 +54,16 @@ export class ServedAssociation implements UpperLayerUser {
   /** For the line at its end. */
   readonly #traffic = { receivedBytes: 0, stored: 0, queries: 0 }
   #contexts: ReadonlyMap<number, AcceptedContext> = new Map()
-  #peerMaxPduBytes = 0
+  readonly #sending: MessageSender
   #giveSlotBack: (() => void) | undefined
   #dataset: DatasetTaker | undefined
   /** The operation under way; the next message waits for it, but a C-CANCEL does not. */
   #operation: Promise<void> | undefined
   #find: Find | undefined
   #exchange: { readonly messageId: number | undefined; readonly cancel: AbortController } | undefined
+  /** The request of ours that the peer has still to answer. */
+  #asked: { readonly messageId: number; resolve(command: CommandSet): void; reject(problem: Problem): void } | undefined
+  #lastMessageId = 0
   #receiving: ReceivingObject | undefined
 
   constructor(socket: Socket, host: AssociationHost) {
@@ -71,6 +75,7 @@ export class ServedAssociation implements UpperLayerUser {
       maxPduBytes: host.limits.maxPduBytes,
       maxAssociateBytes: MAX_ASSOCIATE_BYTES,
     })
+    this.#sending = new MessageSender(this.#layer)
   }
 
   begin(): void {
@@ -115,7 +120,7 @@ export class ServedAssociation implements UpperLayerUser {
       return this.#layer.reject(negotiation.answer)
     }
     this.#contexts = negotiation.contexts
-    this.#peerMaxPduBytes = negotiation.peerMaxPduBytes
+    this.#sending.maxPduBytes = negotiation.peerMaxPduBytes
     this.#host.figures.associations.inc({ outcome: 'accepted' })
     this.#host.accepted(request.callingAeTitle, remoteAddress)
     this.#log.info(
@@ -142,6 +147,8 @@ export class ServedAssociation implements UpperLayerUser {
     this.#giveSlotBack?.()
     this.#find?.cancel()
     this.#exchange?.cancel.abort()
+    this.#asked?.reject(ending.how === 'released' ? new Problem('dimse/lost', { reason: 'released by the peer' }) : ending.problem)
+    this.#asked = undefined
     if (ending.how === 'released') this.#log.info(this.#traffic, 'association released')
     else if (ending.how === 'aborted' && ending.problem.code !== 'service/unavailable') this.#refused(ending.problem)
     else this.#log.info({ ...this.#traffic, code: ending.problem.code, facts: ending.problem.facts }, `association ${ending.how}`)
@@ -174,6 +181,8 @@ export class ServedAssociation implements UpperLayerUser {
     if (part === undefined) return
     if (part.kind === 'dataset') return this.#takeDataset(part.data, part.last)
     if (part.command.commandField === commandFields.cCancel) return this.#cancel(part.command)
+    if (isResponse(part.command)) return this.#answered(part.command)
+    if (this.#asked && this.#operation) throw protocolFault('a request while sub-operations are under way', { commandField: part.command.commandField })
     if (!this.#operation) return this.#start(context, part.command)
     return this.#operation.then(() => this.#start(context, part.command))
   }
@@ -193,6 +202,48 @@ export class ServedAssociation implements UpperLayerUser {
     if (this.#find && this.#find.messageId === cancelled) this.#find.cancel()
     else if (this.#exchange && this.#exchange.messageId === cancelled) this.#exchange.cancel.abort()
     else this.#expectNext() // too late: PS3.7 9.3.2.3 asks for no answer
+  }
+
+  #answered(command: CommandSet): undefined {
+    const asked = this.#asked
+    if (!asked || asked.messageId !== command.messageIdBeingRespondedTo || hasDataset(command))
+      throw protocolFault('response without a request', { commandField: command.commandField })
+    this.#asked = undefined
+    this.#layer.patience.rest()
+    this.#expectNext()
+    asked.resolve(command)
+  }
+
+  /** What services see of the peer. It stays usable after their answer, as long as the association lives. */
+  #peer(): AskablePeer {
+    const isConnected = () => this.#layer.isEstablished
+    return {
+      get isConnected() {
+        return isConnected()
+      },
+      contexts: [...this.#contexts.values()].filter(({ peerIsScp }) => peerIsScp),
+      request: (contextId, command, dataset) => this.#ask(contextId, command, dataset),
+    }
+  }
+
+  async #ask(contextId: number, command: CommandSet, dataset?: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<CommandSet> {
+    if (!this.#layer.isEstablished || this.#asked) throw new Problem('dimse/lost', { reason: 'the association is over or busy' })
+    const messageId = (this.#lastMessageId % 0xffff) + 1
+    this.#lastMessageId = messageId
+    const answered = new Promise<CommandSet>((resolve, reject) => {
+      this.#asked = { messageId, resolve, reject }
+    })
+    answered.catch(() => undefined) // when sending fails as well, that is what is told
+    this.#layer.patience.wait('room to send', this.#host.limits.stallMs, 1)
+    try {
+      await this.#sending.send(contextId, { ...command, messageId }, dataset)
+    } catch (error) {
+      // Half a message cannot be taken back.
+      this.#layer.abort(isProblem(error) ? error : protocolFault('the data set could not be read'))
+      throw error
+    }
+    if (this.#asked) this.#layer.patience.wait('response', this.#host.limits.idleMs)
+    return answered
   }
 
   /** It is the peer's turn. */
@@ -218,7 +269,6 @@ export class ServedAssociation implements UpperLayerUser {
   }
 
   #start(context: AcceptedContext, command: CommandSet): undefined {
-    if (isResponse(command)) throw protocolFault('response without a request', { commandField: command.commandField })
     const service = this.#host.services.find(({ kind, commands }) => kind === context.kind && commands.includes(command.commandField))
     if (service) return this.#serve(service, context, command)
     switch (command.commandField) {
@@ -238,7 +288,7 @@ export class ServedAssociation implements UpperLayerUser {
   }
 
   async #answer(context: AcceptedContext, command: CommandSet, answer: Answer): Promise<void> {
-    if (this.#layer.isEstablished) await sendCommand(this.#layer, context.id, responseTo(command, answer))
+    if (this.#layer.isEstablished) await this.#sending.send(context.id, responseTo(command, answer))
   }
 
   /** Answers when the message is complete, reading and dropping a data set that nobody wants. */
@@ -309,10 +359,10 @@ export class ServedAssociation implements UpperLayerUser {
     this.#exchange = { messageId: command.messageId, cancel }
     this.#traffic.queries += 1
     const charset = this.#sender.terms?.charset ?? this.#host.charset
-    const { abstractSyntaxUid: sopClassUid, transferSyntaxUid } = context
+    const { id: contextId, abstractSyntaxUid: sopClassUid, transferSyntaxUid, extended = plainBehaviour } = context
     try {
-      const request = { sopClassUid, transferSyntaxUid, command, dataset: whole?.whole(), caller: this.#sender, charset }
-      for await (const reply of service.answer(request, cancel.signal)) await this.#reply(context, command, reply)
+      const request = { contextId, sopClassUid, transferSyntaxUid, extended, command, dataset: whole?.whole(), caller: this.#sender, charset }
+      for await (const reply of service.answer(request, cancel.signal, this.#peer())) await this.#reply(context, command, reply)
     } catch (error) {
       if (isProblem(error)) this.#refused(error)
       else this.#log.error({ err: error }, 'request failed')
@@ -325,13 +375,12 @@ export class ServedAssociation implements UpperLayerUser {
   async #reply(context: AcceptedContext, command: CommandSet, { answer, command: more, dataset }: Reply): Promise<void> {
     if (!this.#layer.isEstablished) return
     const response = responseTo(command, answer, dataset ? DATASET_FOLLOWS : NO_DATASET)
-    await sendCommand(this.#layer, context.id, { ...response, ...more })
-    if (dataset) await sendDataset(this.#layer, context.id, [dataset], this.#peerMaxPduBytes)
+    await this.#sending.send(context.id, { ...response, ...more }, dataset && [dataset])
   }
 
   async #runFind(context: AcceptedContext, command: CommandSet, identifier: IncomingIdentifier): Promise<void> {
     const settings = { aeTitle: this.#host.policy.aeTitle, charset: this.#sender.terms?.charset ?? this.#host.charset, maxMatches: this.#host.limits.maxMatches }
-    const find = new Find(this.#layer, context, command, settings, this.#peerMaxPduBytes)
+    const find = new Find(this.#sending, context, command, settings)
     this.#find = find
     this.#traffic.queries += 1
     try {

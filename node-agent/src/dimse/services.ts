@@ -1,7 +1,9 @@
 import { type Buffer } from 'node:buffer'
 import { type Problem } from 'specs'
 import { type CommandSet, commandFields, NO_DATASET } from './command-set.ts'
+import { type ExtendedBehaviour } from './extended-negotiation.ts'
 import { type AnswerCharset } from './identifier.ts'
+import { type AcceptedContext } from './negotiation.ts'
 import { type SopClassKind } from './sop-classes.ts'
 
 /** Where C-STORE puts objects. Success is answered only after `commit` has resolved. */
@@ -33,7 +35,10 @@ export interface CallerTerms {
 
 /** A request with its small data set, read whole. */
 export interface SmallRequest {
+  readonly contextId: number
   readonly sopClassUid: string
+  /** As negotiated; nothing of it when the peer did not ask. */
+  readonly extended: ExtendedBehaviour
   /** In which the data set is written, and in which answers are. */
   readonly transferSyntaxUid: string
   readonly command: CommandSet
@@ -49,6 +54,15 @@ export interface Reply {
   readonly dataset?: Buffer
 }
 
+/** The peer, as somebody whom we may ask something on its own association: C-STORE within its C-GET, N-EVENT-REPORT after its N-ACTION. */
+export interface AskablePeer {
+  readonly isConnected: boolean
+  /** In which it takes what we send. */
+  readonly contexts: readonly AcceptedContext[]
+  /** One request at a time. @throws {Problem} dimse/lost, dimse/aborted, dimse/timeout: the association is over; or why the data set could not be read, which ends it too. */
+  request(contextId: number, command: CommandSet, dataset?: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<CommandSet>
+}
+
 /**
  * A service whose requests have small data sets: worklist, performed procedure steps. Each request is answered by one or more replies,
  * the last of which is final. What it throws is answered with the problem's status.
@@ -57,7 +71,7 @@ export interface MessageService {
   readonly kind: SopClassKind
   readonly commands: readonly number[]
   /** @param signal aborted by C-CANCEL and by the end of the association. */
-  answer(request: SmallRequest, signal: AbortSignal): AsyncIterable<Reply>
+  answer(request: SmallRequest, signal: AbortSignal, peer: AskablePeer): AsyncIterable<Reply>
 }
 
 export interface OfferedObject {
@@ -84,6 +98,8 @@ export type QueryLevel = 'PATIENT' | 'STUDY' | 'SERIES' | 'IMAGE'
 export interface Query {
   readonly level: QueryLevel
   readonly keys: Readonly<Record<string, string>>
+  /** Combined ranges of date and time, names by meaning: as negotiated. */
+  readonly extended?: ExtendedBehaviour
   readonly callingAeTitle: string
   readonly remoteAddress: string
   readonly terms?: CallerTerms | undefined
@@ -104,6 +120,14 @@ export const status = {
   pendingOptionalKeysUnsupported: 0xff01,
   identifierMismatch: 0xa900,
   outOfResources: 0xa700,
+  unableToCountMatches: 0xa701,
+  unableToPerformSuboperations: 0xa702,
+  moveDestinationUnknown: 0xa801,
+  someSuboperationsFailed: 0xb000,
+  noSuchInstance: 0x0112,
+  noSuchEventType: 0x0113,
+  noSuchActionType: 0x0123,
+  classInstanceConflict: 0x0119,
   sopClassNotSupported: 0x0122,
   unrecognizedOperation: 0x0211,
   invalidArgument: 0x0115,
@@ -124,13 +148,15 @@ export function answerOf(problem: Problem): Answer {
 
 /** The response to `request`: PS3.7 9.3, with the UIDs that the request named. */
 export function responseTo(request: CommandSet, { status, errorComment, offendingElement }: Answer, dataSetType = NO_DATASET): CommandSet {
+  const sopClassUid = request.affectedSopClassUid ?? request.requestedSopClassUid
+  const sopInstanceUid = request.affectedSopInstanceUid ?? request.requestedSopInstanceUid
   return {
     commandField: request.commandField | commandFields.response,
     commandDataSetType: dataSetType,
     status,
     ...(request.messageId !== undefined && { messageIdBeingRespondedTo: request.messageId }),
-    ...(request.affectedSopClassUid !== undefined && { affectedSopClassUid: request.affectedSopClassUid }),
-    ...(request.affectedSopInstanceUid !== undefined && { affectedSopInstanceUid: request.affectedSopInstanceUid }),
+    ...(sopClassUid !== undefined && { affectedSopClassUid: sopClassUid }),
+    ...(sopInstanceUid !== undefined && { affectedSopInstanceUid: sopInstanceUid }),
     ...(errorComment !== undefined && { errorComment }),
     ...(offendingElement !== undefined && { offendingElement }),
   }

@@ -13,6 +13,11 @@ export const VERIFICATION = '1.2.840.10008.1.1'
 export const PATIENT_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.1.1'
 export const STUDY_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.2.1'
 
+export const PATIENT_ROOT_MOVE = '1.2.840.10008.5.1.4.1.2.1.2'
+export const PATIENT_ROOT_GET = '1.2.840.10008.5.1.4.1.2.1.3'
+export const STUDY_ROOT_MOVE = '1.2.840.10008.5.1.4.1.2.2.2'
+export const STUDY_ROOT_GET = '1.2.840.10008.5.1.4.1.2.2.3'
+export const STORAGE_COMMITMENT = '1.2.840.10008.1.20.1'
 export const MODALITY_WORKLIST_FIND = '1.2.840.10008.5.1.4.31'
 export const MODALITY_PERFORMED_PROCEDURE_STEP = '1.2.840.10008.3.1.2.3.3'
 
@@ -21,6 +26,11 @@ export const serviceSopClasses = [
   { uid: VERIFICATION, name: 'Verification', service: 'C-ECHO', kind: 'verification' },
   { uid: PATIENT_ROOT_FIND, name: 'Patient Root Query/Retrieve Information Model - FIND', service: 'C-FIND', kind: 'query' },
   { uid: STUDY_ROOT_FIND, name: 'Study Root Query/Retrieve Information Model - FIND', service: 'C-FIND', kind: 'query' },
+  { uid: PATIENT_ROOT_MOVE, name: 'Patient Root Query/Retrieve Information Model - MOVE', service: 'C-MOVE', kind: 'move' },
+  { uid: STUDY_ROOT_MOVE, name: 'Study Root Query/Retrieve Information Model - MOVE', service: 'C-MOVE', kind: 'move' },
+  { uid: PATIENT_ROOT_GET, name: 'Patient Root Query/Retrieve Information Model - GET', service: 'C-GET', kind: 'get' },
+  { uid: STUDY_ROOT_GET, name: 'Study Root Query/Retrieve Information Model - GET', service: 'C-GET', kind: 'get' },
+  { uid: STORAGE_COMMITMENT, name: 'Storage Commitment Push Model', service: 'N-ACTION, N-EVENT-REPORT', kind: 'commitment' },
   { uid: MODALITY_WORKLIST_FIND, name: 'Modality Worklist Information Model - FIND', service: 'C-FIND (worklist)', kind: 'worklist' },
   { uid: MODALITY_PERFORMED_PROCEDURE_STEP, name: 'Modality Performed Procedure Step', service: 'N-CREATE, N-SET', kind: 'procedure-step' },
 ] as const
