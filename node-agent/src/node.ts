@@ -27,6 +27,7 @@ import { RefusalBook } from './refusal/refusal-book.ts'
 import type { Region } from './region/region.ts'
 import { Retention } from './retention/retention.ts'
 import { ServiceSwitches } from './service/switches.ts'
+import { Router } from './routing/router.ts'
 import type { TransferEngine } from './transfer/engine.ts'
 
 export interface RunningNode {
@@ -51,8 +52,11 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const { db, hospitalId, vault, inHospital, regional, encryption, codecs } = ground
 
   // Parts that earlier ones speak to, but only once everything runs.
-  const later: { region?: Region; audience?: LiveAudience; transfers?: TransferEngine; consults?: Consults } = {}
-  const announce = (event: LiveEvent) => later.audience?.publish(event)
+  const later: { region?: Region; audience?: LiveAudience; transfers?: TransferEngine; consults?: Consults; router?: Router } = {}
+  const announce = (event: LiveEvent) => {
+    later.audience?.publish(event)
+    if (event.type === 'exam') later.router?.examChanged(event.examId)
+  }
   const identity = await openIdentity(ground, announce, () => later.region)
   const { audit, outbound, accounts, face } = identity
   const intake = new ExamIntake({ db, archive: inHospital, log, placeOf: (aeTitle) => placeOfCaller(db, aeTitle), onChange: (examId) => announce({ type: 'exam', examId }) })
@@ -75,9 +79,18 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const assert = asserter({ hospitalId, identity: () => region.identity, now: Date.now })
   const assertions = new AssertionDesk({ db, hospitalId, trust: () => region.trust, now: Date.now })
   const between = { announce, accounts, audit, outbound, region, access, assert, assertions }
-  const images = openImages(ground, { ...between, onComplete: () => later.consults?.imagesComplete() })
+  const images = openImages(ground, { ...between, router: () => later.router, onComplete: () => later.consults?.imagesComplete() })
   const { transfers, forwarder, coder, cache } = images
   later.transfers = transfers
+  const router = new Router({
+    db, log, audit,
+    archive: inHospital,
+    forwarder: () => forwarder,
+    wantPriors: async () => undefined,
+    wasFetched: async () => false,
+    onChange: (ruleId) => announce({ type: 'routing', ruleId }),
+  }) // prettier-ignore
+  later.router = router
   const consultation = await openConsultation(ground, { ...between, transfers })
   const { signing, consults } = consultation
   later.consults = consults
@@ -96,12 +109,13 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const switches = await ServiceSwitches.open({ db, log, audit })
   const http = await addHttpFaces(ground, {
     ...identity, ...rights, ...images, ...consultation,
-    announce, region, refusals, refused, arrivals, reports, retention, sharing, switches, health,
+    announce, region, router, refusals, refused, arrivals, reports, retention, sharing, switches, health,
   }) // prettier-ignore
 
   await retention.start()
   await intake.start()
   await forwarder.start()
+  await router.start()
   await transfers.start()
   region.onConnected(() => transfers.wake())
   regional.whenOpen(() => transfers.wake())
@@ -121,6 +135,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await face.close()
     await transfers.stop()
     await cache.stop()
+    await router.stop()
     await forwarder.stop()
     await region.stop()
     await consults.stop()

@@ -31,7 +31,7 @@ const ofAPerson = (door: string) => /\{searchId\}|\/break-glass\/\{breakGlassId\
 const triedElsewhere = (door: string) => /sessions\/own|second-factors\/\{id\}/.test(door)
 /** Duties of one administrator for the whole hospital: the matrix says whose, and there are no smaller owners. Ids of another hospital are tried below. */
 const ofTheHospital = (door: string) =>
-  /\/api\/(sessions|accounts|roles|groups|organisation|service-accounts|signing-keys|grants|consents|messages|dicom-nodes|dicom-forwards|access\/rules|audit|export-projects|services)\/|\/review$/.test(door)
+  /\/api\/(sessions|accounts|roles|groups|organisation|service-accounts|signing-keys|grants|consents|messages|dicom-nodes|dicom-forwards|routing|acquisition|access\/rules|audit|export-projects|services)\/|\/review$/.test(door)
 
 let doors: Door[] = []
 let taskId = ''

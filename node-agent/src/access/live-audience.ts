@@ -68,8 +68,19 @@ export class LiveAudience {
           { event: { ...event, studyInstanceUids: [] }, forWhom: (user) => holders('patient.consent')(user) && !mayKnow(user) },
         ]
       }
-      case 'forward':
+      case 'forward': {
+        const listers = await studies.ofStudy(event.studyInstanceUid)
+        const isCaretaker = holders('system.configure', 'system.monitor', 'device.watch')
+        return [
+          { event, forWhom: (user) => isCaretaker(user) && listers(user) },
+          { event: { ...event, studyInstanceUid: '' }, forWhom: (user) => isCaretaker(user) && !listers(user) },
+        ]
+      }
+      case 'routing':
+      case 'acquisition':
         return [{ event, forWhom: holders('system.configure', 'system.monitor', 'device.watch') }]
+      case 'import':
+        return [{ event, forWhom: holders('image.store', 'system.configure', 'system.monitor') }]
       case 'break-glass':
         return [{ event, forWhom: holders('break-glass.review', 'security.overview') }]
       case 'rule':

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { administrator, aService, doctor, postJson, signIn, type TestService } from '../../../service-kit/tests/support/service.ts'
 import { testArchive, type TestArchive } from '../archive/archive.builder.ts'
-import { Forwarder } from './forward.ts'
 import { addDicomNodeRoutes } from './routes.ts'
 import { dicomNodeMigrations } from './store.ts'
 
@@ -15,8 +14,7 @@ beforeAll(async () => {
   archive = await testArchive()
   await service.db.migrate('dicom-node', dicomNodeMigrations)
   const log = service.face.log
-  const forwarder = new Forwarder({ db: service.db, archive: archive.archive, callingAeTitle: 'LIANPIAN', log })
-  addDicomNodeRoutes(service.face, { db: service.db, forwarder, callingAeTitle: 'LIANPIAN', isMemberOf: (id) => id === 'east', log })
+  addDicomNodeRoutes(service.face, { db: service.db, callingAeTitle: 'LIANPIAN', isMemberOf: (id) => id === 'east', log })
   url = await service.start()
   admin = (await signIn(url, administrator)).bearer
 })
@@ -70,9 +68,8 @@ describe('DICOM nodes over HTTP', () => {
     expect((await fetch(`${url}/api/dicom-nodes/${id}`, { method: 'DELETE', headers: admin })).status).toBe(204)
   })
 
-  it('tell that a node, or a forwarding job, is not known', async () => {
+  it('tell that a node is not known', async () => {
     expect((await postJson(`${url}/api/dicom-nodes/nowhere/echo`, undefined, admin)).status).toBe(404)
-    expect((await postJson(`${url}/api/dicom-forwards/1.2.3/nowhere/retry`, undefined, admin)).status).toBe(404)
   })
 
   it('are not for doctors to change', async () => {

@@ -1,14 +1,11 @@
 import type { AuditTrail, Database, HttpFace, Log, Outbound, Transaction } from 'service-kit'
-import { DicomNode, EchoResult, ForwardRow, Page, Problem, type RegionId } from 'specs'
+import { DicomNode, EchoResult, Problem, type RegionId } from 'specs'
 import { z } from 'zod'
 import { echo } from '../dimse/scu.ts'
-import { type Forwarder } from './forward.ts'
-import { listForwards } from './forward-store.ts'
 import { addNode, changeNode, listNodes, readNode, removeNode } from './store.ts'
 
 export interface DicomNodeRoutes {
   readonly db: Database
-  readonly forwarder: Forwarder
   readonly audit?: AuditTrail
   /** Who we are when we call. */
   readonly callingAeTitle: string
@@ -22,21 +19,15 @@ export interface DicomNodeRoutes {
 
 const Registered = DicomNode.extend({ id: z.string() })
 const NodeId = z.object({ id: z.string().max(64) })
-const ForwardKey = z.object({ studyInstanceUid: z.string().max(64), nodeId: z.string().max(64) })
-const ForwardFilter = z.object({
-  state: ForwardRow.shape.state.optional(),
-  limit: z.coerce.number().int().min(1).max(500).default(100),
-  after: z.coerce.number().int().min(0).optional(),
-})
 
 const administrators = ['system.configure'] as const
 /** Technicians look after the devices: they may see and test, not change. */
 const caretakers = ['system.configure', 'device.watch'] as const
 
-/** The hospital's DICOM nodes (FED-15): list, registration, echo, and what is being forwarded to them. */
+/** The hospital's DICOM nodes (FED-15): list, registration, echo. */
 export function addDicomNodeRoutes(
   face: HttpFace,
-  { db, forwarder, callingAeTitle, isMemberOf, audit, outbound, log, now = Date.now }: DicomNodeRoutes,
+  { db, callingAeTitle, isMemberOf, audit, outbound, log, now = Date.now }: DicomNodeRoutes,
 ): void {
   const tell = async (tx: Transaction, id: string, before: unknown, after: unknown) =>
     audit?.within(tx, { action: 'config.dicom-node', outcome: 'success', object: { type: 'dicom-node', id }, before, after })
@@ -124,29 +115,5 @@ export function addDicomNodeRoutes(
       limit: { requests: 60, seconds: 60 },
     },
     async ({ params }) => echo(await readNode(db, params.id), { callingAeTitle, log, ...(outbound && { addressOf: async (host: string) => (await outbound.addressOf('dicom-node', host)).address }) }),
-  )
-
-  face.route(
-    {
-      method: 'GET',
-      path: '/api/dicom-forwards',
-      summary: 'Pushed studies on their way to DICOM nodes',
-      allow: caretakers,
-      query: ForwardFilter,
-      answer: Page(ForwardRow),
-    },
-    ({ query }) => listForwards(db, query),
-  )
-
-  face.route(
-    {
-      method: 'POST',
-      path: '/api/dicom-forwards/:studyInstanceUid/:nodeId/retry',
-      summary: 'Try forwarding again now',
-      allow: caretakers,
-      params: ForwardKey,
-      answer: ForwardRow,
-    },
-    ({ params }) => forwarder.retry(params.studyInstanceUid, params.nodeId),
   )
 }

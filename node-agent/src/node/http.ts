@@ -18,7 +18,6 @@ import { addConsultRoutes } from '../consult/routes.ts'
 import { consultsOfStudy, newestOfExams } from '../consult/store.ts'
 import { addUnansweredRoutes } from '../consult/unanswered-routes.ts'
 import { createRenderer } from '../dicom/render/renderer.ts'
-import type { Forwarder } from '../dicom-node/forward.ts'
 import { addDicomNodeRoutes } from '../dicom-node/routes.ts'
 import type { OnUnmask } from '../dicomweb/identity-export.ts'
 import { mountDicomWeb } from '../dicomweb/routes.ts'
@@ -31,6 +30,9 @@ import type { Sharing } from '../grant/join.ts'
 import { addHospitalRoutes } from '../hospital/routes.ts'
 import { sealedContact } from '../patient/contact.ts'
 import { addPatientRoutes } from '../patient/routes.ts'
+import type { Forwarder } from '../routing/forwarder.ts'
+import type { Router } from '../routing/router.ts'
+import { addRoutingRoutes } from '../routing/routes.ts'
 import type { TellRefusal } from '../refusal/edge.ts'
 import type { RefusalBook } from '../refusal/refusal-book.ts'
 import { addRefusalRoutes } from '../refusal/routes.ts'
@@ -60,6 +62,7 @@ export interface HttpParts extends NodeIdentity, NodeRights {
   readonly reports: RegionReports
   readonly retention: Retention
   readonly forwarder: Forwarder
+  readonly router: Router
   readonly transfers: TransferEngine
   readonly owner: TransferOwner
   readonly signing: OwnKeys
@@ -97,7 +100,7 @@ function addStaffRoutes({ settings, db, vault, joined, hospitalId }: Ground, par
 /** Region, trail, vault, rules and devices: what administrators and auditors look after. */
 async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
   const { settings, db, log, vault, joined, hospitalId } = ground
-  const { face, announce, region, refused, refusals, audit, accounts, outbound, access, audience, register, policy, arrivals, reports, forwarder, switches, health } = parts
+  const { face, announce, region, refused, refusals, audit, accounts, outbound, access, audience, register, policy, arrivals, reports, forwarder, router, switches, health } = parts
   const sealedKeys = { table: 'signing_key', key: 'key_id', column: 'sealed_key', context: (keyId: string) => `signing-key/${keyId}` }
   const resealing = new Resealing({ db, vault, log, columns: [...sealedAccountColumns, ...sealedContact, ...sealedExports, sealedKeys] })
   addVaultRoutes(face, { vault, resealing, audit })
@@ -138,7 +141,8 @@ async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
     book: refusals, region, audience,
     isKnown: async (exam) => (await register.factsOf(exam)) !== undefined || (exam.study !== undefined && (await consultsOfStudy(db, exam.study)).length > 0),
   }) // prettier-ignore
-  addDicomNodeRoutes(face, { db, forwarder, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, outbound, log })
+  addDicomNodeRoutes(face, { db, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, outbound, log })
+  addRoutingRoutes(face, { db, router, forwarder, archive: ground.inHospital, audience, audit })
   addServiceRoutes(face, { switches, onSwitched: () => health.look() })
   return { resealing, syslog, verifications }
 }

@@ -6,8 +6,10 @@ import type { AssertionDesk } from '../assertion/admit.ts'
 import type { Assert } from '../assertion/assert.ts'
 import { endedEvent, receivedEvent } from '../audit/edge-events.ts'
 import { studiesOfOpenConsults } from '../consult/store.ts'
-import { Forwarder } from '../dicom-node/forward.ts'
 import type { Region } from '../region/region.ts'
+import { Forwarder } from '../routing/forwarder.ts'
+import { limitOf } from '../routing/rule-store.ts'
+import type { Router } from '../routing/router.ts'
 import { CipherThread } from '../transfer/cipher-thread.ts'
 import { TransferEngine } from '../transfer/engine.ts'
 import { TransferOwner } from '../transfer/owner.ts'
@@ -22,6 +24,8 @@ export interface ImagesParts {
   readonly access: AccessControl
   readonly assert: Assert
   readonly assertions: AssertionDesk
+  /** Holds deliveries back by the time windows of its rules, and hears of their ends. */
+  readonly router: () => Router | undefined
   /** All images of a study have come; told once that is durable. */
   readonly onComplete: () => void
 }
@@ -29,13 +33,17 @@ export interface ImagesParts {
 /** Images between hospitals: fetched and given, what of them is kept here, and what goes on to devices of this hospital. */
 export function openImages(ground: Ground, parts: ImagesParts) {
   const { settings, db, log, metrics, hospitalId, inHospital, regional, encryption } = ground
-  const { announce, audit, outbound, region, access, assert, assertions, onComplete } = parts
+  const { announce, audit, outbound, region, access, assert, assertions, onComplete, router } = parts
   const coder = new CipherThread(log)
   const forwarder = new Forwarder({
     db, log,
-    archive: regional,
+    archiveOf: (name) => (name === 'regional' ? regional : inHospital),
     callingAeTitle: settings.dimse.aeTitle,
     addressOf: async (host) => (await outbound.addressOf('dicom-node', host)).address,
+    limitsOf: (nodeId) => limitOf(db, nodeId),
+    mayRunAt: async (job) => router()?.mayRunAt(job) ?? 0,
+    onChange: ({ studyInstanceUid, nodeId, state, instancesDone, instancesTotal }) => announce({ type: 'forward', studyInstanceUid, nodeId, state, instancesDone, instancesTotal }),
+    onEnd: (job, row) => router()?.delivered(job, row),
   }) // prettier-ignore
   const transfers: TransferEngine = new TransferEngine({
     db, log, metrics, announce, coder, assert,

@@ -12,9 +12,10 @@ import { EXPLICIT_LE } from '../../src/dicom/transfer-syntax.ts'
 import { encodePdu } from '../../src/dimse/pdu.ts'
 import { echo, type InstanceToSend, sendInstances } from '../../src/dimse/scu.ts'
 import { instanceOfFile } from '../../src/dimse/stored-instance.ts'
-import { Forwarder } from '../../src/dicom-node/forward.ts'
-import { listForwards } from '../../src/dicom-node/forward-store.ts'
+import { Forwarder } from '../../src/routing/forwarder.ts'
+import { listForwards } from '../../src/routing/forward-store.ts'
 import { addNode, dicomNodeMigrations } from '../../src/dicom-node/store.ts'
+import { routingMigrations } from '../../src/routing/tables.ts'
 import { readManifest } from '../../../scripts/fixtures.mjs'
 import { datasetOf, fixture, freePort, startPeer, startReceiver, until } from './dimse-support.ts'
 
@@ -235,6 +236,7 @@ describe('forwarding pushed studies', () => {
     }
     db = await openDatabase({ dialect: 'sqlite', file: path.join(folder, 'node.sqlite') })
     await db.migrate('dicom-node', dicomNodeMigrations)
+    await db.migrate('routing', routingMigrations)
     running = []
     shown = []
   })
@@ -247,7 +249,7 @@ describe('forwarding pushed studies', () => {
   async function startForwarder(): Promise<Forwarder> {
     const forwarder = new Forwarder({
       db,
-      archive: archive.archive,
+      archiveOf: () => archive.archive,
       callingAeTitle: 'LIANPIAN',
       log: createLog({ name: 'test', level: 'silent' }),
       retryWaitMs: 100,
@@ -358,7 +360,7 @@ describe('forwarding pushed studies', () => {
       expect(await row()).toMatchObject({ problem: { code: 'dimse/not-accepted' }, instancesDone: 0 })
       await peer.stop()
       peer = await storescp(port)
-      await forwarder.retry(STUDY, id)
+      await forwarder.retry((await row())?.id ?? '')
       await until('the study is forwarded', async () => (await row())?.state === 'done')
     } finally {
       await peer.stop()

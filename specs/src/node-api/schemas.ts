@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { AeTitle, EpochMs, HospitalId, RegionId, StudyInstanceUid, TaskId } from '../identifiers.ts'
+import { AeTitle, EpochMs, HospitalId, RegionId, StudyInstanceUid, TaskId, TransferSyntaxUid } from '../identifiers.ts'
+import { DicomCharset } from './dicom-settings.ts'
 import { ConsultFacts, ConsultRequest, ConsultState, ConsultTarget, ExamSnapshot, Holder, ImagesTo, KeyImage, Opinion } from '../consult/messages.ts'
 import { FlowMode, HospitalConfig, TaskType } from '../federation/messages.ts'
 import { Right, Scope } from '../access/rights.ts'
@@ -121,7 +122,8 @@ export type LiveExam = z.infer<typeof LiveExam>
 export const UnmaskedConsult = ConsultDetail.extend({ exam: LiveExam.nullable() })
 export type UnmaskedConsult = z.infer<typeof UnmaskedConsult>
 
-export const DicomPermission = z.enum(['store', 'query', 'retrieve'])
+/** `worklist`: is told which patients to expect, and tells what was done (MPPS). */
+export const DicomPermission = z.enum(['store', 'query', 'retrieve', 'worklist'])
 export type DicomPermission = z.infer<typeof DicomPermission>
 export const DicomNode = z.object({
   id: z.string().optional(),
@@ -143,18 +145,33 @@ export const DicomNode = z.object({
   labels: z.array(ExamLabel).default([]),
   /** Where it stands: exams that nobody registered before their images came from it belong there. */
   place: z.object({ campus: z.string().max(32), department: z.string().max(32), area: z.string().max(32) }).default({ campus: '', department: '', area: '' }),
+  /** Associations that it may have at the same time; null: as many as there are. */
+  maxAssociations: z.number().int().min(1).max(1_000).nullable().default(null),
+  /** Transfer syntaxes chosen first among those it proposes for an image; without any, its own order counts. */
+  preferredSyntaxes: z.array(TransferSyntaxUid).max(20).default([]),
+  /** Character set of what it is answered; null: as everybody. */
+  charset: DicomCharset.nullable().default(null),
+  /** Its worklist holds only what is scheduled for its AE title, or for no device in particular. */
+  ownWorklist: z.boolean().default(false),
+  /** We call it by DICOM over TLS, with what lies in `keys/dicom-nodes/<AE title>` or `keys/dicom-nodes/default` (docs/adr/0020). */
+  secure: z.boolean().default(false),
 })
 export type DicomNode = z.infer<typeof DicomNode>
 export const EchoResult = z.object({ ok: z.boolean(), milliseconds: z.number(), code: z.string().optional(), title: z.string().optional() })
 export type EchoResult = z.infer<typeof EchoResult>
 
-/** GET /api/dicom-forwards: studies that arrived by push, on their way to the nodes with `forwardPushed`. */
+/** GET /api/dicom-forwards: studies on their way to DICOM nodes, by a rule (ARC-17) or because they arrived by push (FED-15). */
 export const ForwardRow = z.object({
-  studyInstanceUid: z.string(),
+  id: z.string(),
+  /** Null for whoever may not have the study on a list. */
+  studyInstanceUid: z.string().nullable(),
   nodeId: z.string(),
   aeTitle: z.string(),
+  /** The rule that asked for it; null: it arrived by push, or the rule is gone. */
+  ruleName: z.string().nullable(),
+  priority: z.number().int(),
   /** `retrying` tries again by itself; `failed` waits for a person. */
-  state: z.enum(['waiting', 'running', 'retrying', 'done', 'failed']),
+  state: z.enum(['waiting', 'running', 'retrying', 'done', 'failed', 'cancelled']),
   instancesDone: z.number().int(),
   instancesTotal: z.number().int(),
   attempts: z.number().int(),
@@ -268,6 +285,10 @@ export const LiveEvent = z.discriminatedUnion('type', [
   /** An emergency access was opened, ended or reviewed: for whoever reviews. */
   z.object({ type: z.literal('break-glass'), breakGlassId: z.string(), state: z.enum(['open', 'ended', 'reviewed']) }),
   z.object({ type: z.literal('rule'), ruleId: z.string() }),
+  /** A run of active acquisition, an import or routing went on: read the list again. */
+  z.object({ type: z.literal('acquisition'), runId: z.string() }),
+  z.object({ type: z.literal('import'), importId: z.string() }),
+  z.object({ type: z.literal('routing'), ruleId: z.string() }),
 ])
 export type LiveEvent = z.infer<typeof LiveEvent>
 

@@ -1,6 +1,6 @@
 import { Problem } from 'specs'
 import { describe, expect, it } from 'vitest'
-import { decideAfter, worstOf } from './forward.ts'
+import { decideAfter, worstOf } from './forwarder.ts'
 
 const waits = { retryWaitMs: 5_000, maxRetryWaitMs: 60_000 }
 const refused = { kind: 'failed', sopInstanceUid: '1', again: 'permanent', problem: new Problem('dimse/not-accepted') } as const
