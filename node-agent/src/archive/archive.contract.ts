@@ -5,6 +5,7 @@ import { buildFile, type BuiltDataset } from '../dicom/dataset.builder.ts'
 import type { MatchQuery } from './archive.ts'
 import { aSlice, send, sendSlice, testArchive, type TestArchive } from './archive.builder.ts'
 import { attributeByKeyword } from './attributes.ts'
+import { IndexQueries } from './index-queries.ts'
 import { parsePredicate, predicateHolds, unmatchedKeywords } from './matching.ts'
 
 /** What the index must do on every database we ship. */
@@ -137,6 +138,62 @@ export function archiveContract(name: string, newDatabase: () => Promise<Databas
       ).toBe(expected)
     })
 
+    // FED-21, ARC-16, ARC-23
+    it.each<[string, string]>([
+      ['zhang san', '1'],
+      ['san zhang', '1'],
+      ['zhangsan', '1'],
+      ['张三', '1'],
+      ['zs', '1 2'],
+      ['zha', '1 2'],
+      ['muller', '3'],
+      ['Jurgen MUELLER', '3'],
+      ['pers oth', '4'],
+      ['zhang li', ''],
+      ['hang', ''],
+    ])('finds names by their words, however they are written or read: %s', async (text, expected) => {
+      const rows = await test.archive.studies({ match: { PatientName: text }, fuzzy: true })
+      expect(rows.map((row) => row.studyInstanceUid.slice(5)).sort().join(' ')).toBe(expected) // prettier-ignore
+      const inMemory = (await test.archive.studies()).filter((row) => predicateHolds(parsePredicate('PN', text, { fuzzy: true }), row.patientName))
+      expect(inMemory.map((row) => row.studyInstanceUid.slice(5)).sort().join(' ')).toBe(expected) // prettier-ignore
+      const atPatients = await test.archive.patients({ match: { PatientName: text }, fuzzy: true })
+      expect(atPatients).toHaveLength(rows.length)
+    })
+
+    it('finds studies by what their series have, one series having all of it', async () => {
+      // ARC-16
+      expect(await found({ Modality: 'CT', BodyPartExamined: 'CHEST' })).toBe('1')
+      expect(await found({ BodyPartExamined: 'HEAD' })).toBe('2')
+      expect(await found({ Modality: 'SR', SeriesInstanceUID: '2.25.1.1' })).toBe('')
+    })
+
+    it('takes a range of dates with one of times for moments when asked to, and asks for empty values', async () => {
+      const of = async (query: MatchQuery) => (await test.archive.studies(query)).map((row) => row.studyInstanceUid.slice(5)).join(' ')
+      const match = { StudyDate: '20260301-20260302', StudyTime: '1000-0900' }
+      expect(await of({ match, combinedDateTime: true })).toBe('2 1')
+      expect(await of({ match: { ...match, StudyTime: '1030-0900' }, combinedDateTime: true })).toBe('2')
+      expect(await of({ match: { ...match, StudyTime: '1030-0700' }, combinedDateTime: true })).toBe('')
+      expect(await of({ match })).toBe('')
+      expect(await of({ match: { StudyDate: '""' }, emptyValues: true })).toBe('4')
+      expect(await of({ match: { AccessionNumber: '""' } })).toBe('')
+    })
+
+    it('refuses a search that no key narrows once it has looked at the newest studies; what is found among them is answered', async () => {
+      // ARC-23
+      const index = new IndexQueries(test.db, { studies: () => 4, lookedAt: 1, nameWords: () => true })
+      const of = async (query: MatchQuery) => (await index.studies(query)).map((row) => row.studyInstanceUid.slice(5)).join(' ')
+      const tooBroad = { code: 'archive/query-too-broad' }
+      await expect(of({ match: { StudyDescription: '胸部*' } })).rejects.toMatchObject(tooBroad)
+      await expect(of({ match: { StudyDescription: '100*' }, limit: 2 })).rejects.toMatchObject(tooBroad)
+      expect(await of({ match: { StudyDescription: '100*' }, limit: 1 })).toBe('3')
+      expect(await of({ match: { StudyDescription: '胸部*', StudyDate: '20260301' } })).toBe('1')
+      expect(await of({ match: { StudyDescription: '胸部*', PatientName: 'zhang*' } })).toBe('1')
+      expect(await of({ match: { StudyDescription: '胸部*', PatientID: 'P1' } })).toBe('1')
+      expect(await of({})).toBe('3 2 1 4')
+      await expect(index.series(undefined, { match: { Modality: 'CT' } })).rejects.toMatchObject(tooBroad)
+      expect(await index.instances(undefined, undefined, { match: { SOPInstanceUID: '2.25.1.1.1' } })).toHaveLength(1)
+    })
+
     it('combines conditions, newest studies first, in pages', async () => {
       expect(await found({ PatientName: 'zhang*', StudyDate: '20260302', ModalitiesInStudy: 'MR' })).toBe('2')
       const pages = await Promise.all([0, 2].map((offset) => test.archive.studies({ limit: 2, offset })))
@@ -169,10 +226,11 @@ export function archiveContract(name: string, newDatabase: () => Promise<Databas
     })
 
     it('says which keys it does not match', () => {
-      expect(unmatchedKeywords('study', { EthnicGroup: 'x', Modality: 'CT', PatientID: 'P', OtherPatientIDs: '' })).toEqual([
+      expect(unmatchedKeywords('study', { EthnicGroup: 'x', Modality: 'CT', SeriesNumber: '1', PatientID: 'P', OtherPatientIDs: '' })).toEqual([
         'EthnicGroup',
-        'Modality',
+        'SeriesNumber',
       ])
+      expect(unmatchedKeywords('patient', { Modality: 'CT' })).toEqual(['Modality'])
     })
 
     it('lists the manifest of a study with size and digest of every file', async () => {

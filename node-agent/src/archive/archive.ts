@@ -15,6 +15,7 @@ import type { Database, Log, Metrics } from 'service-kit'
 import type { FrameIndex } from '../dicom/frame-index.ts'
 import type { IndexedValues } from './attributes.ts'
 import type { EncryptionMode, FileEncryption } from './encryption/file-encryption.ts'
+import type { MatchingRules } from './predicate.ts'
 import type { StoreOutcome } from './store-outcome.ts'
 import type { UpkeepTask } from './upkeep.ts'
 
@@ -86,9 +87,10 @@ export interface IncomingInstance {
 /**
  * Matching as in PS3.4 C.2.2.2: DICOM keyword → text exactly as in a C-FIND identifier or QIDO parameter (wildcards, ranges,
  * lists by backslash or comma for UIDs). Empty text matches everything. Keywords of higher levels may be used at lower ones.
- * A keyword that is not indexed is ignored; `unmatchedKeywords` tells which those are.
+ * A keyword that is not indexed is ignored; `unmatchedKeywords` tells which those are. A search that no key narrows and that would look at too much is
+ * refused with archive/query-too-broad (docs/adr/0022).
  */
-export interface MatchQuery {
+export interface MatchQuery extends MatchingRules {
   readonly match?: Readonly<Record<string, string>>
   /** Only rows that carry this region (FED-20). */
   readonly regionId?: RegionId | undefined

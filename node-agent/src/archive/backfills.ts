@@ -1,4 +1,5 @@
 import type { Transaction } from 'service-kit'
+import { nameWordsOfBefore } from './name-words.ts'
 
 /** What a step did: `position` is handed to the next one, `rows` counts for the progress; undefined when nothing was left to do. */
 export type BackfillStep = { readonly position: string; readonly rows: number } | undefined
@@ -17,4 +18,4 @@ export interface Backfill {
 }
 
 /** The one place to add one. Run in this order, one after the other, before the indexes of indexes.ts are built. */
-export const backfills: readonly Backfill[] = []
+export const backfills: readonly Backfill[] = [nameWordsOfBefore]

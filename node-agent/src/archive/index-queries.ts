@@ -3,6 +3,7 @@ import type { ManifestRow } from 'specs'
 import { attributesOf, type Level } from './attributes.ts'
 import type { Archive, CoercionRow, InstanceMatch, InstanceRow, MatchQuery, PatientRow, ReplacementRow, SeriesMatch, SeriesRow, StudyRow } from './archive.ts'
 import { addMatches, Conditions } from './matching.ts'
+import { findWay, page, requireWhole, studyKeys, studyUidsSql, tooBroad, type SearchGround } from './study-search.ts'
 
 const camel = (column: string): string => column.replaceAll(/_([a-z])/g, (_all, letter: string) => letter.toUpperCase())
 const select = (alias: string, columns: readonly string[], prefix = ''): string =>
@@ -49,16 +50,30 @@ export interface StoredFileRow extends InstanceRow {
   readonly frameIndex: string
 }
 
+type Unpaged = Omit<MatchQuery, 'limit' | 'offset'>
+type Paged = { readonly limit?: number | undefined; readonly offset?: number | undefined }
+
+/** Studies whose series or instances one search may look through, when nothing names the study or the object itself. */
+const SERIES_OF = 20_000
+const INSTANCES_OF = 5_000
+
 export class IndexQueries {
   readonly #db: Database
+  readonly #ground: SearchGround
 
-  constructor(db: Database) {
+  /** @param ground for searches; without it as in an archive whose names have no words yet. */
+  constructor(db: Database, ground: Partial<SearchGround> = {}) {
     this.#db = db
+    this.#ground = { db, nameWords: () => false, studies: () => 0, ...ground }
+  }
+
+  #conditions(): Conditions {
+    return new Conditions(this.#db.dialect, this.#ground.nameWords())
   }
 
   async patients(query: MatchQuery = {}): Promise<PatientRow[]> {
-    const conditions = new Conditions(this.#db.dialect)
-    addMatches(conditions, 'patient', query.match ?? {})
+    const conditions = this.#conditions()
+    addMatches(conditions, 'patient', query.match ?? {}, query)
     conditions.matchRegion('study', query.regionId)
     return this.#db.all<PatientRow>(
       `SELECT study.region_id AS "regionId", study.hospital_id AS "hospitalId", ${select('study', columnsAt('patient'))},
@@ -68,28 +83,25 @@ export class IndexQueries {
     )
   }
 
+  /** @throws {Problem} archive/query-too-broad */
   async studies(query: MatchQuery = {}): Promise<StudyRow[]> {
-    const conditions = new Conditions(this.#db.dialect)
-    addMatches(conditions, 'study', query.match ?? {})
-    conditions.matchRegion('study', query.regionId)
+    const way = await findWay(this.#ground, query)
+    const conditions = this.#conditions()
     const rows = await this.#db.all<PlainStudy>(
-      `SELECT ${select('study', studyColumns)} FROM archive_study study ${conditions.where}
-       ORDER BY study.study_date DESC, study.study_time DESC, study.study_instance_uid ${page(conditions, query)}`,
+      `SELECT ${select('study', studyColumns)} FROM archive_study study WHERE study.study_instance_uid IN (${studyUidsSql(conditions, query, way)})
+       ORDER BY study.study_date DESC, study.study_time DESC, study.study_instance_uid`,
       conditions.params,
     )
+    requireWhole(way, query, rows.length)
     return completeStudies(this.#db, rows)
   }
 
+  /** @throws {Problem} archive/query-too-broad */
   async series(studyInstanceUid: string | undefined, query: MatchQuery = {}): Promise<SeriesMatch[]> {
-    const conditions = new Conditions(this.#db.dialect)
-    if (studyInstanceUid !== undefined) conditions.add(`series.study_instance_uid = ${conditions.parameter(studyInstanceUid)}`)
-    addMatches(conditions, 'series', query.match ?? {})
-    conditions.matchRegion('series', query.regionId)
-    const rows = await this.#db.all<SeriesRow>(
-      `SELECT ${select('series', seriesColumns)} FROM archive_series series JOIN archive_study study ON study.study_instance_uid = series.study_instance_uid
-       ${conditions.where} ORDER BY ${studyInstanceUid === undefined ? 'study.study_date DESC, study.study_instance_uid, ' : ''}${numberOrder('series', 'series_number', 'series_instance_uid')} ${page(conditions, query)}`,
-      conditions.params,
-    )
+    const isNamed = studyInstanceUid !== undefined || query.match?.['SeriesInstanceUID'] !== undefined
+    const rows = isNamed
+      ? await this.#seriesIn(studyInstanceUid === undefined ? undefined : [studyInstanceUid], query)
+      : await this.#throughStudies(query, SERIES_OF, (studies) => this.#seriesIn(studies, { ...query, limit: undefined, offset: undefined }))
     const studies = await this.#studiesOf(rows)
     return rows.flatMap((row) => {
       const study = studies.get(row.studyInstanceUid)
@@ -97,23 +109,28 @@ export class IndexQueries {
     })
   }
 
+  #seriesIn(studies: readonly string[] | undefined, query: Unpaged & Paged): Promise<SeriesRow[]> {
+    const conditions = this.#conditions()
+    if (studies !== undefined) conditions.add(`series.study_instance_uid IN (${studies.map((uid) => conditions.parameter(uid)).join(', ')})`)
+    addMatches(conditions, 'series', query.match ?? {}, { ...query, driver: studies === undefined ? undefined : '' })
+    conditions.matchRegion('series', query.regionId)
+    return this.#db.all<SeriesRow>(
+      `SELECT ${select('series', seriesColumns)} FROM archive_series series JOIN archive_study study ON study.study_instance_uid = series.study_instance_uid
+       ${conditions.where} ORDER BY ${studies?.length === 1 ? '' : 'study.study_date DESC, study.study_time DESC, study.study_instance_uid, '}${numberOrder('series', 'series_number', 'series_instance_uid')} ${page(conditions, query)}`,
+      conditions.params,
+    )
+  }
+
+  /** @throws {Problem} archive/query-too-broad */
   async instances(
     studyInstanceUid: string | undefined,
     seriesInstanceUid: string | undefined,
     query: MatchQuery = {},
   ): Promise<InstanceMatch[]> {
-    const conditions = new Conditions(this.#db.dialect)
-    if (studyInstanceUid !== undefined) conditions.add(`instance.study_instance_uid = ${conditions.parameter(studyInstanceUid)}`)
-    if (seriesInstanceUid !== undefined) conditions.add(`instance.series_instance_uid = ${conditions.parameter(seriesInstanceUid)}`)
-    addMatches(conditions, 'instance', query.match ?? {})
-    conditions.matchRegion('instance', query.regionId)
-    const rows = await this.#db.all<InstanceRow>(
-      `SELECT ${select('instance', instanceColumns)} FROM archive_instance instance
-       JOIN archive_series series ON series.study_instance_uid = instance.study_instance_uid AND series.series_instance_uid = instance.series_instance_uid
-       JOIN archive_study study ON study.study_instance_uid = instance.study_instance_uid
-       ${conditions.where} ORDER BY study.study_date DESC, study.study_instance_uid, ${numberOrder('series', 'series_number', 'series_instance_uid')}, ${numberOrder('instance', 'instance_number', 'sop_instance_uid')} ${page(conditions, query)}`,
-      conditions.params,
-    )
+    const isNamed = [studyInstanceUid, seriesInstanceUid, query.match?.['SeriesInstanceUID'], query.match?.['SOPInstanceUID']].some((uid) => uid !== undefined)
+    const rows = isNamed
+      ? await this.#instancesIn(studyInstanceUid === undefined ? undefined : [studyInstanceUid], seriesInstanceUid, query)
+      : await this.#throughStudies(query, INSTANCES_OF, (studies) => this.#instancesIn(studies, undefined, { ...query, limit: undefined, offset: undefined }))
     const studies = await this.#studiesOf(rows)
     const series = await this.#seriesOf(rows)
     return rows.flatMap((row) => {
@@ -121,6 +138,42 @@ export class IndexQueries {
       const ofSeries = series.get(`${row.studyInstanceUid}/${row.seriesInstanceUid}`)
       return ofStudy && ofSeries ? [{ ...row, study: ofStudy, series: ofSeries }] : []
     })
+  }
+
+  #instancesIn(studies: readonly string[] | undefined, seriesInstanceUid: string | undefined, query: Unpaged & Paged): Promise<InstanceRow[]> {
+    const conditions = this.#conditions()
+    if (studies !== undefined) conditions.add(`instance.study_instance_uid IN (${studies.map((uid) => conditions.parameter(uid)).join(', ')})`)
+    if (seriesInstanceUid !== undefined) conditions.add(`instance.series_instance_uid = ${conditions.parameter(seriesInstanceUid)}`)
+    addMatches(conditions, 'instance', query.match ?? {}, { ...query, driver: studies === undefined ? undefined : '' })
+    conditions.matchRegion('instance', query.regionId)
+    return this.#db.all<InstanceRow>(
+      `SELECT ${select('instance', instanceColumns)} FROM archive_instance instance
+       JOIN archive_series series ON series.study_instance_uid = instance.study_instance_uid AND series.series_instance_uid = instance.series_instance_uid
+       JOIN archive_study study ON study.study_instance_uid = instance.study_instance_uid
+       ${conditions.where} ORDER BY study.study_date DESC, study.study_time DESC, study.study_instance_uid, ${numberOrder('series', 'series_number', 'series_instance_uid')}, ${numberOrder('instance', 'instance_number', 'sop_instance_uid')} ${page(conditions, query)}`,
+      conditions.params,
+    )
+  }
+
+  /** Study after study, the newest first, until the page is full: joining all that there is would sort millions of rows for it. */
+  async #throughStudies<R>(query: MatchQuery, most: number, rowsOf: (studies: readonly string[]) => Promise<R[]>): Promise<R[]> {
+    const { limit, offset = 0 } = query
+    const ofStudies: MatchQuery = { ...query, match: studyKeys(query.match ?? {}) }
+    const needed = limit === undefined ? Infinity : offset + limit
+    const way = await findWay(this.#ground, ofStudies)
+    const rows: R[] = []
+    for (let seen = 0, size = 100; rows.length < needed; size = Math.min(size * 2, 2_000)) {
+      const conditions = this.#conditions()
+      const paged = { ...ofStudies, limit: size, offset: seen }
+      const uids = (await this.#db.all<{ uid: string }>(studyUidsSql(conditions, paged, way), conditions.params)).map(({ uid }) => uid)
+      if (uids.length > 0) rows.push(...(await rowsOf(uids)))
+      seen += uids.length
+      if (rows.length >= needed) break
+      requireWhole(way, paged, uids.length)
+      if (uids.length < size) break
+      if (seen >= most) throw tooBroad({ lookedAt: seen })
+    }
+    return rows.slice(offset, limit === undefined ? undefined : offset + limit)
   }
 
   async study(studyInstanceUid: string): Promise<StudyRow | undefined> {
@@ -237,10 +290,6 @@ async function inPortions<V, T>(values: readonly V[], ask: (part: readonly V[]) 
   const rows: T[] = []
   for (let from = 0; from < values.length; from += 500) rows.push(...(await ask(values.slice(from, from + 500))))
   return rows
-}
-
-function page(conditions: Conditions, { limit, offset }: MatchQuery): string {
-  return `${limit === undefined ? '' : `LIMIT ${conditions.parameter(limit)}`} ${offset ? `${limit === undefined && conditions.dialect === 'sqlite' ? 'LIMIT -1 ' : ''}OFFSET ${conditions.parameter(offset)}` : ''}`
 }
 
 /** Adds what a study's series tell about it. */

@@ -1,7 +1,9 @@
 import type { Queries, SqlValue } from 'service-kit'
 import { attributesOf, type IndexedValues } from './attributes.ts'
 import type { LandedInstance } from './incoming.ts'
+import { insertRows } from './insert-rows.ts'
 import { nameKey } from './matching.ts'
+import { insertNames } from './name-words.ts'
 import type { HospitalId, RegionId, Sm3Hex } from 'specs'
 
 // Rows of patient, study, series and instance, written for many instances at once.
@@ -33,23 +35,7 @@ export interface HeldInstance {
 export const ownerOf = (setup: { readonly hospitalId: HospitalId }, { source }: LandedInstance): string =>
   source.owner ?? (source.kind === 'transfer' ? source.peer : setup.hospitalId)
 
-export const placeholders = (count: number, from = 1): string =>
-  Array.from({ length: count }, (_each, index) => `$${from + index}`).join(', ')
-
-/** One multi-row INSERT; `rows` all have the same columns. */
-async function insert(tx: Queries, table: string, rows: readonly Record<string, SqlValue>[], conflict: string): Promise<void> {
-  const columns = Object.keys(rows[0] ?? {})
-  // SQLite takes 32,766 parameters.
-  const perStatement = Math.max(1, Math.floor(30_000 / Math.max(1, columns.length)))
-  for (let from = 0; from < rows.length; from += perStatement) {
-    const part = rows.slice(from, from + perStatement)
-    const values = part.map((_row, index) => `(${placeholders(columns.length, index * columns.length + 1)})`).join(', ')
-    await tx.run(
-      `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${values} ON CONFLICT ${conflict}`,
-      part.flatMap((row) => columns.map((column) => row[column] ?? null)),
-    )
-  }
-}
+export { placeholders } from './insert-rows.ts'
 
 export function columnsOf(level: 'patient' | 'study' | 'series' | 'instance', values: IndexedValues): Record<string, SqlValue> {
   const columns: Record<string, SqlValue> = {}
@@ -87,7 +73,8 @@ export async function insertPatients(tx: Queries, kept: readonly LandedInstance[
       registered_at: now,
     })
   }
-  await insert(tx, 'archive_patient', [...rows.values()], '(patient_key) DO NOTHING')
+  await insertRows(tx, 'archive_patient', [...rows.values()], '(patient_key) DO NOTHING')
+  await insertNames(tx, kept.map(({ values }) => nameKey(values.patientName ?? ''))) // prettier-ignore
 }
 
 export function studyColumns(landed: LandedInstance, setup: RegisterSetup): Record<string, SqlValue> {
@@ -142,7 +129,7 @@ export async function upsertStudies(
       .filter((column) => column !== 'study_instance_uid'),
     'referring_physician_name_key',
   ]
-  await insert(
+  await insertRows(
     tx,
     'archive_study',
     [...rows.values()],
@@ -180,7 +167,7 @@ export async function upsertSeries(
   const filled = attributesOf('series')
     .map(({ column }) => column)
     .filter((column) => column !== 'series_instance_uid')
-  await insert(
+  await insertRows(
     tx,
     'archive_series',
     [...rows.values()],
@@ -200,7 +187,7 @@ export async function insertClasses(tx: Queries, kept: readonly LandedInstance[]
       sop_class_uid: sopClassUid,
     })
   }
-  await insert(tx, 'archive_series_class', [...rows.values()], '(study_instance_uid, series_instance_uid, sop_class_uid) DO NOTHING')
+  await insertRows(tx, 'archive_series_class', [...rows.values()], '(study_instance_uid, series_instance_uid, sop_class_uid) DO NOTHING')
 }
 
 export async function upsertInstances(
@@ -230,7 +217,7 @@ export async function upsertInstances(
     source_peer: landed.source.peer,
   }))
   const changed = Object.keys(rows[0] ?? {}).filter((column) => column !== 'sop_instance_uid')
-  await insert(
+  await insertRows(
     tx,
     'archive_instance',
     rows,

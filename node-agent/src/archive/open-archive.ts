@@ -39,6 +39,7 @@ import { FreeSpace } from './free-space.ts'
 import { Incoming, type LandedInstance } from './incoming.ts'
 import { IndexQueries } from './index-queries.ts'
 import { MetadataCache } from './metadata-cache.ts'
+import { forgetName, nameWordsOfBefore } from './name-words.ts'
 import { defaultPathTemplate, parsePathTemplate } from './path-template.ts'
 import { finishUnlinking, recover } from './recover.ts'
 import { coerceLanded, openLanded } from './coerce-landed.ts'
@@ -68,7 +69,7 @@ export async function openArchive(options: ArchiveOptions): Promise<Archive> {
   await options.db.migrate('archive', migrations)
   await requireRightKey(options.db, options.encryption, encrypts)
   await recover(options.db, folders, options.log)
-  const archive = new DiskArchive(options, folders, pathOf, new IndexQueries(options.db))
+  const archive = new DiskArchive(options, folders, pathOf)
   await archive.begin()
   return archive
 }
@@ -102,8 +103,12 @@ class DiskArchive implements Archive {
     options: ArchiveOptions,
     folders: Folders,
     pathOf: ReturnType<typeof parsePathTemplate>,
-    index: IndexQueries,
   ) {
+    const index = new IndexQueries(options.db, {
+      nameWords: () => this.#upkeep?.tasks.some(({ name }) => name === nameWordsOfBefore.name) === false,
+      // Not counted yet: there are many.
+      studies: () => this.#totals.studies || Infinity,
+    })
     this.name = options.name
     this.#options = options
     this.#pathOf = pathOf
@@ -357,8 +362,8 @@ class DiskArchive implements Archive {
           'INSERT INTO archive_unlink (path) SELECT kept_as FROM archive_replacement WHERE study_instance_uid = $1 ON CONFLICT (path) DO NOTHING',
           [studyInstanceUid],
         )
-        const study = await tx.get<{ patientKey: string; instances: number; sizeBytes: number }>(
-          'SELECT patient_key AS "patientKey", instance_count AS "instances", size_bytes AS "sizeBytes" FROM archive_study WHERE study_instance_uid = $1',
+        const study = await tx.get<{ patientKey: string; nameKey: string; instances: number; sizeBytes: number }>(
+          'SELECT patient_key AS "patientKey", patient_name_key AS "nameKey", instance_count AS "instances", size_bytes AS "sizeBytes" FROM archive_study WHERE study_instance_uid = $1',
           [studyInstanceUid],
         )
         for (const table of ['archive_instance', 'archive_series_class', 'archive_series', 'archive_replacement', 'archive_original', 'archive_coercion', 'archive_study'])
@@ -368,6 +373,7 @@ class DiskArchive implements Archive {
             'DELETE FROM archive_patient WHERE patient_key = $1 AND NOT EXISTS (SELECT 1 FROM archive_study WHERE patient_key = $1)',
             [study.patientKey],
           )
+        if (study && !(await tx.get('SELECT 1 AS one FROM archive_study WHERE patient_name_key = $1 LIMIT 1', [study.nameKey]))) await forgetName(tx, study.nameKey)
         return study
       })
       const { studies, instances, sizeBytes } = this.#totals

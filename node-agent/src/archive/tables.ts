@@ -83,4 +83,6 @@ export const migrations: readonly Migration[] = [
       'CREATE INDEX archive_coercion_newest ON archive_coercion (coerced_at, coercion_id)',
     ],
   },
+  // Filled for names of before by backfills.ts.
+  { name: '0005-name-words', up: ['CREATE TABLE archive_name_word (word TEXT NOT NULL, name_key TEXT NOT NULL, PRIMARY KEY (word, name_key))'] },
 ]

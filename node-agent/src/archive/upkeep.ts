@@ -189,7 +189,7 @@ async function missingIndexes(db: Database, wanted: readonly ArchiveIndex[]): Pr
       : `SELECT class.relname AS "name" FROM pg_class class JOIN pg_index index ON index.indexrelid = class.oid JOIN pg_namespace space ON space.oid = class.relnamespace
          WHERE space.nspname = current_schema() AND index.indisvalid`
   const built = new Set((await db.all<{ name: string }>(sql)).map(({ name }) => name))
-  return wanted.filter(({ name }) => !built.has(name))
+  return wanted.filter(({ name, only = db.dialect }) => !built.has(name) && only === db.dialect)
 }
 
 function createSql(db: Database, { name, table, columns, where }: ArchiveIndex, how: string): string {
