@@ -25,6 +25,8 @@ export interface DatasetVisitor {
   endSequence?(): void
   /** Encapsulated Pixel Data begins; only at the top level do fragments follow. */
   startFragments?(head: ElementHead): void
+  /** The same of a data set in a sequence, for example an icon; its fragments are passed over. */
+  nestedFragments?(head: ElementHead): void
   /** Fragment 0 is the basic offset table and comes with its whole value, the others with their first bytes (at most 2). */
   fragment?(index: number, offset: number, length: number, bytes: Buffer): void
 }
@@ -284,7 +286,7 @@ export class DatasetScanner {
       if (head.depth === 0) {
         if (tag === PIXEL_DATA) this.#pixelsOpen = true
         this.#visitor.startFragments?.(head)
-      }
+      } else this.#visitor.nestedFragments?.(head)
       this.#push({ kind: 'fragments', end: Infinity, implicit: level.implicit, fragmentCount: 0 })
       return
     }

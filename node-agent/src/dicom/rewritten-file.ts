@@ -26,7 +26,7 @@ export async function* rewrittenFile(file: InstanceFile, editor: DatasetEditor, 
 async function* newDataset(file: InstanceFile, rewriter: DatasetRewriter, pixelsEnd = 0): AsyncGenerator<Buffer> {
   for (const part of rewriter.parts()) {
     if (Buffer.isBuffer(part)) yield part
-    else yield* datasetRange(file, part.from, part.length)
+    else yield* datasetRange(file, part.from, part.length) // same syntax, same byte order
   }
   const { pixels } = rewriter
   if (!pixels) return
