@@ -49,8 +49,17 @@ const kindOfCode: Readonly<Record<string, DatabaseErrorKind>> = {
 export function databaseError(error: unknown, sql: string): unknown {
   if (!(error instanceof BaseError)) return error
   const driver = driverErrorOf(error)
-  const code = driver.code ?? error.name
-  return new DatabaseError(kindOf(code, driver.message), code, withoutValues(code, driver.message), sql)
+  return ofDriver(driver.code ?? error.name, driver.message, sql)
+}
+
+/** The same for what the sqlite3 driver itself throws; `code` tells its errors from ours. */
+export function sqliteError(error: unknown, sql: string): unknown {
+  if (!(error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('SQLITE_'))) return error
+  return ofDriver(error.code, error.message, sql)
+}
+
+function ofDriver(code: string, message: string, sql: string): DatabaseError {
+  return new DatabaseError(kindOf(code, message), code, withoutValues(code, message), sql)
 }
 
 function driverErrorOf(error: BaseError): { code?: string; message: string } {

@@ -2,11 +2,11 @@ import { mkdir, realpath } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Sequelize } from 'sequelize'
 import sqlite3 from 'sqlite3'
-import { DatabaseError } from './database-error.ts'
+import { DatabaseError, databaseError } from './database-error.ts'
 import type { Database, Queries, Transaction } from './database.ts'
 import { migrate } from './migrate.ts'
 import { Mutex } from './mutex.ts'
-import { statements } from './statements.ts'
+import { sqliteStatements, type ConnectionQueries } from './sqlite-statements.ts'
 import { isInside, TransactionScope } from './transaction-scope.ts'
 
 /** Waited for another process (a backup, for instance) that holds the write lock; inside this process the mutex queues. */
@@ -16,6 +16,8 @@ const BUSY_TIMEOUT_MS = 15_000
 const READERS = 3
 /** KiB of pages that each of them may keep, where the database is that large: with SQLite's 2 MB a list of a million exams reads its index anew every time. */
 const READER_CACHE_KIB = 16_384
+/** Pages of 4 KiB in the log before they are copied into the file and both are synced: 16 MiB, since the commit that does it waits for the disk. */
+const CHECKPOINT_PAGES = 4_000
 
 /**
  * SQLite behind the port: one connection that writes, a few that read committed data beside it (WAL). Sequelize would open a file per
@@ -23,13 +25,14 @@ const READER_CACHE_KIB = 16_384
  */
 export async function openSqlite(config: { file: string }): Promise<Database> {
   const file = await canonicalPath(config.file)
-  const writing = connect(file, 'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
+  const writing = await connect(file, `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
+  const { queries: writer } = writing
   // The first connection must have switched to WAL before a second one looks at the file.
-  const [mode] = await statements(writing).all<{ journal_mode: string }>('PRAGMA journal_mode')
+  const mode = await writer.get<{ journal_mode: string }>('PRAGMA journal_mode')
   if (mode?.journal_mode !== 'wal') throw new Error(`${file}: this file system cannot hold a SQLite database in WAL mode`)
-  const reading = Array.from({ length: READERS }, () => connect(file, `PRAGMA query_only = ON; PRAGMA cache_size = -${READER_CACHE_KIB}`))
-  const writer = statements(writing)
-  const reader = leastBusy(reading.map((sequelize) => statements(sequelize)))
+  const reading: Connected[] = []
+  while (reading.length < READERS) reading.push(await connect(file, `PRAGMA query_only = ON; PRAGMA cache_size = -${READER_CACHE_KIB}`))
+  const reader = leastBusy(reading.map(({ queries }) => queries))
   const { mutex, running } = writerOf(file)
 
   function refuseNesting(): void {
@@ -127,7 +130,13 @@ async function canonicalPath(file: string): Promise<string> {
   return join(await realpath(folder), basename(file))
 }
 
-function connect(file: string, pragmas: string): Sequelize {
+interface Connected {
+  readonly queries: ConnectionQueries
+  close(): Promise<void>
+}
+
+/** Sequelize opens and closes the connection; statements go to the driver (sqlite-statements.ts). */
+async function connect(file: string, pragmas: string): Promise<Connected> {
   class Connection extends sqlite3.Database {
     constructor(filename: string, mode: number, opened: (error: Error | null) => void) {
       super(filename, mode, (error) => {
@@ -135,23 +144,29 @@ function connect(file: string, pragmas: string): Sequelize {
         else this.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; ${pragmas}`, opened)
       })
     }
-
-    /** Sequelize writes out a stack trace for every statement here, used or not: half of its time. Ours comes from statements.ts. */
-    override serialize(callback?: () => void): void {
-      const limit = Error.stackTraceLimit
-      Error.stackTraceLimit = 0
-      try {
-        super.serialize(callback)
-      } finally {
-        Error.stackTraceLimit = limit
-      }
-    }
   }
-  return new Sequelize({
+  const sequelize = new Sequelize({
     dialect: 'sqlite',
     storage: file,
     logging: false,
     dialectModule: { ...sqlite3, Database: Connection },
     retry: { max: 1 },
   })
+  const connection = await opened(sequelize, file)
+  const queries = sqliteStatements(connection)
+  return {
+    queries,
+    async close() {
+      await queries.release()
+      await sequelize.close()
+    },
+  }
+}
+
+async function opened(sequelize: Sequelize, file: string): Promise<sqlite3.Database> {
+  try {
+    return (await sequelize.connectionManager.getConnection({ type: 'write', useMaster: true })) as sqlite3.Database
+  } catch (error) {
+    throw databaseError(error, `open ${file}`)
+  }
 }

@@ -2,16 +2,13 @@ import { QueryTypes, type Sequelize, type Transaction as SequelizeTransaction } 
 import { databaseError } from './database-error.ts'
 import type { Queries, SqlValue } from './database.ts'
 
-/** Runs our raw statements through Sequelize and makes both dialects answer in one form. */
+/** Runs our raw statements on PostgreSQL through Sequelize. */
 export function statements(sequelize: Sequelize, transaction?: SequelizeTransaction): Queries {
-  // Sequelize's SQLite dialect looks at the first words and would drop the rows of an INSERT … RETURNING.
-  const asRows =
-    sequelize.getDialect() === 'sqlite' ? (sql: string) => (insert.test(sql) ? `/* rows */ ${sql.trimStart()}` : sql) : (sql: string) => sql
   const inTransaction = transaction === undefined ? {} : { transaction }
 
   async function all<T>(sql: string, params: readonly SqlValue[] = []): Promise<T[]> {
     try {
-      const rows = await sequelize.query(asRows(sql), { type: QueryTypes.SELECT, raw: true, bind: bindable(params), ...inTransaction })
+      const rows = await sequelize.query(sql, { type: QueryTypes.SELECT, raw: true, bind: bindable(params), ...inTransaction })
       return rows as T[]
     } catch (error) {
       throw databaseError(error, sql)
@@ -23,7 +20,7 @@ export function statements(sequelize: Sequelize, transaction?: SequelizeTransact
   }
   async function run(sql: string, params: readonly SqlValue[] = []): Promise<number> {
     try {
-      // BULKDELETE is the one query type whose answer is the number of touched rows on both dialects, whatever the statement.
+      // BULKDELETE is the one query type whose answer is the number of touched rows, whatever the statement.
       return await sequelize.query(sql, { type: QueryTypes.BULKDELETE, raw: true, bind: bindable(params), ...inTransaction })
     } catch (error) {
       throw databaseError(error, sql)
@@ -32,9 +29,7 @@ export function statements(sequelize: Sequelize, transaction?: SequelizeTransact
   return { all, get, run }
 }
 
-const insert = /^\s*insert\s/i
-
-/** Flags are INTEGER 0/1 on both; PostgreSQL would refuse a boolean there. */
+/** Flags are INTEGER 0/1; PostgreSQL would refuse a boolean there. */
 function bindable(params: readonly SqlValue[]): (string | number | null)[] {
   return params.map((value) => (typeof value === 'boolean' ? Number(value) : value))
 }
