@@ -182,6 +182,7 @@ export const answers = {
   'dimse/unknown-node': { http: 404, zh: '没有该 DICOM 节点', en: 'No such DICOM node' },
   'dimse/node-exists': { http: 409, zh: '相同 AE Title 和地址的节点已登记', en: 'A node with this AE title and address is registered already' },
   'dimse/other-region': { http: 409, zh: '同一 AE Title 的另一节点已登记为其他区域', en: 'Another node of this AE title is registered for another region' },
+  'dimse/unknown-destination': { http: 404, dimse: 0xa801, zh: '提取的目的 AE Title 未登记', en: 'The move destination is not a registered node' },
   'dimse/unknown-forward': { http: 404, zh: '没有该转发任务', en: 'No such forwarding job' },
   'dimse/unknown-receiving-node': { http: 404, zh: '没有该接收节点', en: 'No such receiving node' },
   'dimse/receiving-node-exists': { http: 409, zh: '该 AE Title 或端口已用于本机或另一接收节点', en: 'This AE title or port is used by the node itself or by another receiving node' },

@@ -210,6 +210,14 @@ export class AccessControl {
     this.#keepTo(decision, { aeTitle, doing, exam })
   }
 
+  /** At once, of an exam of ours whose facts are at hand: for whoever has many to ask. */
+  mayDevice(aeTitle: string, device: DeviceRights, doing: Doing, facts: ExamFacts): boolean {
+    const { hospitalId, kinds, policy } = this.#parts
+    const asker: Asker = { kind: 'dicom-node', aeTitle, subject: deviceSubject(aeTitle, device) }
+    const exam = { owner: facts.owner, examId: facts.examId, facts, kept: 'in-hospital' } as const
+    return decideAccess({ asker, here: { hospitalId, kinds: kinds() }, doing, purpose: 'treatment', exam, tasks: [], policy, now: this.#now() }).allowed
+  }
+
   /** With what the register says of it, if it is ours and named. */
   async #known(exam: AskedExam): Promise<AskedExam> {
     const { owner, study, examId, facts } = exam

@@ -270,7 +270,8 @@ function decideShared({ exam, here, doing, purpose, policy, now }: AccessRequest
 function decideForDicomNode(request: AccessRequest, subject: Subject | undefined, trace: Step[] | undefined): AccessDecision {
   const { exam, here, doing } = request
   if (!subject) return refused('dimse/unknown-ae')
-  if (doing !== 'list' && doing !== 'view' && doing !== 'store') return refused('access/forbidden', { doing })
+  // `register`: a modality is told which patients to expect, and tells what it has done with them.
+  if (doing !== 'list' && doing !== 'view' && doing !== 'store' && doing !== 'register') return refused('access/forbidden', { doing })
   if (exam.kept === 'in-hospital') {
     // A device treats nobody: its scope is what limits it, whatever relation people need.
     const decision = decideOwn(request, subject, 'hospital', trace)

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { isUniqueViolation, type Migration, type Queries, type Transaction } from 'service-kit'
 import { type AeTitle, DicomNode, type EpochMs, Problem, type RegionId } from 'specs'
+import type { z } from 'zod'
 import type { DeviceRights } from '../access/policy/subject.ts'
 
 /** A registered DICOM node; its id is given by us. */
@@ -31,6 +32,8 @@ export const dicomNodeMigrations: readonly Migration[] = [
       `ALTER TABLE dicom_node ADD COLUMN place TEXT NOT NULL DEFAULT '{"campus":"","department":"","area":""}'`,
     ],
   },
+  // JSON: limits, charset, syntaxes, worklist and TLS of one device; what is not named is as everywhere.
+  { name: '0004-terms', up: [`ALTER TABLE dicom_node ADD COLUMN terms TEXT NOT NULL DEFAULT '{}'`] },
 ]
 
 interface NodeRow {
@@ -47,15 +50,20 @@ interface NodeRow {
   readonly scope: string
   readonly labels: string
   readonly place: string
+  readonly terms: string
 }
 
 const columns = `node_id AS "id", ae_title AS "aeTitle", host, port, description, allowed, forward_pushed AS "forwardPushed", region_id AS "regionId",
-  permissions, scope, labels, place`
+  permissions, scope, labels, place, terms`
 const Rights = DicomNode.pick({ permissions: true, scope: true, labels: true, place: true })
+const Terms = DicomNode.pick({ maxAssociations: true, preferredSyntaxes: true, charset: true, ownWorklist: true, secure: true })
 const rightsOf = (row: Pick<NodeRow, keyof typeof Rights.shape>) =>
   Rights.parse({ permissions: JSON.parse(row.permissions), scope: JSON.parse(row.scope), labels: JSON.parse(row.labels), place: JSON.parse(row.place) })
-const nodeOf = (row: NodeRow): RegisteredNode => ({ ...row, ...rightsOf(row), allowed: row.allowed === 1, forwardPushed: row.forwardPushed === 1 })
-const storedRights = ({ permissions, scope, labels, place }: DicomNode): string[] => [permissions, scope, labels, place].map((value) => JSON.stringify(value))
+const termsOf = ({ terms }: Pick<NodeRow, 'terms'>) => Terms.parse(JSON.parse(terms))
+function nodeOf({ terms, ...row }: NodeRow): RegisteredNode {
+  return { ...row, ...rightsOf({ ...row }), ...termsOf({ terms }), allowed: row.allowed === 1, forwardPushed: row.forwardPushed === 1 }
+}
+const stored = (node: DicomNode): string[] => [node.permissions, node.scope, node.labels, node.place, Terms.parse(node)].map((value) => JSON.stringify(value))
 
 export async function listNodes(db: Queries): Promise<RegisteredNode[]> {
   return (await db.all<NodeRow>(`SELECT ${columns} FROM dicom_node ORDER BY ae_title, host, port`)).map(nodeOf)
@@ -70,12 +78,30 @@ export async function readNode(db: Queries, id: string): Promise<RegisteredNode>
 
 /** What somebody of this AE title may do here; undefined: not registered. Asked anew for every association and request, so a change works at once (ARC-05). */
 export async function rightsOfCaller(db: Queries, aeTitle: string): Promise<DeviceRights | undefined> {
-  const rows = await db.all<NodeRow>(`SELECT ${columns} FROM dicom_node WHERE ae_title = $1 AND allowed = 1`, [aeTitle])
-  return rows.length === 0 ? undefined : rows.map(rightsOf)
+  return (await callerOf(db, aeTitle))?.rights
 }
 
-/** Where the check of AE titles is switched off. */
-export const anyDevice: DeviceRights = [{ permissions: ['store', 'query', 'retrieve'], scope: {}, labels: [] }]
+/** An AE title may be registered for several addresses; it may what any of them may, and the first one's terms count. */
+export interface RegisteredCaller {
+  readonly rights: DeviceRights
+  readonly terms: z.output<typeof Terms>
+}
+
+/** @returns undefined: not registered; `closed`: registered, but not allowed. */
+export async function knownCaller(db: Queries, aeTitle: string): Promise<RegisteredCaller | 'closed' | undefined> {
+  const rows = await db.all<NodeRow>(`SELECT ${columns} FROM dicom_node WHERE ae_title = $1 ORDER BY created_at, node_id`, [aeTitle])
+  const allowed = rows.filter((row) => row.allowed === 1)
+  if (allowed[0]) return { rights: allowed.map(rightsOf), terms: termsOf(allowed[0]) }
+  return rows.length > 0 ? 'closed' : undefined
+}
+
+export async function callerOf(db: Queries, aeTitle: string): Promise<RegisteredCaller | undefined> {
+  const known = await knownCaller(db, aeTitle)
+  return known === 'closed' ? undefined : known
+}
+
+/** Where the check of AE titles is switched off, of whoever is not registered. */
+export const anyDevice: DeviceRights = [{ permissions: ['store', 'query', 'retrieve', 'worklist'], scope: {}, labels: [] }]
 
 /** Where a device stands, if its registrations agree on it. */
 export async function placeOfCaller(db: Queries, aeTitle: string): Promise<DicomNode['place'] | undefined> {
@@ -104,9 +130,9 @@ export async function addNode(tx: Transaction, node: DicomNode, now: EpochMs): P
   await unlessTaken(node, () =>
     tx.run(
       `INSERT INTO dicom_node (node_id, ae_title, host, port, description, allowed, forward_pushed, region_id, created_at, updated_at,
-        permissions, scope, labels, place)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, $13)`,
-      [id, node.aeTitle, node.host, node.port, node.description, Number(node.allowed), Number(node.forwardPushed), node.regionId, now, ...storedRights(node)],
+        permissions, scope, labels, place, terms)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, $13, $14)`,
+      [id, node.aeTitle, node.host, node.port, node.description, Number(node.allowed), Number(node.forwardPushed), node.regionId, now, ...stored(node)],
     ),
   )
   return { ...node, id }
@@ -118,8 +144,8 @@ export async function changeNode(tx: Transaction, id: string, node: DicomNode, n
   const changed = await unlessTaken(node, () =>
     tx.run(
       `UPDATE dicom_node SET ae_title = $2, host = $3, port = $4, description = $5, allowed = $6, forward_pushed = $7, region_id = $8, updated_at = $9,
-        permissions = $10, scope = $11, labels = $12, place = $13 WHERE node_id = $1`,
-      [id, node.aeTitle, node.host, node.port, node.description, Number(node.allowed), Number(node.forwardPushed), node.regionId, now, ...storedRights(node)],
+        permissions = $10, scope = $11, labels = $12, place = $13, terms = $14 WHERE node_id = $1`,
+      [id, node.aeTitle, node.host, node.port, node.description, Number(node.allowed), Number(node.forwardPushed), node.regionId, now, ...stored(node)],
     ),
   )
   if (changed === 0) throw new Problem('dimse/unknown-node', { id })

@@ -38,7 +38,7 @@ export interface DeviceEntry {
 /** An AE title may be registered for several addresses; whoever calls by it may do what any of them may. */
 export type DeviceRights = readonly DeviceEntry[]
 
-const ofPermission: Readonly<Record<DicomPermission, Right>> = { store: 'image.store', query: 'exam.list', retrieve: 'image.view' }
+const ofPermission: Readonly<Record<DicomPermission, Right>> = { store: 'image.store', query: 'exam.list', retrieve: 'image.view', worklist: 'exam.register' }
 
 /** A DICOM node of the house, known by its AE title. */
 export function deviceSubject(aeTitle: string, device: DeviceRights): Subject {
