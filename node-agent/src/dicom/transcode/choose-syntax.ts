@@ -10,12 +10,23 @@ export const losslessTargets: readonly string[] = [
   '1.2.840.10008.1.2.4.201',
   '1.2.840.10008.1.2.4.90',
   RLE,
+  '1.2.840.10008.1.2.4.57',
   DEFLATED_LE,
   EXPLICIT_BE,
 ]
 
 /** Made only for those who ask for it by name: pixels are lost. */
-export const lossyTargets: readonly string[] = ['1.2.840.10008.1.2.4.50', '1.2.840.10008.1.2.4.51', '1.2.840.10008.1.2.4.81', '1.2.840.10008.1.2.4.91']
+export const lossyTargets: readonly string[] = ['1.2.840.10008.1.2.4.50', '1.2.840.10008.1.2.4.81', '1.2.840.10008.1.2.4.91']
+
+/** What the lossy syntaxes do to pixels, as (0028,2114) names it. JPEG-LS and JPEG 2000 may also have lost nothing. */
+export const lossMethods: Readonly<Record<string, string>> = {
+  '1.2.840.10008.1.2.4.50': 'ISO_10918_1',
+  '1.2.840.10008.1.2.4.51': 'ISO_10918_1',
+  '1.2.840.10008.1.2.4.53': 'ISO_10918_1',
+  '1.2.840.10008.1.2.4.55': 'ISO_10918_1',
+  '1.2.840.10008.1.2.4.81': 'ISO_14495_1',
+  '1.2.840.10008.1.2.4.91': 'ISO_15444_1',
+}
 
 /** Whether the pixels of a syntax can be taken out of it; of video and of JPEG 2000 part 2 they cannot. */
 export const canBeTranscoded = (transferSyntaxUid: string): boolean =>
