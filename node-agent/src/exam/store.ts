@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Migration, Queries, SqlValue, Transaction } from 'service-kit'
-import { ExamRegistration, noPlacement, Problem, type EpochMs, type ExamChange, type ExamPlacement, type RegionId, type StudyInstanceUid } from 'specs'
+import { ExamRegistration, noPlacement, Problem, type EpochMs, type ExamChange, type ExamOrigin, type ExamPlacement, type RegionId, type StudyInstanceUid } from 'specs'
 import type { ExamsCondition } from '../access/access-control.ts'
 import type { StudyRow } from '../archive/archive.ts'
 import { contactCondition, type ContactSearch } from '../patient/contact.ts'
@@ -62,6 +62,15 @@ export const examMigrations: readonly Migration[] = [
       'CREATE INDEX exam_area ON exam (area, received_at DESC, exam_id, label, campus, department, modality, requesting_department, requesting_physician, patient_id)',
     ],
   },
+  {
+    name: '0007-origin',
+    // Exams of before are taken for registered: nobody is to go through years of them.
+    up: [
+      `ALTER TABLE exam ADD COLUMN origin TEXT NOT NULL DEFAULT 'registered'`,
+      `CREATE INDEX exam_unmatched ON exam (received_at DESC, exam_id) WHERE origin = 'images'`,
+      `CREATE INDEX exam_without_images ON exam (study_date, modality) WHERE study_instance_uid IS NULL`,
+    ],
+  },
 ]
 
 const columns = `exam_id AS "examId", region_id AS "regionId", accession_number AS "accessionNumber", patient_id AS "patientId", patient_name AS "patientName",
@@ -91,6 +100,8 @@ export interface ExamFilter {
   readonly inpatientNumber?: string | undefined
   readonly patientId?: string | undefined
   readonly accessionNumber?: string | undefined
+  /** `images`: made of images that belong to no registered exam (ARC-11). */
+  readonly origin?: ExamOrigin | undefined
   /** Which exams the asker may have on a list (AccessControl.conditionFor); rows and counts know of no others. */
   readonly permitted?: ExamsCondition
   readonly countUpTo?: number | undefined
@@ -112,6 +123,7 @@ const exact = [
   ['inpatientNumber', 'inpatient_number'],
   ['patientId', 'patient_id'],
   ['accessionNumber', 'accession_number'],
+  ['origin', 'origin'],
 ] as const satisfies readonly (readonly [keyof ExamFilter, string])[]
 
 /** Counting goes on to here unless told: of a longer list hardly anybody needs the number, and everybody would wait for it. */
@@ -171,11 +183,17 @@ export function examsOfPatient(db: Queries, patientId: string): Promise<Exam[]> 
   return db.all<Exam>(`SELECT ${columns} FROM exam WHERE patient_id = $1 AND patient_id <> '' ORDER BY received_at DESC, exam_id LIMIT 500`, [patientId])
 }
 
-function findExamByAccession(db: Queries, accessionNumber: string): Promise<Exam | undefined> {
-  return db.get<Exam>(`SELECT ${columns} FROM exam WHERE accession_number = $1 AND accession_number <> '' ORDER BY received_at LIMIT 1`, [
-    accessionNumber,
-  ])
+/** What was registered counts before what images say of themselves. */
+function findExamByAccession(db: Queries, accessionNumber: string): Promise<(Exam & { origin: ExamOrigin }) | undefined> {
+  return db.get<Exam & { origin: ExamOrigin }>(
+    `SELECT ${columns}, origin FROM exam WHERE accession_number = $1 AND accession_number <> ''
+     ORDER BY CASE WHEN origin = 'registered' THEN 0 ELSE 1 END, received_at LIMIT 1`,
+    [accessionNumber],
+  )
 }
+
+const findUnmatchedExam = (db: Queries, studyInstanceUid: string): Promise<(Exam & { origin: ExamOrigin }) | undefined> =>
+  db.get<Exam & { origin: ExamOrigin }>(`SELECT ${columns}, origin FROM exam WHERE study_instance_uid = $1`, [studyInstanceUid])
 
 /** What a person may change, and where it is kept. */
 const changeable = [
@@ -232,7 +250,7 @@ export async function recordStudy(tx: Transaction, study: StudyRow, now: EpochMs
     receivedAt: study.receivedAt,
     updatedAt: now,
   }
-  await insertExam(tx, { ...exam, seriesCount: study.seriesCount, instanceCount: study.instanceCount, sizeBytes: study.sizeBytes })
+  await insertExam(tx, { ...exam, seriesCount: study.seriesCount, instanceCount: study.instanceCount, sizeBytes: study.sizeBytes }, 'images')
   return exam.examId
 }
 
@@ -249,12 +267,12 @@ export async function registerExam(
 ): Promise<string> {
   const registration = ExamRegistration.parse(given)
   const { accessionNumber, studyInstanceUid } = registration
-  const known =
-    (await findExamByAccession(tx, accessionNumber)) ??
-    (studyInstanceUid === null ? undefined : await findExamOfStudy(tx, studyInstanceUid))
-  if (known) throw new Problem('exam/exists', { examId: known.examId })
-  const examId = randomUUID()
+  const known = (await findExamByAccession(tx, accessionNumber)) ?? (studyInstanceUid === null ? undefined : await findUnmatchedExam(tx, studyInstanceUid))
   const patientAge = ageAt(registration.patientBirthDate.replaceAll('-', ''), registration.studyDate.replaceAll('-', ''))
+  // Its images came first, and nobody had registered them (ARC-11). Those of another patient stay unmatched: a person decides.
+  if (known?.origin === 'images' && known.patientId === registration.patientId) return adoptImages(tx, known, { ...registration, patientAge }, now)
+  if (known && (known.origin !== 'images' || known.studyInstanceUid === studyInstanceUid)) throw new Problem('exam/exists', { examId: known.examId })
+  const examId = randomUUID()
   await insertExam(tx, {
     ...registration,
     regionId,
@@ -265,20 +283,44 @@ export async function registerExam(
     sizeBytes: 0,
     receivedAt: now,
     updatedAt: now,
-  })
+  }, 'registered') // prettier-ignore
   return examId
 }
 
-async function insertExam(tx: Transaction, exam: Exam): Promise<void> {
+/** The register's words instead of those of the images; what only the images say stays. */
+async function adoptImages(tx: Transaction, known: Exam, registered: Omit<Exam, 'examId' | 'regionId' | 'seriesCount' | 'instanceCount' | 'sizeBytes' | 'receivedAt' | 'updatedAt'>, now: EpochMs): Promise<string> {
+  const said = Object.fromEntries(Object.entries(registered).filter(([, value]) => value !== '' && value !== null)) as Partial<Exam>
+  const { examId, regionId, studyInstanceUid, seriesCount, instanceCount, sizeBytes, receivedAt } = known
+  // A label that somebody gave the images stays until somebody takes it away.
+  const label = registered.label === 'ordinary' ? known.label : registered.label
+  await replaceExam(tx, { ...known, ...said, label, examId, regionId, studyInstanceUid, seriesCount, instanceCount, sizeBytes, receivedAt, updatedAt: now }, 'registered')
+  return examId
+}
+
+/** Every column of an exam's row, as it is to be from now on. */
+export async function replaceExam(tx: Transaction, exam: Exam, origin: ExamOrigin): Promise<void> {
+  const columns = examColumns(exam, origin).filter(([column]) => column !== 'exam_id')
+  await tx.run(`UPDATE exam SET ${columns.map(([column], index) => `${column} = $${index + 2}`).join(', ')}, retention_revision = 0 WHERE exam_id = $1`, [exam.examId, ...columns.map(([, value]) => value)])
+}
+
+function examColumns(exam: Exam, origin: ExamOrigin): [string, SqlValue][] {
+  return [
+    ['exam_id', exam.examId], ['accession_number', exam.accessionNumber], ['patient_id', exam.patientId], ['patient_name', exam.patientName], ['patient_sex', exam.patientSex],
+    ['patient_birth_date', exam.patientBirthDate], ['patient_age', exam.patientAge], ['modality', exam.modality], ['body_part', exam.bodyPart], ['description', exam.description],
+    ['study_date', exam.studyDate], ['study_time', exam.studyTime], ['study_instance_uid', exam.studyInstanceUid], ['series_count', exam.seriesCount],
+    ['instance_count', exam.instanceCount], ['size_bytes', exam.sizeBytes], ['clinical_history', exam.clinicalHistory], ['report_findings', exam.reportFindings],
+    ['report_impression', exam.reportImpression], ['received_at', exam.receivedAt], ['updated_at', exam.updatedAt], ['region_id', exam.regionId], ['campus', exam.campus],
+    ['department', exam.department], ['area', exam.area], ['requesting_department', exam.requestingDepartment], ['requesting_physician', exam.requestingPhysician],
+    ['patient_class', exam.patientClass], ['ward', exam.ward], ['bed', exam.bed], ['inpatient_number', exam.inpatientNumber], ['label', exam.label], ['origin', origin],
+  ] // prettier-ignore
+}
+
+/** @param origin `images` for what nobody registered. */
+export async function insertExam(tx: Transaction, exam: Exam, origin: ExamOrigin): Promise<void> {
+  const columns = examColumns(exam, origin)
   await tx.run(
-    `INSERT INTO exam (exam_id, accession_number, patient_id, patient_name, patient_sex, patient_birth_date, patient_age, modality, body_part, description,
-      study_date, study_time, study_instance_uid, series_count, instance_count, size_bytes, clinical_history, report_findings, report_impression, received_at, updated_at, region_id,
-      campus, department, area, requesting_department, requesting_physician, patient_class, ward, bed, inpatient_number, label)
-     VALUES (${Array.from({ length: 32 }, (_value, index) => `$${index + 1}`).join(', ')})`,
-    [exam.examId, exam.accessionNumber, exam.patientId, exam.patientName, exam.patientSex, exam.patientBirthDate, exam.patientAge, exam.modality, exam.bodyPart,
-      exam.description, exam.studyDate, exam.studyTime, exam.studyInstanceUid, exam.seriesCount, exam.instanceCount, exam.sizeBytes, exam.clinicalHistory,
-      exam.reportFindings, exam.reportImpression, exam.receivedAt, exam.updatedAt, exam.regionId, exam.campus, exam.department, exam.area,
-      exam.requestingDepartment, exam.requestingPhysician, exam.patientClass, exam.ward, exam.bed, exam.inpatientNumber, exam.label], // prettier-ignore
+    `INSERT INTO exam (${columns.map(([column]) => column).join(', ')}) VALUES (${columns.map((_column, index) => `$${index + 1}`).join(', ')})`,
+    columns.map(([, value]) => value),
   )
 }
 
