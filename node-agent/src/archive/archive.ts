@@ -57,6 +57,8 @@ export interface ToldInstance {
   readonly studyInstanceUid: StudyInstanceUid
   readonly sopClassUid: string
   readonly sopInstanceUid: string
+  /** '' when it does not say. */
+  readonly modality: string
 }
 
 /** The answer to "is it safe with you": given only when file and rows are on disk. */
@@ -348,6 +350,10 @@ export interface Archive {
   /** Rows in order of series and Instance Number. @throws {Problem} archive/unknown-study */
   manifest(studyInstanceUid: string): Promise<ManifestRow[]>
   replacements(studyInstanceUid: string): Promise<ReplacementRow[]>
+  /** The receiving nodes (FED-19) at which a study came, the first one first. */
+  receivers(studyInstanceUid: string): Promise<string[]>
+  /** How many studies came at each receiving node. */
+  studiesByReceiver(): Promise<ReadonlyMap<string, number>>
   /** A former file of an instance, decrypted. @throws {Problem} request/not-found when no replacement names it; archive/wrong-key */
   openReplaced(keptAs: string): Promise<Readable>
   /**

@@ -144,6 +144,8 @@ class WaitingArchive implements AwaitedArchive {
   read = (uid: string, offset: number, length: number): Promise<Buffer> => this.#its((archive) => archive.read(uid, offset, length))
   seriesMetadata = (study: string, series: string): Promise<Buffer> => this.#its((archive) => archive.seriesMetadata(study, series))
   manifest = (study: string): Promise<ManifestRow[]> => this.#its((archive) => archive.manifest(study))
+  receivers = (study: string): Promise<string[]> => this.#its((archive) => archive.receivers(study))
+  studiesByReceiver = (): Promise<ReadonlyMap<string, number>> => this.#its((archive) => archive.studiesByReceiver())
   replacements = (study: string): Promise<ReplacementRow[]> => this.#its((archive) => archive.replacements(study))
   openReplaced = (keptAs: string): Promise<Readable> => this.#its((archive) => archive.openReplaced(keptAs))
   rewriteStudy = (study: string, options: RewriteOptions, rewriteOne: RewriteOne): Promise<RewriteResult> => this.#its((archive) => archive.rewriteStudy(study, options, rewriteOne))

@@ -37,6 +37,21 @@ export class Conditions {
     if (regionId !== undefined) this.add(`${alias}.region_id = ${this.parameter(regionId)}`)
   }
 
+  /** What came at one receiving node (FED-19): a study, or whatever belongs to one. */
+  matchReceiver(alias: string, receivingNode: string | undefined): void {
+    if (receivingNode === undefined) return
+    this.add(`${alias}.study_instance_uid IN (SELECT receiver.study_instance_uid FROM archive_study_receiver receiver WHERE receiver.receiving_node = ${this.parameter(receivingNode)})`)
+  }
+
+  /** Patients with a study that came there. */
+  matchReceiverOfPatient(alias: string, receivingNode: string | undefined): void {
+    if (receivingNode === undefined) return
+    this.add(
+      `EXISTS (SELECT 1 FROM archive_study sent JOIN archive_study_receiver receiver ON receiver.study_instance_uid = sent.study_instance_uid
+         WHERE sent.patient_key = ${alias}.patient_key AND receiver.receiving_node = ${this.parameter(receivingNode)})`,
+    )
+  }
+
   /** Integer columns hold null for what was no number. */
   matchInteger(column: string, predicate: Predicate): void {
     if (predicate.kind === 'empty') this.add(`${column} IS NULL`)

@@ -110,11 +110,12 @@ export class Incoming implements IncomingInstance {
     this.#state = 'committing'
     const landed = await this.#orDiscard(async () => {
       const complete = await this.#land(expected)
-      const { studyInstanceUid = '', sopClassUid = '', sopInstanceUid = '' } = complete.values
-      await admit?.({ studyInstanceUid: StudyInstanceUid.parse(studyInstanceUid), sopClassUid, sopInstanceUid })
+      const { studyInstanceUid = '', sopClassUid = '', sopInstanceUid = '', modality = '' } = complete.values
+      await admit?.({ studyInstanceUid: StudyInstanceUid.parse(studyInstanceUid), sopClassUid, sopInstanceUid, modality })
       await this.#handle.datasync()
-      await this.#handle.close()
-      return complete
+      // Its content is on the disk: nobody waits for the descriptor to be given back.
+      const closed = this.#handle.close().catch(() => undefined)
+      return { ...complete, closed }
     })
     // From here on the file is the commit queue's: it may have rows already when something fails.
     this.#state = 'ended'

@@ -75,6 +75,7 @@ export class IndexQueries {
     const conditions = this.#conditions()
     addMatches(conditions, 'patient', query.match ?? {}, query)
     conditions.matchRegion('study', query.regionId)
+    conditions.matchReceiverOfPatient('study', query.receivingNode)
     return this.#db.all<PatientRow>(
       `SELECT study.region_id AS "regionId", study.hospital_id AS "hospitalId", ${select('study', columnsAt('patient'))},
          (SELECT count(*) FROM archive_study own WHERE own.patient_key = study.patient_key) AS "studyCount"
@@ -114,6 +115,7 @@ export class IndexQueries {
     if (studies !== undefined) conditions.add(`series.study_instance_uid IN (${studies.map((uid) => conditions.parameter(uid)).join(', ')})`)
     addMatches(conditions, 'series', query.match ?? {}, { ...query, driver: studies === undefined ? undefined : '' })
     conditions.matchRegion('series', query.regionId)
+    conditions.matchReceiver('series', query.receivingNode)
     return this.#db.all<SeriesRow>(
       `SELECT ${select('series', seriesColumns)} FROM archive_series series JOIN archive_study study ON study.study_instance_uid = series.study_instance_uid
        ${conditions.where} ORDER BY ${studies?.length === 1 ? '' : 'study.study_date DESC, study.study_time DESC, study.study_instance_uid, '}${numberOrder('series', 'series_number', 'series_instance_uid')} ${page(conditions, query)}`,
@@ -146,6 +148,7 @@ export class IndexQueries {
     if (seriesInstanceUid !== undefined) conditions.add(`instance.series_instance_uid = ${conditions.parameter(seriesInstanceUid)}`)
     addMatches(conditions, 'instance', query.match ?? {}, { ...query, driver: studies === undefined ? undefined : '' })
     conditions.matchRegion('instance', query.regionId)
+    conditions.matchReceiver('instance', query.receivingNode)
     return this.#db.all<InstanceRow>(
       `SELECT ${select('instance', instanceColumns)} FROM archive_instance instance
        JOIN archive_series series ON series.study_instance_uid = instance.study_instance_uid AND series.series_instance_uid = instance.series_instance_uid

@@ -48,6 +48,7 @@ import { rewriteStudy, type RewriteSetup } from './rewrite.ts'
 import { ENCRYPTED, isEncryptedPath } from './encryption/file-form.ts'
 import type { FileEncryption } from './encryption/file-encryption.ts'
 import { decrypted } from './encryption/encrypted-input.ts'
+import { receiversOf, studiesByReceiver } from './receiver.ts'
 import { requireRightKey } from './encryption/key-check.ts'
 import { StoredFile, type StoredFiles } from './stored-file.ts'
 import { archiveIndexes } from './indexes.ts'
@@ -281,6 +282,14 @@ class DiskArchive implements Archive {
     return rows
   }
 
+  receivers(studyInstanceUid: string): Promise<string[]> {
+    return receiversOf(this.#db, studyInstanceUid)
+  }
+
+  studiesByReceiver(): Promise<ReadonlyMap<string, number>> {
+    return studiesByReceiver(this.#db)
+  }
+
   replacements(studyInstanceUid: string): Promise<ReplacementRow[]> {
     return this.#index.replacements(studyInstanceUid)
   }
@@ -366,7 +375,7 @@ class DiskArchive implements Archive {
           'SELECT patient_key AS "patientKey", patient_name_key AS "nameKey", instance_count AS "instances", size_bytes AS "sizeBytes" FROM archive_study WHERE study_instance_uid = $1',
           [studyInstanceUid],
         )
-        for (const table of ['archive_instance', 'archive_series_class', 'archive_series', 'archive_replacement', 'archive_original', 'archive_coercion', 'archive_study'])
+        for (const table of ['archive_instance', 'archive_series_class', 'archive_series', 'archive_replacement', 'archive_original', 'archive_coercion', 'archive_study_receiver', 'archive_study'])
           await tx.run(`DELETE FROM ${table} WHERE study_instance_uid = $1`, [studyInstanceUid])
         if (study)
           await tx.run(
@@ -408,7 +417,7 @@ class DiskArchive implements Archive {
     this.#closing.abort()
     await this.#upkeep?.stop()
     await this.#counting
-    await this.#commits.exclusively(async () => undefined)
+    await this.#commits.close()
     await this.#metadata.close()
   }
 }

@@ -20,6 +20,7 @@ import {
 } from './index-rows.ts'
 import { ENCRYPTED, isEncryptedPath } from './encryption/file-form.ts'
 import { rememberOriginal } from './original.ts'
+import { noteReceivers } from './receiver.ts'
 import { decideStore, type StoreOutcome } from './store-outcome.ts'
 
 /** What became of a landed instance in the index, and what that means for its file. */
@@ -64,7 +65,7 @@ export async function registerBatch(
   const held = await heldInstances(tx, batch)
   const originals = await heldOriginals(tx, batch, held)
   const studies = await heldStudies(tx, batch)
-  const knownStudies = new Set(studies.keys())
+  const before = new Map([...studies].map(([uid, { patient }]) => [uid, patient]))
   const regionId = setup.regionId()
   const results = batch.map((landed) => decide(landed, held.get(landed.values.sopInstanceUid ?? ''), originals, studies, setup, regionId))
   // A study begun in one region stays there when the node moves to another half way through it (FED-20).
@@ -73,7 +74,9 @@ export async function registerBatch(
   const rows: RowSetup = { ...setup, regionOf }
   const kept = batch.filter((_landed, index) => results[index]?.kind === 'kept')
   if (kept.length > 0) {
-    await insertPatients(tx, kept, rows, now)
+    // A study's row names the patient's, which stays as long as the study does.
+    const newcomers = kept.filter((landed) => before.get(landed.values.studyInstanceUid ?? '') !== patientKey(ownerOf(setup, landed), landed.values))
+    if (newcomers.length > 0) await insertPatients(tx, newcomers, rows, now)
     await upsertStudies(tx, kept, held, rows, now)
     await upsertSeries(tx, kept, held, rows, now)
     await insertClasses(tx, kept)
@@ -87,6 +90,7 @@ export async function registerBatch(
   }
   await traceReplacements(tx, batch, results, held, setup, now)
   await traceCoercions(tx, batch, results, now)
+  await noteReceivers(tx, batch, results, now)
   for (const result of results)
     if (result.kind === 'kept' && result.leaves !== undefined)
       await tx.run('INSERT INTO archive_unlink (path) VALUES ($1) ON CONFLICT (path) DO NOTHING', [result.leaves])
@@ -95,7 +99,7 @@ export async function registerBatch(
   return {
     registrations: results,
     grown: {
-      studies: [...new Set(kept.map(({ values }) => values.studyInstanceUid ?? ''))].filter((uid) => !knownStudies.has(uid)).length,
+      studies: [...new Set(kept.map(({ values }) => values.studyInstanceUid ?? ''))].filter((uid) => !before.has(uid)).length,
       instances: grown.reduce((sum, { instances }) => sum + instances, 0),
       sizeBytes: grown.reduce((sum, { bytes }) => sum + bytes, 0),
     },

@@ -110,6 +110,7 @@ export function studyUidsSql(conditions: Conditions, query: MatchQuery, way: Way
   if (way.by === 'name') conditions.add(`study.patient_name_key IN (${way.sql(conditions)})`)
   if (way.by === 'order' && way.from !== '') conditions.add(`study.study_date >= ${conditions.parameter(way.from)}`)
   conditions.matchRegion('study', query.regionId)
+  conditions.matchReceiver('study', query.receivingNode)
   // Sorted by an expression, no index in that order tempts the database to go through all.
   const order = way.by === 'order' ? 'study.study_date DESC, study.study_time DESC' : `(study.study_date || '') DESC, (study.study_time || '') DESC`
   return `SELECT study.study_instance_uid AS "uid" FROM archive_study study ${conditions.where} ORDER BY ${order}, study.study_instance_uid ${page(conditions, query)}`

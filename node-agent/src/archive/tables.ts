@@ -85,4 +85,13 @@ export const migrations: readonly Migration[] = [
   },
   // Filled for names of before by backfills.ts.
   { name: '0005-name-words', up: ['CREATE TABLE archive_name_word (word TEXT NOT NULL, name_key TEXT NOT NULL, PRIMARY KEY (word, name_key))'] },
+  {
+    name: '0006-receiver',
+    // 接收节点 (FED-19): by node, because lists are asked for by it.
+    up: [
+      `CREATE TABLE archive_study_receiver (receiving_node TEXT NOT NULL, study_instance_uid TEXT NOT NULL, first_at BIGINT NOT NULL,
+        PRIMARY KEY (receiving_node, study_instance_uid))`,
+      'CREATE INDEX archive_study_receiver_by_study ON archive_study_receiver (study_instance_uid)',
+    ],
+  },
 ]
