@@ -14,6 +14,7 @@ import { placeOfCaller } from './dicom-node/store.ts'
 import { ExamIntake } from './exam/intake.ts'
 import { forgetPseudonyms } from './export/project.ts'
 import { joinSharing } from './grant/join.ts'
+import { openAcquisition } from './node/acquisition.ts'
 import { openConsultation } from './node/consultation.ts'
 import { startDicom } from './node/dicom.ts'
 import { openGround } from './node/ground.ts'
@@ -27,7 +28,7 @@ import { RefusalBook } from './refusal/refusal-book.ts'
 import type { Region } from './region/region.ts'
 import { Retention } from './retention/retention.ts'
 import { ServiceSwitches } from './service/switches.ts'
-import { Router } from './routing/router.ts'
+import type { Router } from './routing/router.ts'
 import type { TransferEngine } from './transfer/engine.ts'
 
 export interface RunningNode {
@@ -82,14 +83,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const images = openImages(ground, { ...between, router: () => later.router, onComplete: () => later.consults?.imagesComplete() })
   const { transfers, forwarder, coder, cache } = images
   later.transfers = transfers
-  const router = new Router({
-    db, log, audit,
-    archive: inHospital,
-    forwarder: () => forwarder,
-    wantPriors: async () => undefined,
-    wasFetched: async () => false,
-    onChange: (ruleId) => announce({ type: 'routing', ruleId }),
-  }) // prettier-ignore
+  const { acquisition, router } = openAcquisition(ground, { announce, audit, outbound, forwarder: () => forwarder })
   later.router = router
   const consultation = await openConsultation(ground, { ...between, transfers })
   const { signing, consults } = consultation
@@ -109,7 +103,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const switches = await ServiceSwitches.open({ db, log, audit })
   const http = await addHttpFaces(ground, {
     ...identity, ...rights, ...images, ...consultation,
-    announce, region, router, refusals, refused, arrivals, reports, retention, sharing, switches, health,
+    announce, region, router, acquisition, refusals, refused, arrivals, reports, retention, sharing, switches, health,
   }) // prettier-ignore
 
   await retention.start()
@@ -125,7 +119,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   region.onConnected(() => void reports.report())
   await health.start()
   const upkeep = setInterval(() => void retire(audit).catch((error: unknown) => log.error({ err: error }, 'old audit records not removed')), UPKEEP_EVERY_MS)
-  const dicom = await startDicom(ground, { audit, access, register, refused })
+  const dicom = await startDicom(ground, { audit, access, register, refused, outbound })
+  await acquisition.start()
   const { port: httpPort } = await face.listen({ ...settings.http, setting: 'http.port' })
 
   /** From the edges inwards: nothing new comes in, what is under way finishes, then the ground goes. */
@@ -135,6 +130,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await face.close()
     await transfers.stop()
     await cache.stop()
+    await acquisition.stop()
     await router.stop()
     await forwarder.stop()
     await region.stop()

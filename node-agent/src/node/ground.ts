@@ -19,6 +19,7 @@ import { patientTokenMigrations } from '../patient/token.ts'
 import { JoinedRegions } from '../region/joined-regions.ts'
 import { regionMigrations } from '../region/membership.ts'
 import { signingMigrations } from '../signing/key-store.ts'
+import { acquisitionMigrations } from '../acquisition/query-retrieve/tables.ts'
 import { routingMigrations } from '../routing/tables.ts'
 import { transferMigrations } from '../transfer/store.ts'
 
@@ -46,6 +47,7 @@ export async function openGround(settings: NodeSettings, log: Log) {
   await db.migrate('transfer', transferMigrations)
   await db.migrate('dicom-node', dicomNodeMigrations)
   await db.migrate('routing', routingMigrations)
+  await db.migrate('acquisition', acquisitionMigrations)
   await db.migrate('access', policyMigrations)
   await db.migrate('signing', signingMigrations)
   await db.migrate('export', exportMigrations)

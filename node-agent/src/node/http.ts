@@ -1,5 +1,7 @@
 import { addAuditRoutes, addFaultRoutes, addPostureRoutes, addVaultRoutes, Resealing, sealedAccountColumns, SyslogFeeder, type HealthWatch } from 'service-kit'
 import { Problem, type LiveEvent } from 'specs'
+import type { Acquisition } from '../acquisition/query-retrieve/engine.ts'
+import { addAcquisitionRoutes } from '../acquisition/query-retrieve/routes.ts'
 import { BreakGlassDesk } from '../access/break-glass.ts'
 import { addBreakGlassRoutes } from '../access/break-glass-routes.ts'
 import { addExplainRoutes } from '../access/explain-routes.ts'
@@ -63,6 +65,7 @@ export interface HttpParts extends NodeIdentity, NodeRights {
   readonly retention: Retention
   readonly forwarder: Forwarder
   readonly router: Router
+  readonly acquisition: Acquisition
   readonly transfers: TransferEngine
   readonly owner: TransferOwner
   readonly signing: OwnKeys
@@ -100,7 +103,7 @@ function addStaffRoutes({ settings, db, vault, joined, hospitalId }: Ground, par
 /** Region, trail, vault, rules and devices: what administrators and auditors look after. */
 async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
   const { settings, db, log, vault, joined, hospitalId } = ground
-  const { face, announce, region, refused, refusals, audit, accounts, outbound, access, audience, register, policy, arrivals, reports, forwarder, router, switches, health } = parts
+  const { face, announce, region, refused, refusals, audit, accounts, outbound, access, audience, register, policy, arrivals, reports, forwarder, router, acquisition, switches, health } = parts
   const sealedKeys = { table: 'signing_key', key: 'key_id', column: 'sealed_key', context: (keyId: string) => `signing-key/${keyId}` }
   const resealing = new Resealing({ db, vault, log, columns: [...sealedAccountColumns, ...sealedContact, ...sealedExports, sealedKeys] })
   addVaultRoutes(face, { vault, resealing, audit })
@@ -143,6 +146,7 @@ async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
   }) // prettier-ignore
   addDicomNodeRoutes(face, { db, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, outbound, log })
   addRoutingRoutes(face, { db, router, forwarder, archive: ground.inHospital, audience, audit })
+  addAcquisitionRoutes(face, { db, acquisition, audience, audit })
   addServiceRoutes(face, { switches, onSwitched: () => health.look() })
   return { resealing, syslog, verifications }
 }

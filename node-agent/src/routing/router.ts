@@ -1,5 +1,5 @@
 import type { AuditTrail, Database, Log, Transaction } from 'service-kit'
-import { isProblemCode, type EpochMs, type PriorSelection, type RetrieveMethod, type RoutingAction, type RoutingRule, type StudyInstanceUid } from 'specs'
+import { isProblemCode, type AcquisitionRun, type EpochMs, type PriorSelection, type RetrieveMethod, type RoutingAction, type RoutingRule, type StudyInstanceUid } from 'specs'
 import type { Archive, StudyRow } from '../archive/archive.ts'
 import { listNodes, type RegisteredNode } from '../dicom-node/store.ts'
 import { findExam } from '../exam/store.ts'
@@ -120,6 +120,20 @@ export class Router {
     note(db, { ruleId: job.ruleId, ruleName: row.ruleName ?? '', event: 'delivery', studyInstanceUid: job.studyInstanceUid, outcome: failed ? 'failed' : 'delivered', facts }, this.#now())
       .then(() => onChange?.(job.ruleId ?? ''))
       .catch((error: unknown) => log.warn({ err: error }, 'delivery not logged'))
+  }
+
+  /** What a rule wanted from an older PACS has come, or has not. */
+  async priorsFetched(wants: PriorsWanted | null, { studies, complete, instancesFetched, aeTitle, problem, state }: AcquisitionRun): Promise<void> {
+    if (!wants) return
+    const { db, log, onChange } = this.#parts
+    const facts = { source: aeTitle, studies, complete, instances: instancesFetched, ...(problem && { code: problem.code }) }
+    const failed = state === 'failed' || state === 'partial'
+    try {
+      await note(db, { ruleId: wants.ruleId, ruleName: wants.ruleName, event: 'prefetch', studyInstanceUid: wants.subject.studyInstanceUid, outcome: failed ? 'failed' : 'fetched', facts }, this.#now())
+      onChange?.(wants.ruleId)
+    } catch (error) {
+      log.warn({ err: error }, 'prefetch not logged')
+    }
   }
 
   /** What one rule would do with a study that is here. */
