@@ -1,4 +1,4 @@
-import { link, mkdir, open, rename, rm } from 'node:fs/promises'
+import { link, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DatabaseError, type Database, type Log } from 'service-kit'
@@ -17,7 +17,7 @@ export interface CommitQueueSetup extends RegisterSetup {
   /** How often a failed registration is tried again, and how long we wait before (FED-23). */
   readonly registrationRetries: number
   readonly registrationRetryMs: number
-  /** After rows and files of a batch are in place, before anybody is told. */
+  /** After rows and files of a batch are in place, before anybody is told; in the order of commits. */
   onCommitted(batch: readonly { readonly landed: LandedInstance; readonly receipt: Receipt }[], grown: Totals): Promise<void>
   /** The instance is in incoming/ and cannot be registered. */
   onFailed(landed: LandedInstance, problem: Problem): Promise<void>
@@ -34,12 +34,16 @@ const maxBatch = 200
 /**
  * Group commit: instances that arrive while one transaction runs are registered together by the next one. The order is
  * crash-safe: file content and its name in incoming/ are synced, then rows are committed, then the file is renamed into
- * place. A crash after the commit leaves a file in incoming/ whose row is known, and the next start renames it.
+ * place, while the next batch is registered. A crash after the commit leaves a file in incoming/ whose row is known, and the next start renames it.
  */
 export class CommitQueue {
   readonly #setup: CommitQueueSetup
   #waiting: Waiting[] = []
   #work: Promise<void> = Promise.resolve()
+  /** Files of the batch before are put in place while the next one is registered. */
+  #placing: Promise<void> = Promise.resolve()
+  readonly #beingPlaced = new Set<string>()
+  #folder: Promise<FileHandle> | undefined
   #scheduled = false
   #underWay = 0
   #changes = 0
@@ -54,21 +58,42 @@ export class CommitQueue {
       this.#waiting.push({ landed, resolve, reject })
       if (this.#scheduled) return
       this.#scheduled = true
-      void this.exclusively(() => this.#drain())
+      void this.#inTurn(() => this.#drain())
     })
   }
 
   /** Runs `work` while no batch is being committed: deleting must not meet a file that is just being put in place. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
+    return this.#inTurn(async () => {
+      await this.#placing
+      return work()
+    })
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#counted(this.#work.then(work))
+    this.#work = result.then(
+      () => undefined,
+      () => undefined, // whoever called gets the error; the queue goes on
+    )
+    return result
+  }
+
+  #counted<T>(work: Promise<T>): Promise<T> {
     this.#underWay++
-    const result = this.#work.then(work)
     const ended = () => {
       this.#underWay--
       this.#changes++
       this.#changedAt = performance.now()
     }
-    this.#work = result.then(ended, ended) // whoever called gets the error; the queue goes on
-    return result
+    work.then(ended, ended)
+    return work
+  }
+
+  /** Gives back what the queue holds open; nothing is added afterwards. */
+  async close(): Promise<void> {
+    await this.exclusively(async () => undefined)
+    await (await this.#folder)?.close()
   }
 
   /** How long nothing has been changed, in ms; 0 while something is. */
@@ -86,9 +111,11 @@ export class CommitQueue {
     const batch = this.#takeBatch()
     if (this.#waiting.length > 0) {
       this.#scheduled = true
-      void this.exclusively(() => this.#drain())
+      void this.#inTurn(() => this.#drain())
     }
-    await this.#settle(batch)
+    // What waits is the content to come of instances that are being put in place.
+    if (batch.length === 0) await this.#placing
+    else await this.#settle(batch)
   }
 
   /** One instance per SOP Instance UID and batch, so that the second is compared with the first. */
@@ -98,7 +125,7 @@ export class CommitQueue {
     const later: Waiting[] = []
     for (const waiting of this.#waiting) {
       const uid = waiting.landed.values.sopInstanceUid ?? ''
-      if (batch.length >= maxBatch || uids.has(uid)) later.push(waiting)
+      if (batch.length >= maxBatch || uids.has(uid) || this.#beingPlaced.has(uid)) later.push(waiting)
       else {
         uids.add(uid)
         batch.push(waiting)
@@ -111,7 +138,6 @@ export class CommitQueue {
   async #settle(batch: readonly Waiting[], retries = this.#setup.registrationRetries): Promise<void> {
     let registered: RegisteredBatch
     try {
-      await syncFolder(this.#setup.folders.incoming)
       registered = await this.#register(
         batch.map(({ landed }) => landed),
         retries,
@@ -123,18 +149,39 @@ export class CommitQueue {
       else for (const waiting of batch) await this.#fail(waiting, error)
       return
     }
-    await this.#finish(batch, registered)
+    await this.#placing
+    for (const { landed } of batch) this.#beingPlaced.add(landed.values.sopInstanceUid ?? '')
+    this.#placing = this.#counted(this.#finish(batch, registered)).then(() => {
+      for (const { landed } of batch) this.#beingPlaced.delete(landed.values.sopInstanceUid ?? '')
+    })
   }
 
   async #register(landed: readonly LandedInstance[], retries: number): Promise<RegisteredBatch> {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await this.#setup.db.write((tx) => registerBatch(tx, landed, this.#setup, Date.now()))
+        // The names in incoming/ reach the disk while the rows are written, and before they are committed.
+        const named = this.#syncIncoming()
+        named.catch(() => undefined) // thrown below
+        return await this.#setup.db.write(async (tx) => {
+          const registered = await registerBatch(tx, landed, this.#setup, Date.now())
+          await named
+          return registered
+        })
       } catch (error) {
         if (attempt >= retries || storageProblem(error).code === 'archive/out-of-space') throw error
         this.#setup.log.warn({ err: error, retry: attempt + 1, of: retries, instances: landed.length }, 'registration failed, trying again')
         await sleep(this.#setup.registrationRetryMs)
       }
+    }
+  }
+
+  async #syncIncoming(): Promise<void> {
+    this.#folder ??= open(this.#setup.folders.incoming, 'r')
+    try {
+      await (await this.#folder).sync()
+    } catch (error) {
+      this.#folder = undefined // opened anew for the next batch
+      throw error
     }
   }
 
@@ -179,11 +226,13 @@ export class CommitQueue {
         }
       }),
     )
-    await this.#setup.onCommitted(committed, grown)
+    // Whatever follows from them, they are durable.
+    await this.#setup.onCommitted(committed, grown).catch((error: unknown) => this.#setup.log.error({ err: error }, 'what follows a commit failed'))
     for (const { resolve, receipt } of committed) resolve(receipt)
   }
 
   async #place(landed: LandedInstance, registration: Exclude<Registration, { kind: 'refused' }>): Promise<void> {
+    await landed.closed
     if (registration.kind === 'dropped') return rm(landed.file, { force: true })
     const { folders } = this.#setup
     await placeFile(folders, landed.file, registration.path, registration.previous)

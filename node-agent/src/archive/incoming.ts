@@ -35,6 +35,8 @@ export interface LandedInstance {
   readonly source: IncomingSource
   /** What was changed of it before it is registered, and the digest under which its sender knows it (ARC-25). */
   readonly coerced?: { readonly originalSm3: Sm3Hex; readonly by: string; readonly changes: readonly ChangedValue[] }
+  /** Settles when nothing has the file open for writing any more. */
+  readonly closed?: Promise<void>
 }
 
 export interface IncomingSetup {
