@@ -106,7 +106,7 @@ async function oldestDay({ db, studies, lookedAt = LOOKED_AT }: SearchGround, qu
 
 /** UIDs of the studies that match, the newest first, as a query of its own for use in others. */
 export function studyUidsSql(conditions: Conditions, query: MatchQuery, way: Way): string {
-  addMatches(conditions, 'study', query.match ?? {}, { ...query, driver: way.by === 'key' ? way.keyword : way.by === 'name' ? 'PatientName' : undefined })
+  addMatches(conditions, 'study', query.match ?? {}, { ...query, driver: driverOf(way) })
   if (way.by === 'name') conditions.add(`study.patient_name_key IN (${way.sql(conditions)})`)
   if (way.by === 'order' && way.from !== '') conditions.add(`study.study_date >= ${conditions.parameter(way.from)}`)
   conditions.matchRegion('study', query.regionId)
@@ -114,6 +114,11 @@ export function studyUidsSql(conditions: Conditions, query: MatchQuery, way: Way
   // Sorted by an expression, no index in that order tempts the database to go through all.
   const order = way.by === 'order' ? 'study.study_date DESC, study.study_time DESC' : `(study.study_date || '') DESC, (study.study_time || '') DESC`
   return `SELECT study.study_instance_uid AS "uid" FROM archive_study study ${conditions.where} ORDER BY ${order}, study.study_instance_uid ${page(conditions, query)}`
+}
+
+function driverOf(way: Way): string {
+  if (way.by === 'key') return way.keyword
+  return way.by === 'name' ? 'PatientName' : 'StudyDate'
 }
 
 export function page(conditions: Conditions, { limit, offset }: { readonly limit?: number | undefined; readonly offset?: number | undefined }): string {
