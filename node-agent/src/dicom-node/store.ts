@@ -119,6 +119,16 @@ export async function regionOfCaller(db: Queries, aeTitle: string): Promise<Regi
   return row?.regionId
 }
 
+/**
+ * Where a C-MOVE to this AE title goes (PS3.4 C.4.2.2.1): of several addresses with one title the caller's own, otherwise the one that
+ * was registered first. Undefined: nobody of that title is registered.
+ */
+export async function nodeToSendTo(db: Queries, aeTitle: string, callerAddress: string): Promise<RegisteredNode | undefined> {
+  const rows = await db.all<NodeRow>(`SELECT ${columns} FROM dicom_node WHERE ae_title = $1 ORDER BY created_at, node_id`, [aeTitle])
+  const row = rows.find(({ host }) => host === callerAddress) ?? rows[0]
+  return row && nodeOf(row)
+}
+
 export async function nodesThatTakePushes(db: Queries): Promise<RegisteredNode[]> {
   return (await db.all<NodeRow>(`SELECT ${columns} FROM dicom_node WHERE forward_pushed = 1`)).map(nodeOf)
 }

@@ -64,11 +64,14 @@ async function page(archive: Index, { level, keys }: Query, paged: Paged, permit
     case 'STUDY':
       return answered(await archive.studies(paged), studyMatch)
     case 'SERIES':
-      return answered(await archive.series(keys['StudyInstanceUID'], paged), seriesMatch)
+      return answered(await archive.series(oneOf(keys['StudyInstanceUID']), paged), seriesMatch)
     case 'IMAGE':
-      return answered(await archive.instances(keys['StudyInstanceUID'], keys['SeriesInstanceUID'], paged), instanceMatch)
+      return answered(await archive.instances(oneOf(keys['StudyInstanceUID']), oneOf(keys['SeriesInstanceUID']), paged), instanceMatch)
   }
 }
+
+/** A UID that narrows the look-up; in relational queries there may be none, or several, which are matched like any key. */
+const oneOf = (text: string | undefined): string | undefined => (text === '' || text?.includes('\\') ? undefined : text)
 
 /** Patients with at least one study that may be told of; only those are counted. */
 async function patientsOf(archive: Index, patients: readonly PatientRow[], permitted: Permitted): Promise<PatientRow[]> {
