@@ -13,10 +13,12 @@ type Encoder = (context: CodecContext, options: EncodeOptions) => CodecContext
 const jpeg = (suffix: string) => `1.2.840.10008.1.2.4.${suffix}`
 /** PS3.5 A.4.4 asks JPEG 2000 for nothing; resolution first lets a viewer show a small picture of a part. */
 const rpcl = 2
+/** 4:2:2, the only subsampling that has a Photometric Interpretation (PS3.3 C.7.6.3.1.2). */
+const subsampled = 1
 
 const encoders: Readonly<Record<string, Encoder>> = {
   [RLE]: (context) => NativeCodecs.encodeRle(context),
-  [jpeg('50')]: (context, { quality }) => NativeCodecs.encodeJpeg(context, { lossy: true, quality, sampleFactor: 0 }),
+  [jpeg('50')]: (context, { quality }) => NativeCodecs.encodeJpeg(context, { lossy: true, quality, sampleFactor: subsampled }),
   [jpeg('57')]: (context) => NativeCodecs.encodeJpeg(context, { lossy: false, predictor: 1, pointTransform: 0 }),
   [jpeg('70')]: (context) => NativeCodecs.encodeJpeg(context, { lossy: false, predictor: 1, pointTransform: 0 }),
   [jpeg('80')]: (context) => NativeCodecs.encodeJpegLs(context, { lossy: false }),
@@ -55,7 +57,7 @@ export function whyNotEncodable(transferSyntaxUid: string, pixels: PixelDescript
 
 /** Photometric Interpretation of the compressed image (PS3.5 8.2), known before the first frame. */
 export function encodedPhotometric(transferSyntaxUid: string, photometricInterpretation: string): string {
-  if (transferSyntaxUid === jpeg('50') && !photometricInterpretation.startsWith('MONO')) return 'YBR_FULL'
+  if (transferSyntaxUid === jpeg('50') && !photometricInterpretation.startsWith('MONO')) return 'YBR_FULL_422'
   if (!isWavelet(transferSyntaxUid) || photometricInterpretation !== 'RGB') return photometricInterpretation
   return transferSyntaxUid === jpeg('91') ? 'YBR_ICT' : 'YBR_RCT'
 }

@@ -38,9 +38,12 @@ export async function newPixels(file: InstanceFile, target: TransferSyntax, rewr
 function copiedPixels(file: InstanceFile, target: TransferSyntax, rewriter: DatasetRewriter): NewPixels {
   const { pixels } = rewriter
   if (pixels?.length === undefined) return { sizeBytes: 0, stream: () => none() }
-  const { from, length, tag, vr } = pixels
+  const { from, length, tag } = pixels
   const turns = transferSyntax(file.transferSyntaxUid).bigEndian !== target.bigEndian
-  const unit = vr === 'OW' ? Math.max(2, (file.row.bitsAllocated ?? 16) >> 3) : unitOf(vr)
+  const bitsAllocated = file.row.bitsAllocated ?? 16
+  // Bytes in words would change places in big endian; as bytes they need not.
+  const vr = turns && target.bigEndian && bitsAllocated <= 8 ? 'OB' : pixels.vr
+  const unit = vr === 'OW' ? Math.max(2, bitsAllocated >> 3) : unitOf(vr)
   return samples(rewriter.head(tag, vr, length + (length % 2)), length, () => reorderedStream(datasetRange(file, from, length), turns ? unit : 1))
 }
 
