@@ -221,6 +221,9 @@ export const answers = {
   'vault/kek-elsewhere': { http: 409, zh: '主密钥由外部保管，请在该处更换', en: 'The key is kept outside, change it there' },
   'vault/busy': { http: 409, zh: '重新加密正在进行', en: 'Re-sealing is under way' },
   'exam/exists': { http: 409, zh: '检查号已登记', en: 'The accession number is registered already' },
+  'matching/busy': { http: 409, zh: '该检查影像正在更正中，请稍候', en: 'Images of this study are being corrected, wait a moment' },
+  'matching/nothing-to-correct': { http: 409, zh: '影像已属于该检查，无需更正', en: 'The images belong there already, nothing is to be corrected' },
+  'matching/not-undoable': { http: 409, zh: '只能撤销该检查最近一次已完成的更正', en: 'Only the latest finished correction of a study can be undone' },
   'exam/unknown': { http: 404, zh: '没有该检查', en: 'No such exam' },
 } as const satisfies Record<string, Answer>
 

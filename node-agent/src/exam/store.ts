@@ -178,6 +178,23 @@ export function findExamOfStudy(db: Queries, studyInstanceUid: StudyInstanceUid)
   return db.get<Exam>(`SELECT ${columns} FROM exam WHERE study_instance_uid = $1`, [studyInstanceUid])
 }
 
+/** Exams that a condition on rows `e` names; it may end with an order and a limit. */
+export function selectExams(db: Queries, condition: (bind: (value: SqlValue) => string) => string): Promise<Exam[]> {
+  const params: SqlValue[] = []
+  const where = condition((value) => `$${params.push(value)}`)
+  return db.all<Exam>(`SELECT ${columns} FROM exam e WHERE ${where}`, params)
+}
+
+export const setOrigin = (tx: Transaction, examId: string, origin: ExamOrigin, now: EpochMs): Promise<number> =>
+  tx.run('UPDATE exam SET origin = $2, updated_at = $3 WHERE exam_id = $1', [examId, origin, now])
+
+/** @throws {Problem} exam/unknown */
+export async function originOf(db: Queries, examId: string): Promise<ExamOrigin> {
+  const row = await db.get<{ origin: ExamOrigin }>('SELECT origin FROM exam WHERE exam_id = $1', [examId])
+  if (!row) throw new Problem('exam/unknown', { examId })
+  return row.origin
+}
+
 /** Newest first. */
 export function examsOfPatient(db: Queries, patientId: string): Promise<Exam[]> {
   return db.all<Exam>(`SELECT ${columns} FROM exam WHERE patient_id = $1 AND patient_id <> '' ORDER BY received_at DESC, exam_id LIMIT 500`, [patientId])

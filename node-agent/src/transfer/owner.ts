@@ -192,6 +192,11 @@ export class TransferOwner {
     )
   }
 
+  /** The files of a study are others now: whoever fetches it opens it anew and gets the manifest of what there is. */
+  contentChanged(study: string): void {
+    for (const session of this.#sessions.values()) if (session.study === study) this.#end(session)
+  }
+
   #sessionOf(sessionId: string, asker: HospitalId): OwnerSession {
     const session = this.#sessions.get(sessionId)
     if (!session || session.asker !== asker || this.#isIdle(session)) throw new Problem('transfer/unknown-session')
