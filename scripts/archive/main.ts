@@ -15,6 +15,7 @@ import { requireRightKey } from '../../node-agent/src/archive/encryption/key-che
 import { rewrapArchive } from '../../node-agent/src/archive/encryption/rewrap.ts'
 import { makeFolders } from '../../node-agent/src/archive/folders.ts'
 import { migrations } from '../../node-agent/src/archive/tables.ts'
+import { storageMigrations } from '../../node-agent/src/archive/storage/tables.ts'
 import { databaseOf, loadNodeConfig, type NodeSettings } from '../../node-agent/src/config.ts'
 
 const HELP = `npm run archive -- <命令 command> --config <node.jsonc>
@@ -86,6 +87,7 @@ async function onArchive(settings: NodeSettings, name: ArchiveName, encryption: 
   const db = await openDatabase(databaseOf(settings, `archive-${name}`))
   try {
     await db.migrate('archive', migrations)
+    await db.migrate('archive-storage', storageMigrations)
     return await work({ db, encryption, folders: await makeFolders(join(settings.dataFolder, `archive-${name}`)) })
   } finally {
     await db.close()

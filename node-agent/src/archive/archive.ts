@@ -16,6 +16,7 @@ import type { FrameIndex } from '../dicom/frame-index.ts'
 import type { IndexedValues } from './attributes.ts'
 import type { EncryptionMode, FileEncryption } from './encryption/file-encryption.ts'
 import type { MatchingRules } from './predicate.ts'
+import type { ArchiveStorage } from './storage/archive-storage.ts'
 import type { StoreOutcome } from './store-outcome.ts'
 import type { UpkeepTask } from './upkeep.ts'
 
@@ -141,6 +142,8 @@ export interface StudyRow {
   readonly sizeBytes: number
   /** How many instances were offered again unchanged and dropped (ARC-12). */
   readonly duplicateCount: number
+  /** '' while the lasting copy of its files is on the local disk; otherwise the store that has it (ARC-20). */
+  readonly tier: string
   readonly receivedAt: EpochMs
   readonly updatedAt: EpochMs
 }
@@ -382,6 +385,8 @@ export interface Archive {
   /** What this version still has to do to the tables of a large archive while it serves; empty when nothing is. */
   upkeep(): readonly UpkeepTask[]
   freeBytes(): Promise<number>
+  /** Where the files lie, besides the archive's own root. */
+  readonly storage: ArchiveStorage
   verify(options?: { digests?: boolean }): Promise<ArchiveCheck>
   close(): Promise<void>
 }

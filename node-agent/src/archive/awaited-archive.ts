@@ -6,6 +6,7 @@ import type {
   Archive, ArchiveCheck, ArchiveName, CoercionRow, FailedRegistration, IncomingForm, IncomingInstance, IncomingSource, InstanceFile, InstanceMatch, InstanceRow, MatchQuery,
   PatientRow, Receipt, ReplacementRow, RewriteOne, RewriteOptions, RewriteResult, SeriesMatch, StoredEvent, StudyRow,
 } from './archive.ts' // prettier-ignore
+import type { ArchiveStorage } from './storage/archive-storage.ts'
 
 const RETRY_MS = 5_000
 /** A database that does not even refuse would hold up the start of everything else. */
@@ -116,6 +117,11 @@ class WaitingArchive implements AwaitedArchive {
       this.#listeners.get(listener)?.()
       this.#listeners.delete(listener)
     }
+  }
+
+  get storage(): ArchiveStorage {
+    if (!this.#archive) throw new Problem('archive/unavailable', { archive: this.name, ...this.#absence })
+    return this.#archive.storage
   }
 
   totals(): { readonly studies: number; readonly instances: number; readonly sizeBytes: number } {

@@ -22,6 +22,8 @@ interface CheckedRow {
   sizeBytes: number
   sm3: string
   missing: number
+  /** Left the disk on purpose: its copies are looked at by storage/integrity.ts. */
+  away: number
 }
 
 /** Runs while nothing is being put in place or deleted. */
@@ -68,7 +70,8 @@ export async function checkArchive(parts: CheckParts, digests: boolean, exclusiv
   }
 }
 
-const selectChecked = `SELECT sop_instance_uid AS "sopInstanceUid", path, file_id AS "fileId", size_bytes AS "sizeBytes", sm3, missing FROM archive_instance`
+const selectChecked = `SELECT sop_instance_uid AS "sopInstanceUid", path, file_id AS "fileId", size_bytes AS "sizeBytes", sm3, missing,
+  CASE WHEN EXISTS (SELECT 1 FROM archive_away away WHERE away.file_id = archive_instance.file_id) THEN 1 ELSE 0 END AS "away" FROM archive_instance`
 
 async function judge(parts: CheckParts, sopInstanceUid: string, digests: boolean): Promise<State> {
   const { db } = parts
@@ -86,7 +89,7 @@ async function stateOf({ folders, encryption }: CheckParts, row: CheckedRow, dig
   try {
     if ((await stat(file)).size !== row.sizeBytes + (encrypted ? HEADER_BYTES : 0)) return 'wrongSize'
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return 'missing'
+    if (codeOf(error) === 'ENOENT') return row.away === 1 ? 'sound' : 'missing'
     throw error
   }
   if (!digests) return 'sound'

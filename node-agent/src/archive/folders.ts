@@ -12,13 +12,17 @@ export interface Folders {
   readonly failed: string
   /** Cache of series metadata. */
   readonly metadata: string
+  /** Files on their way back from another store. */
+  readonly recalled: string
+  /** Files of deleted studies, until their time is over. */
+  readonly recycled: string
 }
 
 export async function makeFolders(root: string): Promise<Folders> {
   const at = (name: string) => path.join(root, name)
-  const folders = { root, incoming: at('incoming'), replaced: at('replaced'), failed: at('failed'), metadata: at('metadata') }
+  const folders = { root, incoming: at('incoming'), replaced: at('replaced'), failed: at('failed'), metadata: at('metadata'), recalled: at('recalled'), recycled: at('recycled') }
   for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true, mode: 0o750 })
   return folders
 }
 
-export const reservedFolders: readonly string[] = ['incoming', 'replaced', 'failed', 'metadata']
+export const reservedFolders: readonly string[] = ['incoming', 'replaced', 'failed', 'metadata', 'recalled', 'recycled']

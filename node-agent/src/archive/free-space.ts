@@ -19,6 +19,11 @@ export class FreeSpace {
     return (this.#freeBytes = bavail * bsize)
   }
 
+  /** Whether there is little more than what is kept free: time to make room before anybody is refused. */
+  async isShort(): Promise<boolean> {
+    return (await this.measure()) < this.#minFreeBytes * 1.2
+  }
+
   /** @throws {Problem} archive/out-of-space. Measures at most once a second. */
   async require(): Promise<void> {
     if (Date.now() - this.#measuredAt > 1_000) await this.measure()

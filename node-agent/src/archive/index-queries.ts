@@ -18,6 +18,7 @@ const studyColumns = [
   'instance_count',
   'size_bytes',
   'duplicate_count',
+  'tier',
   'received_at',
   'updated_at',
 ]

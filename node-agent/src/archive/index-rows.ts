@@ -3,6 +3,7 @@ import { attributesOf, type IndexedValues } from './attributes.ts'
 import type { LandedInstance } from './incoming.ts'
 import { insertRows } from './insert-rows.ts'
 import { nameKey } from './matching.ts'
+import type { PathOf } from './path-template.ts'
 import { insertNames } from './name-words.ts'
 import type { HospitalId, RegionId, Sm3Hex } from 'specs'
 
@@ -12,7 +13,7 @@ export interface RegisterSetup {
   /** Of what carries no region of its own and belongs to no study that we hold. */
   readonly regionId: () => RegionId
   readonly hospitalId: HospitalId
-  readonly pathOf: (values: IndexedValues, hospitalId: string) => string
+  readonly pathOf: PathOf
 }
 
 /** Setup of one batch, in which every instance has its region. */

@@ -35,12 +35,13 @@ import { checkArchive } from './check.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { discardFailed, keepFailed, listFailed, readFailed } from './failed-registrations.ts'
 import { makeFolders, type Folders } from './folders.ts'
+import { removeStudyRows } from './delete-study.ts'
 import { FreeSpace } from './free-space.ts'
 import { Incoming, type LandedInstance } from './incoming.ts'
 import { IndexQueries } from './index-queries.ts'
+import { nameWordsOfBefore } from './name-words.ts'
 import { MetadataCache } from './metadata-cache.ts'
-import { forgetName, nameWordsOfBefore } from './name-words.ts'
-import { defaultPathTemplate, parsePathTemplate } from './path-template.ts'
+import type { PathOf } from './path-template.ts'
 import { finishUnlinking, recover } from './recover.ts'
 import { coerceLanded, openLanded } from './coerce-landed.ts'
 import type { Totals } from './register.ts'
@@ -51,6 +52,8 @@ import { decrypted } from './encryption/encrypted-input.ts'
 import { receiversOf, studiesByReceiver } from './receiver.ts'
 import { requireRightKey } from './encryption/key-check.ts'
 import { StoredFile, type StoredFiles } from './stored-file.ts'
+import { ArchiveStorage } from './storage/archive-storage.ts'
+import { forgetCopies } from './storage/copies.ts'
 import { archiveIndexes } from './indexes.ts'
 import { backfills } from './backfills.ts'
 import { migrations } from './tables.ts'
@@ -63,14 +66,11 @@ const defaultMaxInstanceBytes = 16 * 1024 ** 3
  * @throws {Problem} archive/wrong-key, when it holds encrypted files and their key is missing or another one.
  */
 export async function openArchive(options: ArchiveOptions): Promise<Archive> {
-  const placeOf = parsePathTemplate(options.pathTemplate ?? defaultPathTemplate)
-  const encrypts = options.encryptionMode === 'sm4'
-  const pathOf: typeof placeOf = encrypts ? (values, hospitalId) => placeOf(values, hospitalId) + ENCRYPTED : placeOf
   const folders = await makeFolders(options.root)
   await options.db.migrate('archive', migrations)
-  await requireRightKey(options.db, options.encryption, encrypts)
+  await requireRightKey(options.db, options.encryption, options.encryptionMode === 'sm4')
   await recover(options.db, folders, options.log)
-  const archive = new DiskArchive(options, folders, pathOf)
+  const archive = new DiskArchive(options, folders)
   await archive.begin()
   return archive
 }
@@ -90,7 +90,8 @@ class DiskArchive implements Archive {
   readonly #commits: CommitQueue
   readonly #metadata: MetadataCache
   readonly #files: StoredFiles
-  readonly #pathOf: ReturnType<typeof parsePathTemplate>
+  readonly #pathOf: PathOf = (values, hospitalId, source) => this.storage.pathOf(values, hospitalId, source) + (this.#encryption ? ENCRYPTED : '')
+  #storage: ArchiveStorage | undefined
   /** Of new files. */
   readonly #encryption: FileEncryption | undefined
   readonly #metrics: ArchiveMetrics
@@ -103,7 +104,6 @@ class DiskArchive implements Archive {
   constructor(
     options: ArchiveOptions,
     folders: Folders,
-    pathOf: ReturnType<typeof parsePathTemplate>,
   ) {
     const index = new IndexQueries(options.db, {
       nameWords: () => this.#upkeep?.tasks.some(({ name }) => name === nameWordsOfBefore.name) === false,
@@ -112,21 +112,20 @@ class DiskArchive implements Archive {
     })
     this.name = options.name
     this.#options = options
-    this.#pathOf = pathOf
     this.#folders = folders
     this.#db = options.db
     this.#log = options.log
     this.#index = index
     this.#space = new FreeSpace(folders.root, options.minFreeBytes)
     this.#encryption = options.encryptionMode === 'sm4' ? options.encryption : undefined
-    this.#files = { folders, encryption: options.encryption, find: (uid) => index.storedFile(uid) }
+    this.#files = { folders, encryption: options.encryption, find: (uid) => index.storedFile(uid), recall: (row) => this.storage.recalls.of(row) }
     this.#metadata = new MetadataCache(this.#files, index, options.log, this.#encryption)
     this.#metrics = archiveMetrics(options.metrics)
     this.#commits = new CommitQueue({
       db: options.db,
       folders,
       log: options.log,
-      pathOf,
+      pathOf: this.#pathOf,
       regionId: options.regionId,
       hospitalId: options.hospitalId,
       registrationRetries: options.registrationRetries ?? 3,
@@ -138,10 +137,32 @@ class DiskArchive implements Archive {
 
   /** What a large archive need not wait for goes on beside it: counting, and what its tables still lack. */
   async begin(): Promise<void> {
+    this.#storage = await ArchiveStorage.open({
+      db: this.#db,
+      folders: this.#folders,
+      encryption: this.#options.encryption,
+      space: this.#space,
+      log: this.#log,
+      pathTemplate: this.#options.pathTemplate,
+      exclusively: (work) => this.#commits.exclusively(work),
+      usedBytes: () => this.#totals.sizeBytes,
+      onStudyChanged: (study, change) => this.#studyChanged(study, change),
+    })
     const large = await this.#db.get(`SELECT 1 AS one FROM archive_study LIMIT 1 OFFSET ${countedAtOnce}`)
     if (large) this.#counting = this.#count().catch((error: unknown) => this.#log.error({ err: error }, 'studies could not be counted'))
     else await this.#count()
     this.#upkeep = await Upkeep.begin({ db: this.#db, log: this.#log, indexes: archiveIndexes, backfills, quietMs: () => this.#commits.quietMs })
+  }
+
+  get storage(): ArchiveStorage {
+    if (!this.#storage) throw new Error('the archive has not begun')
+    return this.#storage
+  }
+
+  async #studyChanged(study: string, change: Totals): Promise<void> {
+    const { studies, instances, sizeBytes } = this.#totals
+    this.#totals = { studies: studies + change.studies, instances: instances + change.instances, sizeBytes: sizeBytes + change.sizeBytes }
+    await this.#metadata.forget(study)
   }
 
   /** A count beside commits may miss some or see them twice; it is repeated until nothing came between. */
@@ -157,6 +178,8 @@ class DiskArchive implements Archive {
   async receive(source: IncomingSource, form: IncomingForm): Promise<IncomingInstance> {
     // The owner becomes part of paths and rows.
     if (source.kind === 'transfer') parseHospitalId(source.owner ?? source.peer)
+    // What we write ourselves about images that we hold is never refused for a quota.
+    if (source.kind !== 'own') await this.storage.requireQuota(source.owner ?? (source.kind === 'transfer' ? source.peer : this.#options.hospitalId))
     return Incoming.begin({
       folder: this.#folders.incoming,
       space: this.#space,
@@ -215,6 +238,7 @@ class DiskArchive implements Archive {
           'instance replaced by changed content',
         )
     }
+    this.storage.noteStored(batch.map(({ receipt }) => receipt.studyInstanceUid))
     if (this.#listeners.size === 0) return
     const studies = new Map<string, StudyRow>()
     for (const uid of new Set(batch.map(({ receipt }) => receipt.studyInstanceUid))) {
@@ -265,6 +289,7 @@ class DiskArchive implements Archive {
   async open(sopInstanceUid: string): Promise<InstanceFile> {
     const row = await this.#index.storedFile(sopInstanceUid)
     if (!row) throw new Problem('archive/unknown-instance', { sopInstanceUid })
+    this.storage.noteOpened(row.studyInstanceUid)
     return StoredFile.locate(this.#files, row)
   }
 
@@ -314,6 +339,7 @@ class DiskArchive implements Archive {
     }
     const { grownBytes, ...result } = await rewriteStudy(setup, studyInstanceUid, options, rewriteOne)
     for (const series of result.series) this.#metadata.changed(studyInstanceUid, series)
+    this.storage.noteStored([studyInstanceUid])
     this.#totals = { ...this.#totals, sizeBytes: this.#totals.sizeBytes + grownBytes }
     return result
   }
@@ -371,19 +397,8 @@ class DiskArchive implements Archive {
           'INSERT INTO archive_unlink (path) SELECT kept_as FROM archive_replacement WHERE study_instance_uid = $1 ON CONFLICT (path) DO NOTHING',
           [studyInstanceUid],
         )
-        const study = await tx.get<{ patientKey: string; nameKey: string; instances: number; sizeBytes: number }>(
-          'SELECT patient_key AS "patientKey", patient_name_key AS "nameKey", instance_count AS "instances", size_bytes AS "sizeBytes" FROM archive_study WHERE study_instance_uid = $1',
-          [studyInstanceUid],
-        )
-        for (const table of ['archive_instance', 'archive_series_class', 'archive_series', 'archive_replacement', 'archive_original', 'archive_coercion', 'archive_study_receiver', 'archive_study'])
-          await tx.run(`DELETE FROM ${table} WHERE study_instance_uid = $1`, [studyInstanceUid])
-        if (study)
-          await tx.run(
-            'DELETE FROM archive_patient WHERE patient_key = $1 AND NOT EXISTS (SELECT 1 FROM archive_study WHERE patient_key = $1)',
-            [study.patientKey],
-          )
-        if (study && !(await tx.get('SELECT 1 AS one FROM archive_study WHERE patient_name_key = $1 LIMIT 1', [study.nameKey]))) await forgetName(tx, study.nameKey)
-        return study
+        await forgetCopies(tx, studyInstanceUid)
+        return removeStudyRows(tx, studyInstanceUid)
       })
       const { studies, instances, sizeBytes } = this.#totals
       if (gone) this.#totals = { studies: studies - 1, instances: instances - gone.instances, sizeBytes: sizeBytes - gone.sizeBytes }
@@ -415,6 +430,7 @@ class DiskArchive implements Archive {
 
   async close(): Promise<void> {
     this.#closing.abort()
+    await this.#storage?.stop()
     await this.#upkeep?.stop()
     await this.#counting
     await this.#commits.close()

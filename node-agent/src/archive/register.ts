@@ -141,7 +141,7 @@ function decide(
   // What we rewrote comes again as its sender knows it: nothing new (ARC-12).
   const isOriginal = originals.has(originalKey(values.sopInstanceUid ?? '', landed.coerced?.originalSm3 ?? landed.sm3))
   const outcome = decideStore(held?.missing === 0 ? held.sm3 : undefined, isOriginal && held ? held.sm3 : landed.sm3)
-  const path = setup.pathOf(values, owner)
+  const path = setup.pathOf(values, owner, landed.source)
   const moves = held !== undefined && held.path !== path ? { leaves: held.path } : {}
   if (outcome.kind === 'duplicate') return { kind: 'dropped', outcome, path: held?.path ?? path }
   if (outcome.kind === 'replaced' && held)

@@ -59,6 +59,7 @@ export class RemoteStudyAccess implements StudyAccess {
       institutionName: '',
       bodyPartsExamined: [],
       duplicateCount: 0,
+    tier: '',
     }
     const { startedAt, updatedAt } = this.#job
     return {

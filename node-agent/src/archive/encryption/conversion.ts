@@ -104,7 +104,7 @@ async function namedFiles(db: Database, table: Named['table'], to: EncryptionMod
   if (table === 'archive_instance')
     return db.all<Named>(
       `SELECT 'archive_instance' AS "table", sop_instance_uid AS "rowId", path, file_id AS "fileId", sm3 FROM archive_instance
-       WHERE sop_instance_uid > $1 AND ${otherForm('path')} ORDER BY sop_instance_uid LIMIT ${BATCH}`,
+       WHERE sop_instance_uid > $1 AND ${otherForm('path')} AND file_id NOT IN (SELECT file_id FROM archive_away) ORDER BY sop_instance_uid LIMIT ${BATCH}`,
       [after],
     )
   const rows = await db.all<Omit<Named, 'fileId'>>(

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
-import { open, type FileHandle } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
+import type { ReadHandle } from '../storage/recall.ts'
 import type { FileEncryption } from './file-encryption.ts'
 import { HEADER_BYTES } from './file-form.ts'
 import type { FileKey } from './file-keys.ts'
@@ -25,7 +26,7 @@ export class EncryptedInput {
    * Plain bytes [offset, offset+length), shorter only at the end of the file.
    * @throws {Problem} archive/damaged-file, archive/wrong-key
    */
-  async read(handle: FileHandle, offset: number, length: number): Promise<Buffer> {
+  async read(handle: ReadHandle, offset: number, length: number): Promise<Buffer> {
     const key = await this.#keyOf(handle)
     const { blocks, skip } = blocksFor(offset, length)
     const filled = await readFully(handle, blocks.subarray(skip), HEADER_BYTES + offset)
@@ -33,7 +34,7 @@ export class EncryptedInput {
   }
 
   /** Plain bytes [start, end) in chunks; the next one is made while the last is used. */
-  stream(open: () => Promise<FileHandle>, start: number, end: number): Readable {
+  stream(open: () => Promise<ReadHandle>, start: number, end: number): Readable {
     const chunks = async function* (this: EncryptedInput) {
       const handle = await open()
       const chunkAt = (at: number) => {
@@ -59,7 +60,7 @@ export class EncryptedInput {
   }
 
   /** The header is read every time, and its key made anew only when it is another one: a file of one name may have been put there since. */
-  async #keyOf(handle: FileHandle): Promise<FileKey> {
+  async #keyOf(handle: ReadHandle): Promise<FileKey> {
     const header = Buffer.allocUnsafe(HEADER_BYTES)
     const filled = await readFully(handle, header, 0)
     if (this.#key && this.#header?.equals(header)) return this.#key
@@ -74,7 +75,7 @@ export const decrypted = (encryption: FileEncryption, file: string, id: string):
   new EncryptedInput(encryption, id).stream(() => open(file, 'r'), 0, Number.MAX_SAFE_INTEGER)
 
 /** @returns how many bytes there were, fewer than asked for only at the end of the file. */
-export async function readFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
+export async function readFully(handle: ReadHandle, bytes: Uint8Array, position: number): Promise<number> {
   let filled = 0
   while (filled < bytes.length) {
     const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, position + filled)

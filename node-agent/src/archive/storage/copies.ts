@@ -30,8 +30,16 @@ export const selectFile = `SELECT instance.sop_instance_uid AS "sopInstanceUid",
   instance.size_bytes AS "sizeBytes", instance.sm3, CASE WHEN away.file_id IS NULL THEN 0 ELSE 1 END AS "away"
   FROM archive_instance instance LEFT JOIN archive_away away ON away.file_id = instance.file_id`
 
-/** The lasting one first. */
-export const copiesOfFile = (db: Queries, fileId: string): Promise<Copy[]> => db.all<Copy>(`SELECT ${copyColumns} FROM archive_copy copy WHERE copy.file_id = $1 ORDER BY copy.role DESC`, [fileId])
+/** The lasting one first; those that were found damaged last. */
+export const copiesOfFile = (db: Queries, fileId: string): Promise<Copy[]> =>
+  db.all<Copy>(
+    `SELECT ${copyColumns} FROM archive_copy copy LEFT JOIN archive_finding finding ON finding.finding_id = copy.file_id || '/' || copy.store_id
+     WHERE copy.file_id = $1 ORDER BY CASE WHEN finding.finding_id IS NULL THEN 0 ELSE 1 END, copy.role DESC`,
+    [fileId],
+  )
+
+/** Of the local file, `local` stands for the store. */
+export const findingId = (fileId: string, storeId: string): string => `${fileId}/${storeId}`
 
 export const copiesOfStudy = (db: Queries, study: string, storeId: string): Promise<Copy[]> =>
   db.all<Copy>(`SELECT ${copyColumns} FROM archive_copy copy WHERE copy.study_instance_uid = $1 AND copy.store_id = $2`, [study, storeId])
