@@ -32,7 +32,8 @@ export function choosePriors(exam: NewExam, candidates: readonly PriorCandidate[
   const isWorthIt = (prior: PriorCandidate): boolean => {
     if (prior.studyInstanceUid === exam.studyInstanceUid) return false
     if (prior.date !== '' && (prior.date > date || prior.date < oldest)) return false
-    if (wanted !== undefined && !prior.modalities.some((modality) => wanted.has(modality))) return false
+    // Many an older archive does not tell the modalities of its studies.
+    if (wanted !== undefined && prior.modalities.length > 0 && !prior.modalities.some((modality) => wanted.has(modality))) return false
     if (!select.sameBodyPart) return true
     return isSameRegion(shows, bodyRegionsOf(prior.bodyPartTexts)) ?? select.unknownBodyPart
   }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Queries, SqlValue, Transaction } from 'service-kit'
-import { AcquiredStudy, AcquisitionJobInput, noteOf, Problem, problemDetails, problemFromNote, type AcquisitionRun, type AcquisitionRunState, type EpochMs, type ProblemNote } from 'specs'
+import { type AcquiredStudy, AcquisitionJobInput, noteOf, Problem, problemDetails, problemFromNote, type AcquisitionRun, type AcquisitionRunState, type EpochMs, type ProblemNote } from 'specs'
 import type { PriorsWanted } from '../../routing/router.ts'
 
 /** A job as it is kept. */
