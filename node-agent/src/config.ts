@@ -1,7 +1,7 @@
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AuditConfig, auditSettingsOf, checkProxy, vaultSettingsOf, httpSettings, IdentityConfig, loadConfig, OutboundConfig, TlsFiles, tlsFilesAt, VaultConfig, type DatabaseConfig } from 'service-kit'
-import { AeTitle, HospitalId, NodeRole, PIECE_BYTES, RegionId } from 'specs'
+import { AeTitle, DicomSettings, HospitalId, NodeRole, PIECE_BYTES, RegionId } from 'specs'
 import { z } from 'zod'
 
 const host = z.string().min(1).max(255)
@@ -70,6 +70,8 @@ export const NodeConfig = z.strictObject({
       aeTitle: AeTitle.prefault('LIANPIAN'),
       allowAnyAe: z.boolean().default(false),
       maxAssociations: z.number().int().min(1).max(1_000).default(32),
+      /** Further settings of the ports as they are until an administrator changes them on the page 设备与节点; the same names as in `PUT /api/dicom-settings`. */
+      behaviour: DicomSettings.omit({ checkCallingAe: true, maxAssociations: true }).partial().default({}),
       /** DICOM over TLS on a port of its own (PS3.15 B.12). */
       tls: z
         .strictObject({

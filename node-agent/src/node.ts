@@ -10,17 +10,19 @@ import type { NodeSettings } from './config.ts'
 import type { Consults } from './consult/consults.ts'
 import { eraseConsults } from './consult/erase.ts'
 import { findConsult } from './consult/store.ts'
-import { placeOfCaller } from './dicom-node/store.ts'
 import { ExamIntake } from './exam/intake.ts'
 import { forgetPseudonyms } from './export/project.ts'
 import { joinSharing } from './grant/join.ts'
 import { openAcquisition } from './node/acquisition.ts'
+import { eraseCorrections } from './matching/store.ts'
 import { openConsultation } from './node/consultation.ts'
+import { openDevices } from './node/devices.ts'
 import { startDicom } from './node/dicom.ts'
 import { openGround } from './node/ground.ts'
 import { addHttpFaces } from './node/http.ts'
 import { openIdentity } from './node/identity.ts'
 import { openImages } from './node/images.ts'
+import { openMatching } from './node/matching.ts'
 import { openRegion } from './node/region.ts'
 import { openRights } from './node/rights.ts'
 import { refusalTeller } from './refusal/edge.ts'
@@ -30,6 +32,7 @@ import { Retention } from './retention/retention.ts'
 import { ServiceSwitches } from './service/switches.ts'
 import type { Router } from './routing/router.ts'
 import type { TransferEngine } from './transfer/engine.ts'
+import { eraseOfExam } from './worklist/store.ts'
 
 export interface RunningNode {
   /** As they listen, also when the configuration said port 0. */
@@ -60,7 +63,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   }
   const identity = await openIdentity(ground, announce, () => later.region)
   const { audit, outbound, accounts, face } = identity
-  const intake = new ExamIntake({ db, archive: inHospital, log, placeOf: (aeTitle) => placeOfCaller(db, aeTitle), onChange: (examId) => announce({ type: 'exam', examId }) })
+  const devices = await openDevices(ground, { audit })
+  const intake = new ExamIntake({ db, archive: inHospital, log, placeOf: devices.placeOf, onChange: (examId) => announce({ type: 'exam', examId }) })
   const region = await openRegion(ground, { announce, outbound, intake, transfersActive: () => later.transfers?.activeCount ?? 0 })
   later.region = region
 
@@ -95,19 +99,23 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     db, log, audit, hospitalId,
     archive: inHospital,
     onDestroy: async (tx, { examId, patientId, study, reason }) => ({
+      ...(await eraseOfExam(tx, examId)),
       consultations: await eraseConsults(tx, { examId, study, here: hospitalId }),
       copiesAt: study === null ? [] : await sharing.erase(tx, study, reason),
+      corrections: study === null ? 0 : await eraseCorrections(tx, study),
       pseudonyms: study === null ? 0 : await forgetPseudonyms(tx, vault, { study, patientId }),
     }),
   }) // prettier-ignore
   const switches = await ServiceSwitches.open({ db, log, audit })
+  const { corrections } = await openMatching(ground, { face, access, audit, announce, owner: images.owner })
   const http = await addHttpFaces(ground, {
     ...identity, ...rights, ...images, ...consultation,
-    announce, region, router, acquisition, refusals, refused, arrivals, reports, retention, sharing, switches, health,
+    announce, devices, region, router, acquisition, refusals, refused, arrivals, reports, retention, sharing, switches, health,
   }) // prettier-ignore
 
   await retention.start()
   await intake.start()
+  await corrections.start()
   await forwarder.start()
   await router.start()
   await transfers.start()
@@ -119,7 +127,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   region.onConnected(() => void reports.report())
   await health.start()
   const upkeep = setInterval(() => void retire(audit).catch((error: unknown) => log.error({ err: error }, 'old audit records not removed')), UPKEEP_EVERY_MS)
-  const dicom = await startDicom(ground, { audit, access, register, refused, outbound })
+  const dicom = await startDicom(ground, { audit, access, register, refused, outbound, devices, announce })
   await acquisition.start()
   const { port: httpPort } = await face.listen({ ...settings.http, setting: 'http.port' })
 
@@ -137,6 +145,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await consults.stop()
     await sharing.stop()
     await signing.stop()
+    await corrections.stop()
     await intake.stop()
     await retention.stop()
     await policy.stop()

@@ -2,9 +2,8 @@ import { isProblem, StudyInstanceUid, type RegionId } from 'specs'
 import type { Archive } from '../archive/archive.ts'
 import { archiveQuery } from '../dimse/archive-query.ts'
 import { archiveRetrieve } from '../dimse/archive-retrieve.ts'
-import { archiveSink } from '../dimse/archive-sink.ts'
 import type { RetrieveSource } from '../dimse/retrieval.ts'
-import type { QuerySource, StorageSink } from '../dimse/server.ts'
+import type { QuerySource } from '../dimse/server.ts'
 import type { Transcode } from '../dimse/stored-instance.ts'
 import type { AccessControl, AskedExam } from './access-control.ts'
 import type { DeviceRights } from './policy/subject.ts'
@@ -19,21 +18,6 @@ export interface DicomServicesParts {
   readonly rightsOf: (aeTitle: string) => Promise<DeviceRights | undefined>
   /** The region that a registered AE sends for, where it has one of its own (FED-20). */
   readonly regionOf: (aeTitle: string) => Promise<RegionId | undefined>
-}
-
-/** C-STORE goes into the in-hospital archive, from nodes that may store. */
-export function storageFor({ access, inHospital, rightsOf, regionOf }: DicomServicesParts): StorageSink {
-  const sink = archiveSink(inHospital, regionOf)
-  return {
-    async begin(object) {
-      const { callingAeTitle } = object
-      await access.admitDicomNode(callingAeTitle, await rightsOf(callingAeTitle), 'store', {
-        owner: access.hospitalId,
-        kept: 'in-hospital',
-      })
-      return sink.begin(object)
-    },
-  }
 }
 
 /**

@@ -39,7 +39,7 @@ export function archiveQuery(archive: Index, permitted?: Permitted): QuerySource
         Object.entries(query.keys).filter(([keyword, text]) => text !== '' && (usable.has(keyword) || computedKeys.has(keyword))),
       )
       for (let offset = 0; !signal.aborted; offset += PAGE_ROWS) {
-        const { rows, isLast } = await page(archive, query, { match, limit: PAGE_ROWS, offset }, permitted)
+        const { rows, isLast } = await page(archive, query, { match, limit: PAGE_ROWS, offset, receivingNode: query.terms?.receivingNode }, permitted)
         yield* rows
         if (isLast) return
       }
@@ -47,7 +47,7 @@ export function archiveQuery(archive: Index, permitted?: Permitted): QuerySource
   }
 }
 
-type Paged = { readonly match: Match; readonly limit: number; readonly offset: number }
+type Paged = { readonly match: Match; readonly limit: number; readonly offset: number; readonly receivingNode: string | undefined }
 
 async function page(archive: Index, { level, keys }: Query, paged: Paged, permitted: Permitted | undefined): Promise<{ rows: Match[]; isLast: boolean }> {
   const answered = async <R extends { readonly studyInstanceUid: string }>(found: readonly R[], matchOf: (row: R) => Match) => {
@@ -58,7 +58,7 @@ async function page(archive: Index, { level, keys }: Query, paged: Paged, permit
   switch (level) {
     case 'PATIENT': {
       const found = await archive.patients(paged)
-      const rows = permitted ? await patientsOf(archive, found, permitted) : found
+      const rows = permitted ? await patientsOf(archive, found, permitted, paged.receivingNode) : found
       return { rows: rows.map(patientMatch), isLast: found.length < paged.limit }
     }
     case 'STUDY':
@@ -74,13 +74,13 @@ async function page(archive: Index, { level, keys }: Query, paged: Paged, permit
 const oneOf = (text: string | undefined): string | undefined => (text === '' || text?.includes('\\') ? undefined : text)
 
 /** Patients with at least one study that may be told of; only those are counted. */
-async function patientsOf(archive: Index, patients: readonly PatientRow[], permitted: Permitted): Promise<PatientRow[]> {
+async function patientsOf(archive: Index, patients: readonly PatientRow[], permitted: Permitted, receivingNode: string | undefined): Promise<PatientRow[]> {
   const rows: PatientRow[] = []
   for (const patient of patients) {
     const { patientId, issuerOfPatientId } = patient
     // A backslash would make it two numbers, a wildcard many: then the studies of all are looked through.
     const match: Match = /[\\*?]/.test(patientId) ? {} : { PatientID: patientId, IssuerOfPatientID: issuerOfPatientId }
-    const studies = (await archive.studies({ match })).filter((study) => study.patientId === patientId && study.issuerOfPatientId === issuerOfPatientId)
+    const studies = (await archive.studies({ match, receivingNode })).filter((study) => study.patientId === patientId && study.issuerOfPatientId === issuerOfPatientId)
     const told = studies.length === 0 ? new Set() : await permitted(studies.map(({ studyInstanceUid }) => studyInstanceUid))
     if (told.size > 0) rows.push({ ...patient, studyCount: told.size })
   }

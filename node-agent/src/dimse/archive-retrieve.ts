@@ -32,10 +32,11 @@ export function archiveRetrieve(archive: Retrieved, { permitted, transcode }: { 
 const listed = (text: string | undefined): ReadonlySet<string> | undefined => (text === undefined ? undefined : new Set(text.split('\\')))
 
 /** The studies in which something that is named may lie, each once. */
-async function studiesOf(archive: Retrieved, { keys }: Query): Promise<string[]> {
+async function studiesOf(archive: Retrieved, { keys, terms }: Query): Promise<string[]> {
   const { PatientID: patientId, StudyInstanceUID: study, SeriesInstanceUID: series, SOPInstanceUID: instance } = keys
+  const receivingNode = terms?.receivingNode // whoever calls it is given what came there, and nothing else (FED-19)
   const ofPatient: Readonly<Record<string, string>> = patientId === undefined ? {} : { PatientID: patientId }
-  const rows = async (match: Readonly<Record<string, string>>): Promise<string[]> => (await archive.studies({ match })).map(({ studyInstanceUid }) => studyInstanceUid)
+  const rows = async (match: Readonly<Record<string, string>>): Promise<string[]> => (await archive.studies({ match, receivingNode })).map(({ studyInstanceUid }) => studyInstanceUid)
   if (study !== undefined) return rows({ ...ofPatient, StudyInstanceUID: study })
   if (series === undefined && instance === undefined) return rows(ofPatient)
   // Relational: the levels above are not named.
@@ -43,5 +44,5 @@ async function studiesOf(archive: Retrieved, { keys }: Query): Promise<string[]>
     ? await Promise.all(instance.split('\\').map(async (uid) => (await archive.instance(uid))?.studyInstanceUid))
     : (await archive.series(undefined, { match: { SeriesInstanceUID: series ?? '' } })).map(({ studyInstanceUid }) => studyInstanceUid) // prettier-ignore
   const found = [...new Set(held)].filter((uid) => uid !== undefined)
-  return patientId === undefined || found.length === 0 ? found : rows({ ...ofPatient, StudyInstanceUID: found.join('\\') })
+  return (patientId === undefined && receivingNode === undefined) || found.length === 0 ? found : rows({ ...ofPatient, StudyInstanceUID: found.join('\\') })
 }

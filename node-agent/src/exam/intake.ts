@@ -3,8 +3,8 @@ import type { EpochMs, ExamPlacement, StudyInstanceUid } from 'specs'
 import type { Archive, StudyRow } from '../archive/archive.ts'
 import { findExamOfStudy, recordStudy } from './store.ts'
 
-/** Where the device of an AE title stands, if that is known. */
-type PlaceOf = (aeTitle: string) => Promise<Partial<ExamPlacement> | undefined>
+/** Where the device of an AE title stands, or the receiving node that it sent to, if that is known. */
+type PlaceOf = (aeTitle: string, receivingNodes: readonly string[]) => Promise<Partial<ExamPlacement> | undefined>
 
 /** Instances of one study arrive by the hundred; the exam follows this often. */
 const SETTLE_MS = 150
@@ -67,7 +67,7 @@ export class ExamIntake {
   async #placeOfSender(study: StudyRow): Promise<Partial<ExamPlacement> | undefined> {
     if (await findExamOfStudy(this.#db, study.studyInstanceUid)) return undefined
     const [first] = await this.#archive.instances(study.studyInstanceUid, undefined, { limit: 1 })
-    return first?.sourceKind === 'dimse' ? this.#placeOf(first.sourcePeer) : undefined
+    return first?.sourceKind === 'dimse' ? this.#placeOf(first.sourcePeer, await this.#archive.receivers(study.studyInstanceUid)) : undefined
   }
 
   #noteStored(study: StudyRow): void {

@@ -23,6 +23,7 @@ import { factsOfExam, type Exam } from './exam.ts'
 import { contactSearch, keepContact } from '../patient/contact.ts'
 import { restoreChange } from '../patient/masked.ts'
 import { examDetail, examRows } from './view.ts'
+import { scheduleExam } from '../worklist/schedule-exam.ts'
 import { changeExam, findExam, findExamOfStudy, listExams, registerExam } from './store.ts'
 
 export interface ExamRoutes {
@@ -138,6 +139,8 @@ export function addExamRoutes(face: HttpFace, parts: ExamRoutes): void {
         const id = await registerExam(tx, registration, regionId(), now())
         await keepContact(tx, parts.vault, id, body)
         await audit?.within(tx, { action: 'exam.register', outcome: 'success', object: objectOf({ examId: id, patientId: body.patientId }), after: registration })
+        // What has its images already is on no device's list.
+        if (((await findExam(tx, id))?.instanceCount ?? 0) === 0) await scheduleExam(tx, id, registration, { hospitalId, audit, at: now() })
         return id
       }).catch((error: unknown) => hideUnlessListed(user, error))
       announce({ type: 'exam', examId })

@@ -20,7 +20,9 @@ import { addConsultRoutes } from '../consult/routes.ts'
 import { consultsOfStudy, newestOfExams } from '../consult/store.ts'
 import { addUnansweredRoutes } from '../consult/unanswered-routes.ts'
 import { createRenderer } from '../dicom/render/renderer.ts'
+import { addReceivingRoutes } from '../dicom-node/receiving-routes.ts'
 import { addDicomNodeRoutes } from '../dicom-node/routes.ts'
+import { addDicomSettingsRoutes } from '../dicom-node/settings-routes.ts'
 import type { OnUnmask } from '../dicomweb/identity-export.ts'
 import { mountDicomWeb } from '../dicomweb/routes.ts'
 import { addLabelRoutes } from '../exam/label-routes.ts'
@@ -50,12 +52,14 @@ import type { TransferEngine } from '../transfer/engine.ts'
 import type { TransferOwner } from '../transfer/owner.ts'
 import { addTransferRoutes } from '../transfer/routes.ts'
 import { mountWadoUri } from '../wado-uri/routes.ts'
-import { deviceRights } from './dicom.ts'
+import { addWorklistRoutes } from '../worklist/routes.ts'
+import type { Devices } from './devices.ts'
 import type { Ground } from './ground.ts'
 import type { NodeIdentity } from './identity.ts'
 import type { NodeRights } from './rights.ts'
 
 export interface HttpParts extends NodeIdentity, NodeRights {
+  readonly devices: Devices
   readonly announce: (event: LiveEvent) => void
   readonly region: Region
   readonly refusals: RefusalBook
@@ -91,6 +95,7 @@ function addStaffRoutes({ settings, db, vault, joined, hospitalId }: Ground, par
   const { listing } = settings.access
   addHospitalRoutes(face, { region, hospitalId })
   addExamRoutes(face, { db, access, vault, clinicians: settings.privacy.clinicians, hospitalId, regionId: () => joined.activeId, newestConsults, announce, audit, listing })
+  addWorklistRoutes(face, { db, access, hospitalId, audit, announce })
   addRetentionRoutes(face, { db, retention, access, hospitalId })
   addPatientRoutes(face, { db, access, vault, hospitalId, consults, audit, newestConsults })
   addLabelRoutes(face, { db, access, audit, hospitalId, announce })
@@ -102,8 +107,8 @@ function addStaffRoutes({ settings, db, vault, joined, hospitalId }: Ground, par
 
 /** Region, trail, vault, rules and devices: what administrators and auditors look after. */
 async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
-  const { settings, db, log, vault, joined, hospitalId } = ground
-  const { face, announce, region, refused, refusals, audit, accounts, outbound, access, audience, register, policy, arrivals, reports, forwarder, router, acquisition, switches, health } = parts
+  const { settings, db, log, vault, joined, hospitalId, inHospital, regional } = ground
+  const { face, devices, announce, region, refused, refusals, audit, accounts, outbound, access, audience, register, policy, arrivals, reports, forwarder, router, acquisition, switches, health } = parts
   const sealedKeys = { table: 'signing_key', key: 'key_id', column: 'sealed_key', context: (keyId: string) => `signing-key/${keyId}` }
   const resealing = new Resealing({ db, vault, log, columns: [...sealedAccountColumns, ...sealedContact, ...sealedExports, sealedKeys] })
   addVaultRoutes(face, { vault, resealing, audit })
@@ -126,7 +131,7 @@ async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
     settings: settings.access.breakGlass,
     onChange: (breakGlassId, state) => announce({ type: 'break-glass', breakGlassId, state }),
   })) // prettier-ignore
-  const rightsOf = deviceRights(ground)
+  const rightsOf = (aeTitle: string) => devices.callers.rightsOf(aeTitle)
   addExplainRoutes(face, {
     access, hospitalId,
     subjectOf: async (who) => {
@@ -145,6 +150,12 @@ async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
     isKnown: async (exam) => (await register.factsOf(exam)) !== undefined || (exam.study !== undefined && (await consultsOfStudy(db, exam.study)).length > 0),
   }) // prettier-ignore
   addDicomNodeRoutes(face, { db, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, outbound, log })
+  addDicomSettingsRoutes(face, { settings: devices.settings, configured: devices.configured, aeTitle: settings.dimse.aeTitle, listening: () => devices.later.listening })
+  addReceivingRoutes(face, {
+    db, audit, access, register, inHospital, regional,
+    own: { aeTitle: settings.dimse.aeTitle, ports: () => [devices.later.listening?.port ?? 0, devices.later.listening?.tlsPort ?? 0] },
+    ports: () => devices.later.ports,
+  }) // prettier-ignore
   addRoutingRoutes(face, { db, router, forwarder, archive: ground.inHospital, audience, audit })
   addAcquisitionRoutes(face, { db, acquisition, audience, audit })
   addServiceRoutes(face, { switches, onSwitched: () => health.look() })

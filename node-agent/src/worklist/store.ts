@@ -141,12 +141,13 @@ export async function settleItem(tx: Transaction, itemId: string, now: EpochMs):
 }
 
 /** With the exam everything goes that the worklist knows of its patient (SEC-11). */
-export async function eraseOfExam(tx: Transaction, examId: string): Promise<void> {
+export async function eraseOfExam(tx: Transaction, examId: string): Promise<{ scheduledSteps: number; performedSteps: number }> {
   await tx.run(
     `DELETE FROM performed_step_item WHERE sop_instance_uid IN (SELECT sop_instance_uid FROM performed_step WHERE exam_id = $1)
        OR item_id IN (SELECT item_id FROM worklist_item WHERE exam_id = $1)`,
     [examId],
   )
-  await tx.run('DELETE FROM performed_step WHERE exam_id = $1', [examId])
-  await tx.run('DELETE FROM worklist_item WHERE exam_id = $1', [examId])
+  const performedSteps = await tx.run('DELETE FROM performed_step WHERE exam_id = $1', [examId])
+  const scheduledSteps = await tx.run('DELETE FROM worklist_item WHERE exam_id = $1', [examId])
+  return { scheduledSteps, performedSteps }
 }

@@ -69,3 +69,15 @@ export const ReceivingNodeRow = ReceivingNode.extend({
   studies: z.number().int(),
 })
 export type ReceivingNodeRow = z.output<typeof ReceivingNodeRow>
+
+/** GET /api/dicom-settings. */
+export const DicomService = z.object({
+  settings: DicomSettings,
+  /** What the configuration file says, for whoever wants to go back to it. */
+  configured: DicomSettings,
+  aeTitle: z.string(),
+  port: z.number().int(),
+  tlsPort: z.number().int().nullable(),
+  openAssociations: z.number().int(),
+})
+export type DicomService = z.infer<typeof DicomService>

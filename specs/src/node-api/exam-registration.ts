@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { StudyInstanceUid } from '../identifiers.ts'
+import { AeTitle, StudyInstanceUid } from '../identifiers.ts'
 import { ExamPlacement } from './exam-placement.ts'
 import { PatientContact } from './patient.ts'
 
@@ -22,6 +22,8 @@ export const ExamRegistration = z.object({
   clinicalHistory: z.string().max(20_000),
   reportFindings: z.string().max(50_000),
   reportImpression: z.string().max(20_000),
+  /** The device that shall do it, on whose worklist it is (MWL); '': any device of the modality. */
+  scheduledStationAeTitle: z.union([AeTitle, z.literal('')]).default(''),
   ...ExamPlacement.shape,
   ...PatientContact.shape,
 })
