@@ -21,7 +21,7 @@ export type DataItem = readonly DataElement[]
 export type AnswerCharset = 'ISO_IR 192' | 'GB18030'
 
 export const SPECIFIC_CHARACTER_SET = 0x00080005
-const MAX_ELEMENTS = 8_192
+const MAX_ELEMENTS = 200_000
 const MAX_VALUE_BYTES = 64 * 1024
 
 interface Draft {
@@ -33,7 +33,7 @@ interface Draft {
 
 /**
  * Reads a small data set with its sequences. Group lengths and longer values than 64 KB are passed over.
- * @throws {Problem} archive/unreadable when it is no data set in that syntax, or has more than 8192 elements.
+ * @throws {Problem} archive/unreadable when it is no data set in that syntax, or has more than 200,000 elements.
  */
 export function readDataSet(bytes: Buffer, transferSyntaxUid: string): DataElement[] {
   const syntax = transferSyntax(transferSyntaxUid)

@@ -347,7 +347,7 @@ export class ServedAssociation implements UpperLayerUser {
   /** A request with a small data set, for one of the services. */
   #serve(service: MessageService, context: AcceptedContext, command: CommandSet): undefined {
     if (!hasDataset(command)) return void this.#begin(this.#runService(service, context, command, undefined))
-    const whole = new IncomingIdentifier(this.#host.limits.maxIdentifierBytes)
+    const whole = new IncomingIdentifier(service.maxDataSetBytes ?? this.#host.limits.maxIdentifierBytes)
     this.#dataset = {
       take: (data) => void whole.take(data),
       complete: () => this.#begin(this.#runService(service, context, command, whole)),

@@ -70,6 +70,8 @@ export interface AskablePeer {
 export interface MessageService {
   readonly kind: SopClassKind
   readonly commands: readonly number[]
+  /** Longest data set of a request; that of an identifier unless told. */
+  readonly maxDataSetBytes?: number
   /** @param signal aborted by C-CANCEL and by the end of the association. */
   answer(request: SmallRequest, signal: AbortSignal, peer: AskablePeer): AsyncIterable<Reply>
 }

@@ -86,6 +86,7 @@ export const auditActions = {
   'study.correct': { zh: '更正影像归属', en: 'Correct whose images they are', category: 'archive' },
   'study.correct-undo': { zh: '撤销影像归属更正', en: 'Undo a correction of images', category: 'archive' },
   'study.confirm': { zh: '确认影像归属', en: 'Confirm whose images they are', category: 'archive' },
+  'study.commit': { zh: '存储承诺', en: 'Storage commitment', category: 'archive' },
   'study.store': { zh: '上传影像', en: 'Store images', category: 'archive' },
   'transfer.send': { zh: '影像外发', en: 'Send images', category: 'transfer' },
   'transfer.receive': { zh: '影像接收', en: 'Receive images', category: 'transfer' },
