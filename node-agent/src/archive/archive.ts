@@ -413,6 +413,8 @@ export interface ArchiveOptions {
   readonly registrationRetryMs?: number
   /** Rules and corrections for what devices and people send (ARC-25). */
   readonly coerce?: Coerce
+  /** What becomes of changed content under the UID of an instance that is held (FED-22); `replace` unless told. */
+  readonly changedContent?: (source: IncomingSource, modality: string) => 'replace' | 'refuse'
   /** How new files are written, `none` unless told; files of both kinds are read. */
   readonly encryptionMode?: EncryptionMode
   /** Needed to write and to read encrypted files. */

@@ -11,6 +11,7 @@ import type { HospitalId, RegionId, Sm3Hex } from 'specs'
 
 export interface RegisterSetup {
   /** Of what carries no region of its own and belongs to no study that we hold. */
+  readonly changedContent?: NonNullable<ArchiveOptions['changedContent']>
   readonly regionId: () => RegionId
   readonly hospitalId: HospitalId
   readonly pathOf: PathOf

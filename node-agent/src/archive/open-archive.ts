@@ -128,6 +128,7 @@ class DiskArchive implements Archive {
       pathOf: this.#pathOf,
       regionId: options.regionId,
       hospitalId: options.hospitalId,
+      ...(options.changedContent && { changedContent: options.changedContent }),
       registrationRetries: options.registrationRetries ?? 3,
       registrationRetryMs: options.registrationRetryMs ?? 1_000,
       onCommitted: (batch, grown) => this.#committed(batch, grown),

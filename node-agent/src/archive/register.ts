@@ -144,6 +144,10 @@ function decide(
   const path = setup.pathOf(values, owner, landed.source)
   const moves = held !== undefined && held.path !== path ? { leaves: held.path } : {}
   if (outcome.kind === 'duplicate') return { kind: 'dropped', outcome, path: held?.path ?? path }
+  // Of what another archive or we ourselves promised, the newer content counts.
+  const isOutside = landed.source.kind !== 'transfer' && landed.source.kind !== 'own'
+  if (outcome.kind === 'replaced' && isOutside && setup.changedContent?.(landed.source, values.modality ?? '') === 'refuse')
+    return { kind: 'refused', problem: new Problem('archive/changed-content', { what: 'SOPInstanceUID', uid: values.sopInstanceUid, studyInstanceUid: study }) }
   if (outcome.kind === 'replaced' && held)
     return { kind: 'kept', outcome, path, ...moves, previous: { path: held.path, keptAs: `replaced/${held.fileId}.dcm${isEncryptedPath(held.path) ? ENCRYPTED : ''}` } }
   return { kind: 'kept', outcome, path, ...moves, otherPatient: known !== undefined && known.patient !== patient }

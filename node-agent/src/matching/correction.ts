@@ -1,7 +1,6 @@
 import type { CorrectionState, CorrectionTarget, ExamOrigin, StudyInstanceUid, TaskId } from 'specs'
 import type { ChangedValue } from '../archive/archive.ts'
-import type { IndexedValues } from '../archive/attributes.ts'
-import { attributeByKeyword } from '../archive/attributes.ts'
+import { attributeByKeyword, type IndexedValues } from '../archive/attributes.ts'
 import type { Exam } from '../exam/exam.ts'
 import type { CorrectedHeader } from './header-values.ts'
 

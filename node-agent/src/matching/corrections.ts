@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { AuditTrail, Database, Log } from 'service-kit'
 import { isProblem, Problem, type CorrectionTarget, type EpochMs, type HospitalId, type LiveEvent, type StudyInstanceUid } from 'specs'
-import type { Archive, Coercion, InstanceFile, LandedContent, StudyRow } from '../archive/archive.ts'
+import type { Archive, InstanceFile, StudyRow } from '../archive/archive.ts'
+import type { IndexedValues } from '../archive/attributes.ts'
+import type { StandingCorrections } from '../archive/coercion/coerce.ts'
 import { changedFile, type HeaderChange } from '../dicom/header-change.ts'
 import { readHeader } from '../dicom/header-reading.ts'
 import { findExam, findExamOfStudy } from '../exam/store.ts'
@@ -31,7 +33,7 @@ interface Actor {
  * Whole-study moves to the right exam or patient (ARC-21). A correction is noted first, then the files are rewritten, then rows, consultations and trail
  * follow in one transaction; a stop in between is taken up at the next start. Images of the study that come later are corrected on their way in.
  */
-export class Corrections {
+export class Corrections implements StandingCorrections {
   readonly #parts: CorrectionsParts
   readonly #now: () => EpochMs
   /** What applies to images that come now: corrections that are done or under way, by study. */
@@ -108,15 +110,14 @@ export class Corrections {
     await this.#running.get(studyInstanceUid)
   }
 
-  /** What a landed instance of a corrected study becomes; undefined for every other. */
-  coerce({ values, source, open }: LandedContent): Promise<Coercion | undefined> | undefined {
+  concern(studyInstanceUid: string): boolean {
+    return this.#inForce.has(studyInstanceUid)
+  }
+
+  /** For an instance that comes later and says what the study said before. */
+  valuesFor(values: IndexedValues): { readonly values: ReadonlyMap<number, string>; readonly by: string } | undefined {
     const correction = this.#inForce.get(values['studyInstanceUid'] ?? '')
-    if (!correction || !saysFormerValues(correction, values)) return undefined
-    return (async () => {
-      const file = await open()
-      const made = changedFile(file, await readHeader(file), this.#change(correction, correction.header, source.peer))
-      return made && { ...made, by: `correction:${correction.correctionId}` }
-    })()
+    return correction && saysFormerValues(correction, values) ? { values: byTag(correction.header), by: `correction:${correction.correctionId}` } : undefined
   }
 
   async #requireIdle(all: readonly Correction[]): Promise<void> {

@@ -36,3 +36,6 @@ export async function latestCorrections(db: Queries, limit: number): Promise<Cor
   const rows = await db.all<{ body: string }>('SELECT body FROM study_correction ORDER BY started_at DESC LIMIT $1', [limit])
   return rows.map(read)
 }
+
+/** With the exam that is destroyed (LOC-06): a correction names patients. */
+export const eraseCorrections = (tx: Transaction, studyInstanceUid: string): Promise<number> => tx.run('DELETE FROM study_correction WHERE study_instance_uid = $1', [studyInstanceUid])

@@ -16,6 +16,7 @@ import { erasureMigrations } from '../grant/erasures.ts'
 import { sharingMigrations } from '../grant/tables.ts'
 import { contactMigrations } from '../patient/contact.ts'
 import { patientTokenMigrations } from '../patient/token.ts'
+import { matchingMigrations } from '../matching/tables.ts'
 import { JoinedRegions } from '../region/joined-regions.ts'
 import { regionMigrations } from '../region/membership.ts'
 import { signingMigrations } from '../signing/key-store.ts'
@@ -51,10 +52,14 @@ export async function openGround(settings: NodeSettings, log: Log) {
   await db.migrate('access', policyMigrations)
   await db.migrate('signing', signingMigrations)
   await db.migrate('export', exportMigrations)
+  await db.migrate('matching', matchingMigrations)
   const vault = await Vault.open({ db, kek: kekSourceOf(settings.vault) })
   const joined = await JoinedRegions.open(db, settings.region.id)
   const encryption = new FileEncryption({ vault, log })
   if (Object.values(settings.archive.encryption).includes('sm4')) encryption.cipher.warm()
+
+  // Filled by node/matching.ts before any port is open.
+  const coercing: { -readonly [K in 'coerce' | 'changedContent']?: ArchiveOptions[K] } = {}
 
   const open = async (name: ArchiveName) => {
     const archiveDb = await openDatabase(databaseOf(settings, `archive-${name}`))
@@ -68,6 +73,10 @@ export async function openGround(settings: NodeSettings, log: Log) {
         registrationRetries: settings.archive.registrationRetries,
         registrationRetryMs: settings.archive.registrationRetryMs,
         encryptionMode: settings.archive.encryption[name === 'regional' ? 'regional' : 'inHospital'],
+        ...(name === 'in-hospital' && {
+          coerce: (landed: LandedContent) => coercing.coerce?.(landed),
+          changedContent: (source: IncomingSource, modality: string) => coercing.changedContent?.(source, modality) ?? 'replace',
+        }),
         ...(settings.archive.pathTemplate && { pathTemplate: settings.archive.pathTemplate }),
       }) // prettier-ignore
     } catch (error) {
@@ -76,7 +85,7 @@ export async function openGround(settings: NodeSettings, log: Log) {
     }
   }
   return {
-    settings, log, metrics, hospitalId, db, vault, encryption, joined,
+    settings, log, metrics, hospitalId, db, vault, encryption, joined, coercing,
     codecs: createCodecPool({ log }),
     inHospital: await open('in-hospital'),
     // Nothing of the hospital's own waits for what belongs to the region (FED-33).
