@@ -1,4 +1,5 @@
 import type { Queries, SqlValue } from 'service-kit'
+import type { ArchiveOptions } from './archive.ts'
 import { attributesOf, type IndexedValues } from './attributes.ts'
 import type { LandedInstance } from './incoming.ts'
 import { insertRows } from './insert-rows.ts'
@@ -10,8 +11,8 @@ import type { HospitalId, RegionId, Sm3Hex } from 'specs'
 // Rows of patient, study, series and instance, written for many instances at once.
 
 export interface RegisterSetup {
-  /** Of what carries no region of its own and belongs to no study that we hold. */
   readonly changedContent?: NonNullable<ArchiveOptions['changedContent']>
+  /** Of what carries no region of its own and belongs to no study that we hold. */
   readonly regionId: () => RegionId
   readonly hospitalId: HospitalId
   readonly pathOf: PathOf
