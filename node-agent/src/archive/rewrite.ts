@@ -11,6 +11,7 @@ import type { Folders } from './folders.ts'
 import type { LandedInstance } from './incoming.ts'
 import { columnsOf, insertPatients, patientKey, type RegisterSetup } from './index-rows.ts'
 import { nameKey } from './matching.ts'
+import { forgetName } from './name-words.ts'
 import { rememberOriginal } from './original.ts'
 
 /** What rewriting needs of the archive it happens in. */
@@ -228,7 +229,7 @@ async function followParents(tx: Transaction, setup: RewriteSetup, studyInstance
     { study_instance_uid: studyInstanceUid },
   )
   if (key !== study['patient_key'])
-    await tx.run('DELETE FROM archive_patient WHERE patient_key = $1 AND NOT EXISTS (SELECT 1 FROM archive_study WHERE patient_key = $1)', [study['patient_key'] ?? ''])
+    await forgetPatient(tx, String(study['patient_key'] ?? ''), String(study['patient_name_key'] ?? ''))
   for (const seriesInstanceUid of new Set(done.map(({ before }) => before.seriesInstanceUid))) {
     const rows = done.filter(({ before }) => before.seriesInstanceUid === seriesInstanceUid)
     const keys = { study_instance_uid: studyInstanceUid, series_instance_uid: seriesInstanceUid }
@@ -237,6 +238,13 @@ async function followParents(tx: Transaction, setup: RewriteSetup, studyInstance
     const columns = agreed(series, rows.map(({ landed }) => landed), 'series') // prettier-ignore
     await update(tx, 'archive_series', { ...columns, size_bytes: Number(series['size_bytes']) + grown(rows), version: Number(series['version']) + 1, updated_at: now }, keys)
   }
+}
+
+/** A patient, and a name, that no study has any more. */
+async function forgetPatient(tx: Transaction, patientKey: string, nameKey: string): Promise<void> {
+  await tx.run('DELETE FROM archive_patient WHERE patient_key = $1 AND NOT EXISTS (SELECT 1 FROM archive_study WHERE patient_key = $1)', [patientKey])
+  const others = await tx.get('SELECT 1 AS one FROM archive_patient WHERE patient_name_key = $1 LIMIT 1', [nameKey])
+  if (!others) await forgetName(tx, nameKey)
 }
 
 /** The columns of a parent: what it says, as long as an instance says so too; otherwise what the first that says something says. */
