@@ -1,6 +1,8 @@
 import { addAuditRoutes, addFaultRoutes, addPostureRoutes, addVaultRoutes, Resealing, sealedAccountColumns, SyslogFeeder, type HealthWatch } from 'service-kit'
 import { Problem, type LiveEvent } from 'specs'
 import type { Acquisition } from '../acquisition/query-retrieve/engine.ts'
+import type { Importer } from '../acquisition/import/importer.ts'
+import { addImportRoutes } from '../acquisition/import/routes.ts'
 import { addAcquisitionRoutes } from '../acquisition/query-retrieve/routes.ts'
 import { BreakGlassDesk } from '../access/break-glass.ts'
 import { addBreakGlassRoutes } from '../access/break-glass-routes.ts'
@@ -20,10 +22,12 @@ import { addConsultRoutes } from '../consult/routes.ts'
 import { consultsOfStudy, newestOfExams } from '../consult/store.ts'
 import { addUnansweredRoutes } from '../consult/unanswered-routes.ts'
 import { createRenderer } from '../dicom/render/renderer.ts'
+import { transcode } from '../dicom/transcode/transcode.ts'
 import { addReceivingRoutes } from '../dicom-node/receiving-routes.ts'
 import { addDicomNodeRoutes } from '../dicom-node/routes.ts'
 import { addDicomSettingsRoutes } from '../dicom-node/settings-routes.ts'
 import type { OnUnmask } from '../dicomweb/identity-export.ts'
+import type { Transcode } from '../dicomweb/retrieve.ts'
 import { mountDicomWeb } from '../dicomweb/routes.ts'
 import { addLabelRoutes } from '../exam/label-routes.ts'
 import { addExamRoutes } from '../exam/routes.ts'
@@ -45,6 +49,7 @@ import { addRegionRoutes } from '../region/routes.ts'
 import type { Retention } from '../retention/retention.ts'
 import { addRetentionRoutes } from '../retention/routes.ts'
 import type { OwnKeys } from '../signing/own-keys.ts'
+import { addStudyRoutes } from '../study/routes.ts'
 import { addServiceRoutes } from '../service/routes.ts'
 import type { ServiceSwitches } from '../service/switches.ts'
 import { addSigningRoutes } from '../signing/routes.ts'
@@ -70,6 +75,7 @@ export interface HttpParts extends NodeIdentity, NodeRights {
   readonly forwarder: Forwarder
   readonly router: Router
   readonly acquisition: Acquisition
+  readonly importer: Importer
   readonly transfers: TransferEngine
   readonly owner: TransferOwner
   readonly signing: OwnKeys
@@ -168,11 +174,14 @@ function mountImages({ settings, db, log, vault, codecs, hospitalId, inHospital,
   const { listing } = settings.access
   const source = new NodeStudySource({ db, access, register, held: sharing.held, exports, listing, inHospital, regional, transfers, consults })
   const renderer = createRenderer({ log, codecs })
+  addStudyRoutes(face, { source })
   /** Files with names in them leave only when the trail knows it. */
   const onUnmask: OnUnmask = async (_user, study, reason) =>
     audit.record({ action: 'patient.unmask', outcome: 'success', object: { type: 'study', id: study, owner: hospitalId }, reason, basis: 'export' })
-  mountDicomWeb(face, { source, renderer, onUnmask, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }), serving: (service) => switches.check(service) })
-  mountWadoUri(face, { source, renderer, onUnmask, serving: () => switches.check('wado-uri') })
+  const transcodeHere: Transcode = (file, syntax) => transcode(file, syntax, { codecs, turn: { lane: 'dicomweb' } })
+  mountDicomWeb(face, { source, renderer, transcode: transcodeHere, onUnmask, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }), serving: (service) => switches.check(service) })
+  addImportRoutes(face, { db, importer: parts.importer, audience: parts.audience, storingFor: (user) => source.storing(user) })
+  mountWadoUri(face, { source, renderer, transcode: transcodeHere, onUnmask, serving: () => switches.check('wado-uri') })
   const exportDesk = new ExportDesk({ db, vault, log, audit, access, exports, hospitalId, inHospital, renderer, hospitalName: () => region.nameOf(hospitalId), settings: settings.access.export })
   accounts.onSessionEnd((sessionId) => exportDesk.abort(sessionId))
   addExportRoutes(face, exportDesk)
