@@ -1,4 +1,5 @@
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
+import { Readable } from 'node:stream'
 import type { Request, Response } from 'express'
 import { Problem } from 'specs'
 import type { InstanceFile } from '../archive/archive.ts'
@@ -10,6 +11,7 @@ import { InflatedScan } from '../dicom/inflated-scan.ts'
 import { transferSyntax } from '../dicom/transfer-syntax.ts'
 import { acceptedBy, covers } from './accept.ts'
 import { MultipartWriter } from './multipart-writer.ts'
+import { sendSinglePart } from './single-part.ts'
 import { bulkDataUri } from '../dicom/read-metadata.ts'
 
 const octets = 'application/octet-stream'
@@ -70,7 +72,7 @@ async function locate(file: InstanceFile, path: string): Promise<{ offset: numbe
  */
 export async function sendBulkData(file: InstanceFile, path: string, request: Request, response: Response): Promise<void> {
   const accepted = acceptedBy(request)
-  if (path === tagText(PIXEL_DATA) && file.frameIndex.kind === 'encapsulated') return sendEncapsulated(file, response)
+  if (path === tagText(PIXEL_DATA) && file.frameIndex.kind === 'encapsulated') return sendEncapsulated(file, request, response)
   const form = accepted.find(({ type }) => covers(type, octets))
   if (!form) throw new Problem('request/not-acceptable', { offered: [octets] })
   const place = await locate(file, path)
@@ -78,18 +80,15 @@ export async function sendBulkData(file: InstanceFile, path: string, request: Re
   const syntax = transferSyntax(file.transferSyntaxUid)
   const width = syntax.bigEndian ? ({ OW: 2, US: 2, SS: 2, OF: 4, OL: 4, UL: 4, SL: 4, FL: 4, OD: 8, OV: 8, FD: 8 }[place.vr] ?? 1) : 1
   const whole = syntax.deflated || width > 1
-  const body = whole
-    ? await wholeValue(file, place, syntax.deflated, width)
-    : file.stream({ start: place.offset, end: place.offset + place.length })
+  const bytes = whole ? await wholeValue(file, place, syntax.deflated, width) : undefined
+  const stream = ({ start, end } = { start: 0, end: place.length }) =>
+    bytes ? Readable.from([bytes.subarray(start, end)]) : file.stream({ start: place.offset + start, end: place.offset + end })
+  if (!form.multipart && form.type !== '*/*')
+    return sendSinglePart(request, response, { contentType: octets, etag: `"${file.row.sm3}-${path.replaceAll('/', '.')}"`, sizeBytes: place.length, stream })
   const writer = new MultipartWriter(response, octets)
-  if (form.multipart || form.type === '*/*') {
-    await writer.part(octets, bulkDataUri(file, path), body, place.length)
-    return writer.end()
-  }
-  response.status(200).setHeader('Content-Type', octets)
-  response.setHeader('Content-Length', place.length)
-  if (Buffer.isBuffer(body)) response.end(body)
-  else body.pipe(response).once('close', () => body.destroy())
+  if (request.method === 'HEAD') return writer.head()
+  await writer.part(octets, bulkDataUri(file, path), stream(), place.length)
+  await writer.end()
 }
 
 async function wholeValue(
@@ -102,9 +101,10 @@ async function wholeValue(
   return width > 1 && bytes.length % width === 0 ? swapped(bytes, width) : bytes
 }
 
-async function sendEncapsulated(file: InstanceFile, response: Response): Promise<void> {
+async function sendEncapsulated(file: InstanceFile, request: Request, response: Response): Promise<void> {
   const { mediaType } = transferSyntax(file.transferSyntaxUid)
   const writer = new MultipartWriter(response, mediaType)
+  if (request.method === 'HEAD') return writer.head()
   for (let frame = 1; frame <= Math.max(1, file.row.numberOfFrames ?? 1) && writer.wanted; frame += 1) {
     const { bytes, transferSyntaxUid } = await readFrame(file, frame)
     await writer.part(

@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import type { Readable } from 'node:stream'
 import type { Response } from 'express'
 
 /** Streams a multipart/related answer part by part; a slow reader holds the file reads back, not our memory. */
@@ -21,15 +19,26 @@ export class MultipartWriter {
     return !this.#response.destroyed && !this.#response.writableEnded
   }
 
-  async part(contentType: string, location: string, body: Uint8Array | Readable, sizeBytes: number): Promise<void> {
+  /** @param sizeBytes absent when it is not known beforehand */
+  async part(contentType: string, location: string, body: Uint8Array | AsyncIterable<Uint8Array>, sizeBytes: number | undefined): Promise<void> {
     if (!this.wanted) return
-    if (!this.#begun)
-      this.#response.status(200).setHeader('Content-Type', `multipart/related; type="${this.#type}"; boundary="${this.#boundary}"`)
-    const head = `${this.#begun ? '\r\n' : ''}--${this.#boundary}\r\nContent-Type: ${contentType}\r\nContent-Location: ${location}\r\nContent-Length: ${sizeBytes}\r\n\r\n`
+    if (!this.#begun) this.#begin()
+    const length = sizeBytes === undefined ? '' : `Content-Length: ${sizeBytes}\r\n`
+    const head = `${this.#begun ? '\r\n' : ''}--${this.#boundary}\r\nContent-Type: ${contentType}\r\nContent-Location: ${location}\r\n${length}\r\n`
     this.#begun = true
     await this.#write(head)
     if (body instanceof Uint8Array) await this.#write(body)
-    else for await (const chunk of body) await this.#write(chunk as Uint8Array)
+    else for await (const chunk of body) await this.#write(chunk)
+  }
+
+  /** The answer without its parts. */
+  head(): void {
+    this.#begin()
+    this.#response.end()
+  }
+
+  #begin(): void {
+    this.#response.status(200).setHeader('Content-Type', `multipart/related; type="${this.#type}"; boundary="${this.#boundary}"`)
   }
 
   async end(): Promise<void> {
@@ -49,6 +58,17 @@ export class MultipartWriter {
 
   async #write(bytes: string | Uint8Array): Promise<void> {
     if (!this.wanted || this.#response.write(bytes)) return
-    await Promise.race([once(this.#response, 'drain'), once(this.#response, 'close')])
+    await drained(this.#response)
   }
+}
+
+/** The reader takes more, or has gone. Leaves no listener behind: a large study waits thousands of times. */
+export function drained(response: Response): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      response.off('drain', end).off('close', end)
+      resolve()
+    }
+    response.on('drain', end).on('close', end)
+  })
 }

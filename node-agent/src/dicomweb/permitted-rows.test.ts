@@ -19,7 +19,7 @@ function search(mayList: (study: number) => boolean) {
           },
           user: {} as Viewer,
           archive: {} as Archive,
-          query: { match: {}, regionId: undefined },
+          matching: { match: {}, regionId: undefined },
           ask: async ({ match, limit, offset }) => {
             asked.push(limit)
             const named = match['StudyInstanceUID']?.split('\\')

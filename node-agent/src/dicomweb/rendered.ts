@@ -1,11 +1,12 @@
 import type { Request, Response } from 'express'
 import { Problem } from 'specs'
-import type { InstanceFile } from '../archive/archive.ts'
+import type { InstanceFile, InstanceRow } from '../archive/archive.ts'
 import type { Window } from '../dicom/render/display.ts'
 import type { PictureOptions } from '../dicom/render/render-job.ts'
 import type { Renderer } from '../dicom/render/renderer.ts'
 import { acceptedBy, covers } from './accept.ts'
-import { goneSignal } from './retrieve.ts'
+import { MultipartWriter } from './multipart-writer.ts'
+import { goneSignal, instanceUrl } from './retrieve.ts'
 import type { StudyAccess } from './study-source.ts'
 
 const defaultQuality = 90
@@ -14,9 +15,9 @@ const maxThumbnailPixels = 1_024
 
 const invalid = (path: string, message: string) => new Problem('request/invalid', { what: 'query', issues: [{ path, message }] })
 
-function pictureType(request: Request): PictureOptions['mediaType'] {
+function pictureType(request: Request, multipartToo: boolean): PictureOptions['mediaType'] {
   for (const { type, multipart } of acceptedBy(request)) {
-    if (multipart) continue
+    if (multipart && !multipartToo) continue
     if (covers(type, 'image/jpeg')) return 'image/jpeg'
     if (covers(type, 'image/png')) return 'image/png'
   }
@@ -29,12 +30,12 @@ const parameter = (request: Request, name: string): string | undefined => {
 }
 
 /** Rendering parameters of PS3.18 8.3.5.1: window, viewport, quality. @throws {Problem} request/invalid */
-export function parsePictureOptions(request: Request): PictureOptions {
+export function parsePictureOptions(request: Request, { multipart } = { multipart: false }): PictureOptions {
   const window = parameter(request, 'window')
   const viewport = parameter(request, 'viewport')
   const quality = parameter(request, 'quality')
   return {
-    mediaType: pictureType(request),
+    mediaType: pictureType(request, multipart),
     quality: quality === undefined ? defaultQuality : parseQuality(quality),
     ...(window !== undefined && { window: parseWindow(window) }),
     ...(viewport !== undefined && parseViewport(viewport)),
@@ -76,15 +77,67 @@ function parseViewport(text: string): Pick<PictureOptions, 'maxWidth' | 'maxHeig
   }
 }
 
-/** WADO-RS rendered (PS3.18 10.4.1.1.3): one frame as a picture. */
+/** A frame as one picture, or those of several frames or instances as parts. */
+interface Shown {
+  readonly row: InstanceRow
+  readonly frames: readonly number[]
+}
+
+/** More pictures in one answer would keep the codecs from everybody else. */
+const maxPictures = 2_000
+
+/**
+ * WADO-RS rendered (PS3.18 10.4.1.1.3) of frames, instances, a series or a study. A single picture where the asker takes one: then the first frame stands
+ * for all that was asked for, unless only frames were.
+ */
 export async function sendRendered(
-  file: InstanceFile,
-  frame: number,
+  access: StudyAccess,
+  shown: readonly Shown[],
   renderer: Renderer,
   request: Request,
   response: Response,
 ): Promise<void> {
-  await sendPicture(file, frame, parsePictureOptions(request), renderer, response)
+  const [first] = shown
+  if (!first) throw new Problem('archive/unknown-instance', { studyInstanceUid: access.studyInstanceUid })
+  const options = parsePictureOptions(request, { multipart: true })
+  tellIgnored(request, response)
+  const signal = goneSignal(response)
+  const isOne = shown.length === 1 && first.frames.length === 1
+  if (isOne || !wantsParts(request)) {
+    if (first.frames.length > 1 && shown.length === 1) throw new Problem('request/not-acceptable', { offered: [`multipart/related; type="${options.mediaType}"`] })
+    return sendPicture(await access.instance(first.row.sopInstanceUid, signal), first.frames[0] ?? 1, options, renderer, response)
+  }
+  const writer = new MultipartWriter(response, options.mediaType)
+  if (request.method === 'HEAD') return writer.head()
+  let made = 0
+  try {
+    for (const { row, frames } of shown) {
+      const file = await access.instance(row.sopInstanceUid, signal)
+      // A report among images has no picture; it does not keep the images from being shown.
+      if (file.frameIndex.kind === 'none' && shown.length > 1) continue
+      for (const frame of frames.length > 0 ? frames : framesOf(file)) {
+        if (!writer.wanted || (made += 1) > maxPictures) break
+        const bytes = await renderer.picture(file, frame, options)
+        await writer.part(options.mediaType, `${instanceUrl(row)}/frames/${frame}/rendered`, bytes, bytes.length)
+      }
+    }
+    if (!writer.begun) throw new Problem('archive/not-renderable', { studyInstanceUid: access.studyInstanceUid })
+    await writer.end()
+  } catch (error) {
+    if (!writer.begun) throw error
+    writer.fail()
+    if (!response.closed) throw error
+  }
+}
+
+const framesOf = ({ row }: InstanceFile): number[] => Array.from({ length: Math.max(1, row.numberOfFrames ?? 1) }, (_each, index) => index + 1)
+
+const wantsParts = (request: Request): boolean => acceptedBy(request)[0]?.multipart === true
+
+/** Parameters of PS3.18 8.3.5.1 that we do not follow; whoever asks is told. */
+function tellIgnored(request: Request, response: Response): void {
+  const ignored = ['annotation', 'iccprofile'].filter((name) => !['', 'no'].includes(String(request.query[name] ?? '')))
+  if (ignored.length > 0) response.setHeader('Warning', ignored.map((name) => `299 lianpian "${name} is not applied"`).join(', '))
 }
 
 /** A small picture for lists. */

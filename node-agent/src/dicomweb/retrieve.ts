@@ -1,12 +1,18 @@
 import type { Request, Response } from 'express'
 import { Problem } from 'specs'
 import type { InstanceFile, InstanceRow } from '../archive/archive.ts'
+import { canBeTranscoded, losslessTargets, lossyTargets } from '../dicom/transcode/choose-syntax.ts'
+import type { Transcoded } from '../dicom/transcode/transcode.ts'
 import { acceptedBy, covers, type Accepted } from './accept.ts'
 import { MultipartWriter } from './multipart-writer.ts'
+import { sendSinglePart } from './single-part.ts'
 import type { StudyAccess } from './study-source.ts'
 
 export const instanceUrl = (row: InstanceRow): string =>
   `/dicom-web/studies/${row.studyInstanceUid}/series/${row.seriesInstanceUid}/instances/${row.sopInstanceUid}`
+
+/** Makes another transfer syntax of an instance while it is read. @throws {Problem} archive/not-transcodable */
+export type Transcode = (file: InstanceFile, transferSyntaxUid: string) => Promise<Transcoded>
 
 /** Aborted when the reader has gone, so that nobody waits for images nobody wants any more. */
 export function goneSignal(response: Response): AbortSignal {
@@ -18,36 +24,47 @@ export function goneSignal(response: Response): AbortSignal {
 const dicom = 'application/dicom'
 
 /**
- * WADO-RS retrieve of whole instances (PS3.18 10.4), as they were sent to us: nothing is decoded or compressed anew, so what
+ * In which transfer syntax an instance goes to somebody: as it was sent to us wherever that is taken, which it is by whoever names none (docs/adr/0022);
+ * otherwise the first of those named that we can make.
+ */
+export function syntaxFor(storedSyntaxUid: string, accepted: readonly Pick<Accepted, 'transferSyntax'>[]): string | undefined {
+  if (accepted.some(({ transferSyntax }) => transferSyntax === '' || transferSyntax === '*' || transferSyntax === storedSyntaxUid)) return storedSyntaxUid
+  if (!canBeTranscoded(storedSyntaxUid)) return undefined
+  return accepted.map(({ transferSyntax }) => transferSyntax).find((uid) => losslessTargets.includes(uid) || lossyTargets.includes(uid))
+}
+
+/**
+ * WADO-RS retrieve of whole instances (PS3.18 10.4). Where nobody insists on another transfer syntax nothing is decoded or compressed anew, so what
  * arrives is bit for bit what the owner stored (ARC-26).
  *
- * @throws {Problem} request/not-acceptable, when another transfer syntax is insisted on.
+ * @throws {Problem} request/not-acceptable, when a transfer syntax is insisted on that we cannot make.
  */
 export async function retrieveInstances(
   access: StudyAccess,
   rows: readonly InstanceRow[],
+  transcode: Transcode,
   request: Request,
   response: Response,
 ): Promise<void> {
-  if (rows.length === 0) throw new Problem('archive/unknown-instance', { studyInstanceUid: access.studyInstanceUid })
-  const accepted = acceptedBy(request).filter(({ type }) => covers(type, dicom))
-  const usable = (row: InstanceRow, { transferSyntax }: Accepted) =>
-    transferSyntax === '' || transferSyntax === '*' || transferSyntax === row.transferSyntaxUid
-  const form = accepted.find((each) => rows.every((row) => usable(row, each)))
-  if (!form)
-    throw new Problem('request/not-acceptable', {
-      offered: [...new Set(rows.map((row) => `${dicom}; transfer-syntax=${row.transferSyntaxUid}`))],
-    })
-  const signal = goneSignal(response)
   const [only] = rows
-  if (!form.multipart && form.type === dicom && rows.length === 1 && only)
-    return sendFile(await access.instance(only.sopInstanceUid, signal), response)
+  if (!only) throw new Problem('archive/unknown-instance', { studyInstanceUid: access.studyInstanceUid })
+  const accepted = acceptedBy(request).filter(({ type }) => covers(type, dicom))
+  const form = accepted.find(({ multipart, type }) => multipart || type === '*/*' || rows.length === 1)
+  const alike = accepted.filter(({ multipart, type }) => multipart === form?.multipart || type === '*/*')
+  const syntaxes = rows.map((row) => syntaxFor(row.transferSyntaxUid, alike))
+  if (!form || syntaxes.includes(undefined))
+    throw new Problem('request/not-acceptable', { offered: [...new Set(rows.map((row) => `${dicom}; transfer-syntax=${row.transferSyntaxUid}`))] })
+  const signal = goneSignal(response)
+  const syntaxOf = (at: number) => syntaxes[at] ?? ''
+  if (!form.multipart && form.type === dicom) return sendFile(await access.instance(only.sopInstanceUid, signal), syntaxOf(0), transcode, request, response)
   const writer = new MultipartWriter(response, dicom)
+  if (request.method === 'HEAD') return writer.head()
   try {
-    for (const row of rows) {
+    for (const [at, row] of rows.entries()) {
       if (!writer.wanted) return
       const file = await access.instance(row.sopInstanceUid, signal)
-      await writer.part(`${dicom}; transfer-syntax=${file.transferSyntaxUid}`, instanceUrl(row), file.stream(), file.sizeBytes)
+      const { stream, sizeBytes, transferSyntaxUid } = await formOf(file, syntaxOf(at), transcode)
+      await writer.part(`${dicom}; transfer-syntax=${transferSyntaxUid}`, instanceUrl(row), stream(), sizeBytes)
     }
     await writer.end()
   } catch (error) {
@@ -57,14 +74,20 @@ export async function retrieveInstances(
   }
 }
 
-/** One Part 10 file as the whole answer. */
-export async function sendFile(file: InstanceFile, response: Response): Promise<void> {
-  response.status(200).setHeader('Content-Type', `${dicom}; transfer-syntax=${file.transferSyntaxUid}`)
-  response.setHeader('Content-Length', file.sizeBytes)
-  response.setHeader('ETag', `"${file.row.sm3}"`)
-  for await (const chunk of file.stream()) {
-    if (response.destroyed) return
-    if (!response.write(chunk)) await new Promise<void>((resolve) => void response.once('drain', resolve).once('close', resolve))
+async function formOf(file: InstanceFile, transferSyntaxUid: string, transcode: Transcode) {
+  if (transferSyntaxUid === file.transferSyntaxUid || transferSyntaxUid === '')
+    return { transferSyntaxUid: file.transferSyntaxUid, sizeBytes: file.sizeBytes, etag: `"${file.row.sm3}"`, stream: (range?: { start: number; end: number }) => file.stream(range) }
+  const made = await transcode(file, transferSyntaxUid)
+  return { transferSyntaxUid, sizeBytes: made.sizeBytes, stream: () => made.stream }
+}
+
+/** One Part 10 file as the whole answer. What is made while it is sent has no ranges: the next request would have to make it again. */
+export async function sendFile(file: InstanceFile, transferSyntaxUid: string, transcode: Transcode, request: Request, response: Response): Promise<void> {
+  const { transferSyntaxUid: made, sizeBytes, ...rest } = await formOf(file, transferSyntaxUid, transcode)
+  const contentType = `${dicom}; transfer-syntax=${made}`
+  if (!('etag' in rest)) {
+    if (sizeBytes !== undefined) response.setHeader('Content-Length', sizeBytes)
+    return sendSinglePart(request, response, { contentType, stream: rest.stream })
   }
-  response.end()
+  await sendSinglePart(request, response, { contentType, sizeBytes, ...rest })
 }

@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express'
 import type { HttpFace } from 'service-kit'
 import { parseSeriesInstanceUid, parseSopInstanceUid, parseStudyInstanceUid, Problem, type ImageService, type Right } from 'specs'
+import type { InstanceRow } from '../archive/archive.ts'
 import type { Renderer } from '../dicom/render/renderer.ts'
 import { sendBulkData } from './bulkdata.ts'
 import { parseFrameList, sendFrames } from './frames.ts'
@@ -9,7 +10,7 @@ import { maskedStudyAccess, seesIdentities } from './identity-mask.ts'
 import { sendMetadata } from './metadata.ts'
 import { searchInstances, searchSeries, searchStudies, searchStudyInstances, searchStudySeries } from './qido.ts'
 import { sendRendered, sendRepresentative, sendThumbnail } from './rendered.ts'
-import { goneSignal, retrieveInstances } from './retrieve.ts'
+import { goneSignal, retrieveInstances, type Transcode } from './retrieve.ts'
 import { storeInstances } from './stow.ts'
 import { exportReason, instanceAt, wholeInstance, type StudyAccess, type StudySource, type Viewer } from './study-source.ts'
 
@@ -17,6 +18,8 @@ export interface DicomWebSetup {
   /** Finds the study for the user, wherever it lies; the one place where access is decided. */
   readonly source: StudySource
   readonly renderer: Renderer
+  /** Makes the transfer syntaxes that askers insist on. */
+  readonly transcode: Transcode
   /** Who is told identities in full with metadata; interfaces with the right unless told (identity-mask.ts). */
   readonly identities?: (user: Viewer) => boolean
   /** Rights that may knock at all; the source decides about single studies. */
@@ -33,7 +36,7 @@ const json = 'application/dicom+json'
 const multipart = 'multipart/related'
 
 /** QIDO-RS, WADO-RS and STOW-RS (PS3.18) below /dicom-web. */
-export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signed-in', identities = seesIdentities, onUnmask, onRefusal, serving = () => undefined }: DicomWebSetup): void {
+export function mountDicomWeb(face: HttpFace, { source, renderer, transcode, allow = 'signed-in', identities = seesIdentities, onUnmask, onRefusal, serving = () => undefined }: DicomWebSetup): void {
   type Handler = (request: Request, response: Response, user: Viewer) => Promise<void>
   const getting = (service: ImageService) => (path: string, summary: string, produces: string, handler: Handler) =>
     face.raw({ method: 'GET', path: `/dicom-web${path}`, summary, allow, produces }, async (request, response, user) => {
@@ -73,16 +76,16 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
     outgoing(await source.forStudy(user, studyOf(request), 'export', exportReason(request)), user, request)
   get(study, 'WADO-RS: a study; files are an export', multipart, async (request, response, user) => {
     const found = await exporting(request, user)
-    await retrieveInstances(found, await found.instanceList(), request, response)
+    await retrieveInstances(found, await found.instanceList(), transcode, request, response)
   })
   get(series, 'WADO-RS: a series; files are an export', multipart, async (request, response, user) => {
     const found = await exporting(request, user)
-    await retrieveInstances(found, await found.instanceList(seriesOf(request)), request, response)
+    await retrieveInstances(found, await found.instanceList(seriesOf(request)), transcode, request, response)
   })
   get(instance, 'WADO-RS: an instance; with pixels it is an export', multipart, async (request, response, user) => {
     const at = { study: studyOf(request), series: seriesOf(request), instance: instanceOf(request) }
     const found = await wholeInstance(source, user, request, at, goneSignal(response))
-    await retrieveInstances(await outgoing(found.access, user, request), [found.file.row], request, response)
+    await retrieveInstances(await outgoing(found.access, user, request), [found.file.row], transcode, request, response)
   })
 
   get(`${study}/metadata`, 'WADO-RS: metadata of a study', json, async (request, response, user) =>
@@ -103,12 +106,18 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, allow = 'signe
     await sendBulkData(await fileOf(request, response, user), Array.isArray(path) ? path.join('/') : String(path), request, response)
   })
 
-  get(`${instance}/rendered`, 'WADO-RS: an instance as a picture', 'image/jpeg', async (request, response, user) =>
-    sendRendered(await fileOf(request, response, user), 1, renderer, request, response),
-  )
-  get(`${instance}/frames/:frames/rendered`, 'WADO-RS: a frame as a picture', 'image/jpeg', async (request, response, user) =>
-    sendRendered(await fileOf(request, response, user), oneFrame(request), renderer, request, response),
-  )
+  const rendered = (path: string, summary: string, framesOf: (request: Request) => readonly number[], rowsOf: (found: StudyAccess, request: Request) => Promise<readonly InstanceRow[]>) =>
+    get(path, summary, 'image/jpeg', async (request, response, user) => {
+      const found = await access(request, user)
+      const frames = framesOf(request)
+      await sendRendered(found, (await rowsOf(found, request)).map((row) => ({ row, frames })), renderer, request, response) // prettier-ignore
+    })
+  const oneRow = async (found: StudyAccess, request: Request) => [(await instanceAt(found, seriesOf(request), instanceOf(request))).row]
+  const all = () => []
+  rendered(`${study}/rendered`, 'WADO-RS: a study as pictures; one of them for whoever takes one', all, (found) => found.instanceList())
+  rendered(`${series}/rendered`, 'WADO-RS: a series as pictures; one of them for whoever takes one', all, (found, request) => found.instanceList(seriesOf(request)))
+  rendered(`${instance}/rendered`, 'WADO-RS: an instance as a picture, or all of its frames as parts', all, oneRow)
+  rendered(`${instance}/frames/:frames/rendered`, 'WADO-RS: frames as pictures', (request) => parseFrameList(one(request, 'frames')), oneRow)
   get(`${study}/thumbnail`, 'WADO-RS: small picture of a study', 'image/jpeg', async (request, response, user) =>
     sendRepresentative(await access(request, user), undefined, renderer, request, response),
   )

@@ -23,10 +23,12 @@ import { consultsOfStudy, newestOfExams } from '../consult/store.ts'
 import { addUnansweredRoutes } from '../consult/unanswered-routes.ts'
 import { createRenderer } from '../dicom/render/renderer.ts'
 import { transcode } from '../dicom/transcode/transcode.ts'
+import { transcode } from '../dicom/transcode/transcode.ts'
 import { addReceivingRoutes } from '../dicom-node/receiving-routes.ts'
 import { addDicomNodeRoutes } from '../dicom-node/routes.ts'
 import { addDicomSettingsRoutes } from '../dicom-node/settings-routes.ts'
 import type { OnUnmask } from '../dicomweb/identity-export.ts'
+import type { Transcode } from '../dicomweb/retrieve.ts'
 import type { Transcode } from '../dicomweb/retrieve.ts'
 import { mountDicomWeb } from '../dicomweb/routes.ts'
 import { addLabelRoutes } from '../exam/label-routes.ts'
@@ -179,9 +181,10 @@ function mountImages({ settings, db, log, vault, codecs, hospitalId, inHospital,
   const onUnmask: OnUnmask = async (_user, study, reason) =>
     audit.record({ action: 'patient.unmask', outcome: 'success', object: { type: 'study', id: study, owner: hospitalId }, reason, basis: 'export' })
   const transcodeHere: Transcode = (file, syntax) => transcode(file, syntax, { codecs, turn: { lane: 'dicomweb' } })
-  mountDicomWeb(face, { source, renderer, transcode: transcodeHere, onUnmask, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }), serving: (service) => switches.check(service) })
+  const transcodeHere: Transcode = (file, syntax) => transcode(file, syntax, { codecs, turn: { lane: 'dicomweb' } })
+  mountDicomWeb(face, { source, renderer, transcode: transcodeHere, transcode: transcodeHere, onUnmask, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }), serving: (service) => switches.check(service) })
   addImportRoutes(face, { db, importer: parts.importer, audience: parts.audience, storingFor: (user) => source.storing(user) })
-  mountWadoUri(face, { source, renderer, transcode: transcodeHere, onUnmask, serving: () => switches.check('wado-uri') })
+  mountWadoUri(face, { source, renderer, transcode: transcodeHere, transcode: transcodeHere, onUnmask, serving: () => switches.check('wado-uri') })
   const exportDesk = new ExportDesk({ db, vault, log, audit, access, exports, hospitalId, inHospital, renderer, hospitalName: () => region.nameOf(hospitalId), settings: settings.access.export })
   accounts.onSessionEnd((sessionId) => exportDesk.abort(sessionId))
   addExportRoutes(face, exportDesk)

@@ -6,7 +6,7 @@ import type { PictureOptions } from '../dicom/render/render-job.ts'
 import type { Renderer } from '../dicom/render/renderer.ts'
 import { exportsInFull, maskedFile, type OnUnmask } from '../dicomweb/identity-export.ts'
 import { sendPicture } from '../dicomweb/rendered.ts'
-import { goneSignal, sendFile } from '../dicomweb/retrieve.ts'
+import { goneSignal, sendFile, syntaxFor, type Transcode } from '../dicomweb/retrieve.ts'
 import { instanceAt, wholeInstance, type StudySource, type Viewer } from '../dicomweb/study-source.ts'
 
 const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
@@ -21,6 +21,11 @@ const WadoQuery = z
     contentType: z.string().max(200).optional(),
     transferSyntax: z.string().max(64).optional(),
     anonymize: z.string().optional(),
+    /** Texts of pictures would be in them; there are none. Names in files stay in the character set they have. */
+    charset: z.string().max(200).optional(),
+    annotation: z.string().max(100).optional(),
+    presentationUID: z.string().max(64).optional(),
+    presentationSeriesUID: z.string().max(64).optional(),
     frameNumber: whole(1, 1_000_000).optional(),
     windowCenter: z.coerce.number().finite().optional(),
     windowWidth: z.coerce.number().positive().finite().optional(),
@@ -43,6 +48,8 @@ export interface WadoUriSetup {
   /** Who gets files as they are; interfaces with the right unless told. */
   readonly identities?: ((user: Viewer) => boolean) | undefined
   readonly renderer: Renderer
+  /** Makes the transfer syntaxes that askers insist on. */
+  readonly transcode: Transcode
   /** Whether the service is given at the moment. @throws {Problem} service/switched-off */
   readonly serving?: () => void
   readonly allow?: readonly Right[] | 'signed-in'
@@ -65,10 +72,12 @@ export function mountWadoUri(face: HttpFace, setup: WadoUriSetup): void {
   )
 }
 
-async function answer({ source, renderer, identities, onUnmask }: WadoUriSetup, request: Request, response: Response, user: Viewer): Promise<void> {
+async function answer({ source, renderer, transcode, identities, onUnmask }: WadoUriSetup, request: Request, response: Response, user: Viewer): Promise<void> {
   const query = parseWith(WadoQuery, request.query, 'query')
   // We could only pretend: texts and burned-in names need a person's look.
   if (query.anonymize !== undefined) throw new Problem('request/not-acceptable', { parameter: 'anonymize' })
+  // Shown without it, the image would look otherwise than its author meant.
+  if (query.presentationUID !== undefined || query.presentationSeriesUID !== undefined) throw new Problem('request/not-acceptable', { parameter: 'presentationUID' })
   const signal = goneSignal(response)
   const at = { study: query.studyUID, series: query.seriesUID, instance: query.objectUID }
   const wanted = query.contentType === undefined || query.contentType === '' ? undefined : chooseForm(query.contentType, true)
@@ -78,10 +87,10 @@ async function answer({ source, renderer, identities, onUnmask }: WadoUriSetup, 
       : await instanceAt(await source.forStudy(user, at.study), at.series, at.instance, signal)
   const form = wanted ?? chooseForm(query.contentType, file.frameIndex.kind !== 'none')
   if (form === 'application/dicom') {
-    if (query.transferSyntax !== undefined && query.transferSyntax !== file.transferSyntaxUid)
-      throw new Problem('request/not-acceptable', { offered: [file.transferSyntaxUid] })
+    const syntax = syntaxFor(file.transferSyntaxUid, [{ transferSyntax: query.transferSyntax ?? '' }])
+    if (syntax === undefined) throw new Problem('request/not-acceptable', { offered: [file.transferSyntaxUid] })
     const inFull = identities?.(user) === true || (await exportsInFull(user, request, query.studyUID, onUnmask))
-    return sendFile(inFull ? file : await maskedFile(file), response)
+    return sendFile(inFull ? file : await maskedFile(file), syntax, transcode, request, response)
   }
   await sendPicture(
     file,

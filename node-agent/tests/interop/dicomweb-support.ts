@@ -6,9 +6,10 @@ import { createAccounts, createHttpFace, createLog, createMetrics } from 'servic
 import { nodeRoles, Problem } from 'specs'
 import { readManifest, unpackFixtures } from '../../../scripts/fixtures.mjs'
 import { send, testArchive, type TestArchive } from '../../src/archive/archive.builder.ts'
-import type { Archive, Receipt } from '../../src/archive/archive.ts'
+import type { Archive, InstanceFile, Receipt } from '../../src/archive/archive.ts'
 import { createCodecPool } from '../../src/dicom/render/codec-pool.ts'
 import { createRenderer } from '../../src/dicom/render/renderer.ts'
+import { transcode } from '../../src/dicom/transcode/transcode.ts'
 import { mountDicomWeb } from '../../src/dicomweb/routes.ts'
 import { archiveStudyAccess, type StudySource } from '../../src/dicomweb/study-source.ts'
 import { mountWadoUri } from '../../src/wado-uri/routes.ts'
@@ -63,8 +64,9 @@ export async function startWebService(): Promise<WebService> {
     },
     storing: () => ({ archive, admit: async () => undefined }),
   }
-  mountDicomWeb(face, { source, renderer, allow: ['image.view'], identities: () => true })
-  mountWadoUri(face, { source, renderer, allow: ['image.view'], identities: () => true })
+  const transcodeHere = (file: InstanceFile, syntax: string) => transcode(file, syntax, { codecs })
+  mountDicomWeb(face, { source, renderer, transcode: transcodeHere, allow: ['image.view'], identities: () => true })
+  mountWadoUri(face, { source, renderer, transcode: transcodeHere, allow: ['image.view'], identities: () => true })
   const { port } = await face.listen({ host: '127.0.0.1', port: 0, setting: 'http.port' })
   const url = `http://127.0.0.1:${port}`
   const signIn = async (username: string) => {

@@ -189,7 +189,7 @@ describe('WADO-RS metadata', () => {
     const wanted = await json(plain)
     expect(await json(zipped)).toEqual(wanted)
     expect(await json(await web.get(`/dicom-web/studies/${study}/metadata`))).toEqual(wanted)
-    expect((await web.get(`${pathOf(receipt)}/metadata`, { Accept: 'application/dicom+xml' })).status).toBe(406)
+    expect((await web.get(`${pathOf(receipt)}/metadata`, { Accept: 'application/pdf' })).status).toBe(406)
   })
 })
 
@@ -211,7 +211,7 @@ describe('WADO-RS retrieve', () => {
     const single = await web.get(pathOf(receipt), { Accept: 'application/dicom' })
     expect(Buffer.from(await single.arrayBuffer()).equals(part?.body ?? Buffer.alloc(0))).toBe(true)
     expect(
-      (await web.get(pathOf(receipt), { Accept: 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.5' }))
+      (await web.get(pathOf(receipt), { Accept: 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.4.102' }))
         .status,
     ).toBe(406)
   })

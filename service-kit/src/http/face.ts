@@ -75,6 +75,7 @@ export class HttpFace {
   readonly #options: HttpFaceOptions
   readonly #accounts: Authenticator | undefined
   readonly #routes: DescribedRoute[] = []
+  readonly #methods = new Map<string, Set<Method>>()
   #described: { readonly doors: number; readonly document: unknown } | undefined
   readonly #limits: HttpLimits
   readonly #rates: RateClasses
@@ -199,6 +200,15 @@ export class HttpFace {
       next()
     }
     this.#app.route(path)[verbs[method]](named, ...handlers)
+    const methods = this.#methods.get(path)
+    if (methods) return void methods.add(method)
+    // Which methods there are says nothing of what they would answer, and to whom (RFC 9110 9.3.7, PS3.18 8.9).
+    const own = new Set<Method>([method])
+    this.#methods.set(path, own)
+    this.#app.route(path).options((_request, response) => {
+      const allowed = [...own].flatMap((each) => (each === 'GET' ? ['GET', 'HEAD'] : [each]))
+      response.status(204).set('Allow', [...allowed, 'OPTIONS'].join(', ')).end()
+    })
   }
 
   /** Made once for the doors there are: it is costly, and anybody may ask for it. */
