@@ -15,6 +15,7 @@ import { forgetPseudonyms } from './export/project.ts'
 import { joinSharing } from './grant/join.ts'
 import { openAcquisition } from './node/acquisition.ts'
 import { eraseCorrections } from './matching/store.ts'
+import { openCommitments } from './node/commitment.ts'
 import { openConsultation } from './node/consultation.ts'
 import { openDevices } from './node/devices.ts'
 import { startDicom } from './node/dicom.ts'
@@ -108,6 +109,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   }) // prettier-ignore
   const switches = await ServiceSwitches.open({ db, log, audit })
   const { corrections } = await openMatching(ground, { face, access, audit, announce, owner: images.owner })
+  const commitments = openCommitments(ground, { audit, access, outbound, devices, face, kinds: () => region.hospital?.kinds ?? [] })
   const http = await addHttpFaces(ground, {
     ...identity, ...rights, ...images, ...consultation,
     announce, devices, region, router, acquisition, refusals, refused, arrivals, reports, retention, sharing, switches, health,
@@ -127,7 +129,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   region.onConnected(() => void reports.report())
   await health.start()
   const upkeep = setInterval(() => void retire(audit).catch((error: unknown) => log.error({ err: error }, 'old audit records not removed')), UPKEEP_EVERY_MS)
-  const dicom = await startDicom(ground, { audit, access, register, refused, outbound, devices, announce })
+  const dicom = await startDicom(ground, { audit, access, register, refused, outbound, devices, commitments, announce })
+  await commitments.start()
   await acquisition.start()
   const { port: httpPort } = await face.listen({ ...settings.http, setting: 'http.port' })
 
@@ -140,6 +143,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await cache.stop()
     await acquisition.stop()
     await router.stop()
+    await commitments.stop()
     await forwarder.stop()
     await region.stop()
     await consults.stop()

@@ -12,8 +12,8 @@ import { askForCommitment, eventReport, MAX_TRANSACTION_BYTES, reportCommitment 
 export interface CommitmentParts {
   readonly db: Database
   readonly log: Log
-  /** Where what we commit to is kept. */
-  readonly archives: readonly Pick<Archive, 'instance' | 'open'>[]
+  /** Where what we commit to is kept, as things stand. */
+  archives(): readonly Pick<Archive, 'instance' | 'open'>[]
   /** Who we are when we call, and where what is committed can be fetched. */
   readonly sending: ScuOptions
   /** Whether this caller may ask for commitments. @throws {Problem} access/… */
@@ -22,6 +22,8 @@ export interface CommitmentParts {
   peerOf(aeTitle: string, remoteAddress: string): Promise<DicomPeer | undefined>
   /** A result was told, or came: in the transaction that records it. */
   onResult?(tx: Transaction, about: Commitment, result: CommitmentResult): Promise<void>
+  /** The same, after it. */
+  onSettled?(about: Commitment, result: CommitmentResult): Promise<void>
   readonly now?: () => EpochMs
   /** The wait after the first failed attempt; it doubles with each. */
   readonly retryWaitMs?: number
@@ -128,17 +130,23 @@ export class Commitments {
   }
 
   async #answered(asked: Commitment, told: CommitmentResult): Promise<void> {
-    const { db, now } = this.#parts
     // What the answer does not name was not committed.
     const named = new Set([...told.committed, ...told.failed].map(({ sopInstanceUid }) => sopInstanceUid))
     const silent = asked.instances.filter(({ sopInstanceUid }) => !named.has(sopInstanceUid)).map((instance) => ({ ...instance, reason: 0 }))
     const result = { ...told, failed: [...told.failed, ...silent] }
     const problem = result.failed.length > 0 ? new Problem('dimse/not-committed', { instances: result.failed.length }) : undefined
     const change: CommitmentChange = { state: problem ? 'failed' : 'done', attempts: asked.attempts, nextAttemptAt: null, result, problem }
-    await db.write(async (tx) => {
-      const changed = await changeCommitment(tx, asked, change, ['waiting', 'retrying', 'awaiting'], now())
-      if (changed) await this.#parts.onResult?.(tx, asked, result)
+    await this.#settle(asked, result, change, ['waiting', 'retrying', 'awaiting'])
+  }
+
+  async #settle(about: Commitment, result: CommitmentResult, change: CommitmentChange, from: readonly Commitment['state'][]): Promise<void> {
+    const { db, now, log, onResult, onSettled } = this.#parts
+    const isSettled = await db.write(async (tx) => {
+      const changed = await changeCommitment(tx, about, change, from, now())
+      if (changed) await onResult?.(tx, about, result)
+      return changed
     })
+    if (isSettled) await onSettled?.(about, result).catch((error: unknown) => log.error({ err: error, transactionUid: about.transactionUid }, 'storage commitment not told on'))
   }
 
   wake(): void {
@@ -197,9 +205,9 @@ export class Commitments {
 
   /** Looks at the files and tells whoever asked: on its own association while that is open, otherwise on one of ours. */
   async #tell(commitment: Commitment, attempts: number): Promise<void> {
-    const { db, now, sending, archives } = this.#parts
+    const { sending } = this.#parts
     const { aeTitle, remoteAddress, transactionUid } = commitment
-    const result = await checkInstances(commitment, archives)
+    const result = await checkInstances(commitment, this.#parts.archives())
     const key = `${aeTitle} ${transactionUid}`
     const opened = this.#open.get(key)
     this.#open.delete(key)
@@ -209,10 +217,7 @@ export class Commitments {
       if (!peer) throw new Problem('dimse/unknown-node', { aeTitle })
       await reportCommitment(peer, result, sending.callingAeTitle, sending)
     }
-    await db.write(async (tx) => {
-      const changed = await changeCommitment(tx, commitment, { state: 'done', attempts, nextAttemptAt: null, result }, [commitment.state], now())
-      if (changed) await this.#parts.onResult?.(tx, commitment, result)
-    })
+    await this.#settle(commitment, result, { state: 'done', attempts, nextAttemptAt: null, result }, [commitment.state])
   }
 
   async #ask(commitment: Commitment, attempts: number): Promise<void> {

@@ -4,8 +4,10 @@ import { storageFor } from '../access/device-storage.ts'
 import { queryFor, retrieveFor } from '../access/dicom-services.ts'
 import type { AccessControl } from '../access/access-control.ts'
 import type { ExamRegister } from '../access/register-facts.ts'
+import type { Commitments } from '../commitment/commitments.ts'
 import { DicomPorts } from '../dicom-node/dicom-ports.ts'
 import { nodeToSendTo, regionOfCaller } from '../dicom-node/store.ts'
+import { peerGate } from '../dicom-node/peer-gate.ts'
 import { chooseSyntax, transcode } from '../dicom/transcode/transcode.ts'
 import { AssociationSlots } from '../dimse/association-slots.ts'
 import { createFigures } from '../dimse/figures.ts'
@@ -26,11 +28,12 @@ export interface DicomParts {
   readonly refused: TellRefusal
   readonly outbound: Outbound
   readonly devices: Devices
+  readonly commitments: Commitments
   readonly announce: (event: LiveEvent) => void
 }
 
 /** The node's DICOM ports: the plain one, the one with TLS, or both, and those of receiving nodes. @throws An Error for the administrator when a port is taken. */
-export async function startDicom(ground: Ground, { audit, access, register, refused, outbound, devices, announce }: DicomParts) {
+export async function startDicom(ground: Ground, { audit, access, register, refused, outbound, devices, commitments, announce }: DicomParts) {
   const { settings, db, log, metrics, joined, hospitalId, inHospital, regional, codecs } = ground
   const { callers, settings: now } = devices
   const rightsOf = (aeTitle: string) => callers.rightsOf(aeTitle)
@@ -52,7 +55,7 @@ export async function startDicom(ground: Ground, { audit, access, register, refu
   const move = moveService({
     source, log,
     destinationOf: (aeTitle, { remoteAddress }) => nodeToSendTo(db, aeTitle, remoteAddress),
-    sending: { callingAeTitle: plain.aeTitle, addressOf: async (host) => (await outbound.addressOf('dicom-node', host)).address },
+    sending: { callingAeTitle: plain.aeTitle, addressOf: peerGate({ outbound, keyFolder: ground.keyFolder }) },
     onMoved: ({ caller, destinationAeTitle, studyInstanceUid, sent, failed }) =>
       audit.note({
         action: 'transfer.send',
@@ -75,6 +78,7 @@ export async function startDicom(ground: Ground, { audit, access, register, refu
     services: [
       move,
       getService({ source, log, chooseSyntax }),
+      commitments.service,
       worklistService({ db, access, hospitalId, deviceOf, maxMatches: () => now.current.maxMatches }),
       new PerformedSteps({ db, log, audit, access, hospitalId, deviceOf, announce }),
     ],

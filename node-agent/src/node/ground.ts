@@ -9,6 +9,7 @@ import { FileEncryption } from '../archive/encryption/file-encryption.ts'
 import { assertionMigrations } from '../assertion/admit.ts'
 import { databaseOf, type NodeSettings } from '../config.ts'
 import { createCodecPool } from '../dicom/render/codec-pool.ts'
+import { commitmentMigrations } from '../commitment/store.ts'
 import { dicomNodeMigrations } from '../dicom-node/store.ts'
 import { examMigrations } from '../exam/store.ts'
 import { exportMigrations } from '../export/tables.ts'
@@ -48,6 +49,7 @@ export async function openGround(settings: NodeSettings, log: Log) {
   await db.migrate('transfer', transferMigrations)
   await db.migrate('dicom-node', dicomNodeMigrations)
   await db.migrate('routing', routingMigrations)
+  await db.migrate('commitment', commitmentMigrations)
   await db.migrate('acquisition', acquisitionMigrations)
   await db.migrate('access', policyMigrations)
   await db.migrate('signing', signingMigrations)

@@ -45,7 +45,7 @@ async function startNode(aeTitle: string): Promise<CommittingNode> {
     const commitments = new Commitments({
       db,
       log,
-      archives: [archive.archive],
+      archives: () => [archive.archive],
       sending: { callingAeTitle: aeTitle, responseMs: 5_000 },
       admit: async () => undefined,
       peerOf: async (title) => nodes.get(title),
