@@ -151,9 +151,13 @@ export class CommitQueue {
     }
     await this.#placing
     for (const { landed } of batch) this.#beingPlaced.add(landed.values.sopInstanceUid ?? '')
-    this.#placing = this.#counted(this.#finish(batch, registered)).then(() => {
-      for (const { landed } of batch) this.#beingPlaced.delete(landed.values.sopInstanceUid ?? '')
-    })
+    this.#placing = this.#counted(this.#finish(batch, registered))
+      .catch((error: unknown) => {
+        for (const { reject } of batch) reject(storageProblem(error))
+      })
+      .then(() => {
+        for (const { landed } of batch) this.#beingPlaced.delete(landed.values.sopInstanceUid ?? '')
+      })
   }
 
   async #register(landed: readonly LandedInstance[], retries: number): Promise<RegisteredBatch> {
