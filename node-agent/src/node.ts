@@ -108,11 +108,11 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     }),
   }) // prettier-ignore
   const switches = await ServiceSwitches.open({ db, log, audit })
-  const { corrections } = await openMatching(ground, { face, access, audit, announce, owner: images.owner })
+  const { corrections } = await openMatching(ground, { face, access, audit, announce, owner: images.owner, hospitalName: () => region.nameOf(hospitalId) })
   const commitments = openCommitments(ground, { audit, access, outbound, devices, face, kinds: () => region.hospital?.kinds ?? [] })
   const http = await addHttpFaces(ground, {
     ...identity, ...rights, ...images, ...consultation,
-    announce, devices, region, router, acquisition, refusals, refused, arrivals, reports, retention, sharing, switches, health,
+    ...acquiring, announce, devices, region, refusals, refused, arrivals, reports, retention, sharing, switches, health,
   }) // prettier-ignore
 
   await retention.start()

@@ -332,6 +332,22 @@ export interface FailedRegistration {
   readonly source: IncomingSource
 }
 
+/** A study that something came of within a time. */
+export interface ArrivedStudy {
+  readonly studyInstanceUid: StudyInstanceUid
+  readonly hospitalId: HospitalId
+  readonly modality: string
+  readonly sourcePeer: string
+  readonly receivedAt: EpochMs
+  readonly updatedAt: EpochMs
+  readonly seriesCount: number
+  readonly instanceCount: number
+  readonly sizeBytes: number
+  readonly duplicateCount: number
+  /** Instances whose file is lost (ARC-22). */
+  readonly missing: number
+}
+
 /** Keeping instances. A node has two, each with its own database and storage root (FED-33). */
 export interface Archive {
   readonly name: ArchiveName
@@ -364,6 +380,8 @@ export interface Archive {
    * or the new. Sent again, the originals count as duplicates (ARC-12). @throws {Problem} archive/identity-conflict, archive/out-of-space
    */
   rewriteStudy(studyInstanceUid: string, options: RewriteOptions, rewriteOne: RewriteOne): Promise<RewriteResult>
+  /** Studies of which something came or changed within a time, newest first. */
+  arrivals(within: { since: EpochMs; until: EpochMs; limit: number }): Promise<ArrivedStudy[]>
   /** What was changed on the way in, newest first: of a study, or of everything between two times. */
   coercions(filter?: { studyInstanceUid?: string; since?: EpochMs; until?: EpochMs; limit?: number }): Promise<CoercionRow[]>
   /** Newest first. */

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import { isProblem, Problem, type ManifestRow, type RegionId } from 'specs'
 import type { Log } from 'service-kit'
 import type {
-  Archive, ArchiveCheck, ArchiveName, CoercionRow, FailedRegistration, IncomingForm, IncomingInstance, IncomingSource, InstanceFile, InstanceMatch, InstanceRow, MatchQuery,
+  Archive, ArchiveCheck, ArchiveName, ArrivedStudy, CoercionRow, FailedRegistration, IncomingForm, IncomingInstance, IncomingSource, InstanceFile, InstanceMatch, InstanceRow, MatchQuery,
   PatientRow, Receipt, ReplacementRow, RewriteOne, RewriteOptions, RewriteResult, SeriesMatch, StoredEvent, StudyRow,
 } from './archive.ts' // prettier-ignore
 import type { ArchiveStorage } from './storage/archive-storage.ts'
@@ -155,6 +155,7 @@ class WaitingArchive implements AwaitedArchive {
   replacements = (study: string): Promise<ReplacementRow[]> => this.#its((archive) => archive.replacements(study))
   openReplaced = (keptAs: string): Promise<Readable> => this.#its((archive) => archive.openReplaced(keptAs))
   rewriteStudy = (study: string, options: RewriteOptions, rewriteOne: RewriteOne): Promise<RewriteResult> => this.#its((archive) => archive.rewriteStudy(study, options, rewriteOne))
+  arrivals = (within: Parameters<Archive['arrivals']>[0]): Promise<ArrivedStudy[]> => this.#its((archive) => archive.arrivals(within))
   coercions = (filter?: Parameters<Archive['coercions']>[0]): Promise<CoercionRow[]> => this.#its((archive) => archive.coercions(filter))
   failedRegistrations = (): Promise<FailedRegistration[]> => this.#its((archive) => archive.failedRegistrations())
   retryFailed = (fileId: string): Promise<Receipt> => this.#its((archive) => archive.retryFailed(fileId))

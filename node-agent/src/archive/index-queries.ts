@@ -1,7 +1,7 @@
 import type { Queries, Database } from 'service-kit'
 import type { ManifestRow } from 'specs'
 import { attributesOf, type Level } from './attributes.ts'
-import type { Archive, CoercionRow, InstanceMatch, InstanceRow, MatchQuery, PatientRow, ReplacementRow, SeriesMatch, SeriesRow, StudyRow } from './archive.ts'
+import type { Archive, ArrivedStudy, CoercionRow, InstanceMatch, InstanceRow, MatchQuery, PatientRow, ReplacementRow, SeriesMatch, SeriesRow, StudyRow } from './archive.ts'
 import { addMatches, Conditions } from './matching.ts'
 import { findWay, page, requireWhole, studyKeys, studyUidsSql, tooBroad, type SearchGround } from './study-search.ts'
 
@@ -244,6 +244,20 @@ export class IndexQueries {
 
   async keptReplacement(keptAs: string): Promise<{ keptAs: string } | undefined> {
     return this.#db.get('SELECT kept_as AS "keptAs" FROM archive_replacement WHERE kept_as = $1', [keptAs])
+  }
+
+  arrivals({ since, until, limit }: Parameters<Archive['arrivals']>[0]): Promise<ArrivedStudy[]> {
+    const ofStudy = (table: string) => `FROM ${table} part WHERE part.study_instance_uid = study.study_instance_uid`
+    return this.#db.all<ArrivedStudy>(
+      `SELECT study.study_instance_uid AS "studyInstanceUid", study.hospital_id AS "hospitalId", study.received_at AS "receivedAt", study.updated_at AS "updatedAt",
+         study.instance_count AS "instanceCount", study.size_bytes AS "sizeBytes", study.duplicate_count AS "duplicateCount",
+         (SELECT COUNT(*) ${ofStudy('archive_series')}) AS "seriesCount",
+         COALESCE((SELECT MIN(part.modality) ${ofStudy('archive_series')} AND part.modality NOT IN ('', 'KO', 'SR', 'PR', 'SEG')), (SELECT MIN(part.modality) ${ofStudy('archive_series')}), '') AS "modality",
+         COALESCE((SELECT part.source_peer ${ofStudy('archive_instance')} LIMIT 1), '') AS "sourcePeer",
+         (SELECT COUNT(*) ${ofStudy('archive_instance')} AND part.missing = 1) AS "missing"
+       FROM archive_study study WHERE study.updated_at >= $1 AND study.updated_at < $2 ORDER BY study.updated_at DESC, study.study_instance_uid LIMIT $3`,
+      [since, until, limit],
+    )
   }
 
   /** Newest first. */

@@ -28,6 +28,8 @@ export const archiveIndexes: readonly ArchiveIndex[] = [
   { name: 'archive_study_accession_begins', table: 'archive_study', columns: 'accession_number text_pattern_ops', only: 'postgres' },
   // What lists tell of a study's series, without reading their rows.
   { name: 'archive_series_facets', table: 'archive_series', columns: 'study_instance_uid, modality, body_part_examined' },
+  // What came today.
+  { name: 'archive_study_by_update', table: 'archive_study', columns: 'updated_at, study_instance_uid' },
   { name: 'archive_patient_by_id', table: 'archive_patient', columns: 'patient_id, patient_key' },
   { name: 'archive_patient_by_name', table: 'archive_patient', columns: 'patient_name_key' },
   { name: 'archive_name_word_begins', table: 'archive_name_word', columns: 'word text_pattern_ops, name_key', only: 'postgres' },

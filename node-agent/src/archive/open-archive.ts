@@ -10,6 +10,7 @@ import type {
   ArchiveCheck,
   ArchiveName,
   ArchiveOptions,
+  ArrivedStudy,
   CoercionRow,
   FailedRegistration,
   IncomingForm,
@@ -343,6 +344,10 @@ class DiskArchive implements Archive {
     this.storage.noteStored([studyInstanceUid])
     this.#totals = { ...this.#totals, sizeBytes: this.#totals.sizeBytes + grownBytes }
     return result
+  }
+
+  arrivals(within: Parameters<Archive['arrivals']>[0]): Promise<ArrivedStudy[]> {
+    return this.#index.arrivals(within)
   }
 
   coercions(filter?: Parameters<Archive['coercions']>[0]): Promise<CoercionRow[]> {

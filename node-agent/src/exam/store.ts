@@ -185,6 +185,13 @@ export function selectExams(db: Queries, condition: (bind: (value: SqlValue) => 
   return db.all<Exam>(`SELECT ${columns} FROM exam e WHERE ${where}`, params)
 }
 
+/** The same with where each came from. */
+export function selectExamsWithOrigin(db: Queries, condition: (bind: (value: SqlValue) => string) => string): Promise<(Exam & { origin: ExamOrigin })[]> {
+  const params: SqlValue[] = []
+  const where = condition((value) => `$${params.push(value)}`)
+  return db.all<Exam & { origin: ExamOrigin }>(`SELECT ${columns}, e.origin FROM exam e WHERE ${where}`, params)
+}
+
 export const setOrigin = (tx: Transaction, examId: string, origin: ExamOrigin, now: EpochMs): Promise<number> =>
   tx.run('UPDATE exam SET origin = $2, updated_at = $3 WHERE exam_id = $1', [examId, origin, now])
 

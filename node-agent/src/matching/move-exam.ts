@@ -78,6 +78,7 @@ function gathered(registered: Exam, images: Exam): Partial<Exam> {
 async function removeExam(tx: Transaction, examId: string, successor: string, now: number): Promise<void> {
   await tx.run('UPDATE exam SET legal_hold = 1 WHERE exam_id = $2 AND EXISTS (SELECT 1 FROM exam former WHERE former.exam_id = $1 AND former.legal_hold = 1)', [examId, successor])
   await tx.run('UPDATE patient_token SET revoked_at = $2 WHERE exam_id = $1 AND revoked_at IS NULL', [examId, now])
+  await tx.run('UPDATE performed_step SET exam_id = $2 WHERE exam_id = $1', [examId, successor])
   await tx.run('DELETE FROM exam_contact WHERE exam_id = $1', [examId])
   await tx.run('DELETE FROM exam WHERE exam_id = $1', [examId])
 }

@@ -25,14 +25,17 @@ export function matchedExam(exam: Exam): MatchedExam {
 
 /** Registered exams without images that these images may belong to, best first. @param permitted which of them the asker may have on a list */
 export async function suggestionsFor(db: Queries, images: Exam, permitted: ExamsCondition): Promise<MatchSuggestion[]> {
+  const scheduled = await db.all<{ examId: string }>('SELECT exam_id AS "examId" FROM worklist_item WHERE study_instance_uid = $1 AND exam_id IS NOT NULL', [images.studyInstanceUid ?? ''])
+  const isScheduled = new Set(scheduled.map(({ examId }) => examId))
   const candidates = await selectExams(db, (bind) => {
     const near = images.studyDate === '' ? '1 = 0' : `(modality = ${bind(images.modality)} AND study_date >= ${bind(around(images.studyDate, -1))} AND study_date <= ${bind(around(images.studyDate, 1))})`
     const same = [['patient_id', images.patientId], ['accession_number', images.accessionNumber], ['patient_name', images.patientName]].filter(([, value]) => value !== '') // prettier-ignore
-    const wanted = [...same.map(([column, value]) => `${column} = ${bind(value ?? '')}`), near].join(' OR ')
+    const wanted = [...same.map(([column, value]) => `${column} = ${bind(value ?? '')}`), ...[...isScheduled].map((examId) => `exam_id = ${bind(examId)}`), near].join(' OR ')
     return `e.study_instance_uid IS NULL AND e.origin = 'registered' AND (${wanted}) AND ${permitted('e', bind)} ORDER BY e.received_at DESC LIMIT ${CANDIDATES}`
   })
   return candidates
-    .map((exam) => ({ exam, ...scoreMatch(images, exam) }))
+    // The device was told the study's UID with the worklist, whatever was typed at it.
+    .map((exam) => ({ exam, ...scoreMatch(images, isScheduled.has(exam.examId) ? { ...exam, studyInstanceUid: images.studyInstanceUid } : exam) }))
     .filter(({ score }) => score >= LEAST_SCORE)
     .sort((a, b) => b.score - a.score || b.exam.receivedAt - a.exam.receivedAt)
     .slice(0, SUGGESTIONS)

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { AuditPage, CorrectionRow, ExamDetail, ExamRow, KeptNormalisationRule, MatchSuggestion, NormalisationChange, NodeRefusalRow, UnmatchedRow } from 'specs'
+import type { ArchiveMonitor, AuditPage, CorrectionRow, ExamDetail, ExamStates, ExamRow, KeptNormalisationRule, MatchSuggestion, NormalisationChange, NodeRefusalRow, UnmatchedRow } from 'specs'
 import type { z } from 'zod'
 import type { ApiUser } from '../../../scripts/region/api.ts'
 import { ensureSystemPackages } from '../../../scripts/run.mjs'
@@ -60,7 +60,7 @@ const ended = (correctionId: string) => vi.waitFor(async () => {
 }, soon) // prettier-ignore
 
 beforeAll(async () => {
-  await ensureSystemPackages(['dcmtk', 'dicom3tools'])
+  await ensureSystemPackages({ programs: ['storescu', 'dcmdump', 'dciodvfy'], apt: ['dcmtk', 'dicom3tools'] })
   folder = await mkdtemp(join(tmpdir(), 'lianpian-matching-'))
   hospital = await TestHospital.start(folder, A, '云溪县人民医院', {})
   ;[registrar, technician, admin, auditor, clinician] = [await hospital.signIn('registrar'), await hospital.signIn('doctor'), await hospital.signIn('admin'), await hospital.signIn('auditor'), await hospital.signIn('expert')]
@@ -167,6 +167,32 @@ describe('images that belong to no registered exam', () => {
     expect(await unmatched()).toEqual([])
   })
 
+  it('show every key state of their exam, each with time, actor and system', async () => {
+    // ARC-27
+    const [found] = await technician.get<ExamStates[]>('/api/exam-states?accessionNumber=CT20260301')
+    const names = found!.states.map(({ state }) => state)
+    expect(names).toContain('registered')
+    const [moved] = await technician.get<ExamStates[]>(`/api/exam-states?studyUid=${STUDY}`)
+    expect(moved).toMatchObject({ origin: 'confirmed' })
+    await vi.waitFor(async () => {
+      const [again] = await technician.get<ExamStates[]>(`/api/exam-states?studyUid=${STUDY}`)
+      expect(again!.states.map(({ state }) => state)).toEqual(expect.arrayContaining(['acquired', 'arrived', 'archived', 'corrected']))
+    }, soon)
+    expect(moved!.states.find(({ state }) => state === 'corrected')).toMatchObject({ actor: 'doctor', detail: '急诊补录' })
+    expect(moved!.states.find(({ state }) => state === 'arrived')).toMatchObject({ actor: 'CT01', count: 4 })
+    await expect(registrar.get('/api/exam-states?accessionNumber=NONE')).rejects.toMatchObject({ status: 404 })
+  })
+
+  it('are counted on the archive monitor by place, kind and sender', async () => {
+    // ARC-18, ARC-19
+    const monitor = await admin.get<ArchiveMonitor>('/api/archive-monitor')
+    expect(monitor.totals).toMatchObject({ studies: 2, matched: 2, unmatched: 0, failed: 0, missing: 0 })
+    expect(monitor.groups).toMatchObject([{ modality: 'CT', source: 'CT01', studies: 2, instances: 5 }])
+    expect(monitor.studies.map(({ studyInstanceUid }) => studyInstanceUid).sort()).toEqual(['2.25.900', '2.25.901'])
+    expect(JSON.stringify(monitor)).not.toContain('王 五')
+    expect((await admin.get<ArchiveMonitor>('/api/archive-monitor?campus=东院')).studies).toEqual([])
+  })
+
   it('are taken up after a stop in the middle', async () => {
     const begun = await technician.send<CorrectionRow>('POST', `/api/matching/studies/${STUDY}/corrections`, { target: { kind: 'exam', examId: right.examId }, reason: '改回登记检查' })
     await hospital.stop()
@@ -176,6 +202,8 @@ describe('images that belong to no registered exam', () => {
     expect(await ended(begun.correctionId)).toMatchObject({ state: 'done' })
     expect(await examOfStudy()).toMatchObject({ examId: right.examId, instanceCount: 4 })
     expect(await dump(`${STUDY}.1.2`, '0010,0020')).toContain('[P9]')
+    const monitor = await admin.get<ArchiveMonitor>('/api/archive-monitor?campus=东院')
+    expect(monitor.studies).toMatchObject([{ studyInstanceUid: STUDY, registered: true, matched: true }])
   })
 })
 

@@ -113,11 +113,15 @@ export type ExamStateRow = z.infer<typeof ExamStateRow>
 export const ExamStates = z.object({ exam: MatchedExam, origin: ExamOrigin, studyInstanceUid: StudyInstanceUid.nullable(), states: z.array(ExamStateRow) })
 export type ExamStates = z.infer<typeof ExamStates>
 
-/** GET /api/archive-monitor: what came in within a time, grouped (ARC-18). */
-export const ArchiveMonitorRow = z.object({
-  campus: z.string(),
-  department: z.string(),
-  modality: z.string(),
+const count = z.number().int()
+/** What came in: how far it is on its way (ARC-18). */
+const arrivalCounts = { studies: count, instances: count, sizeBytes: count, matched: count, unmatched: count, duplicates: count, missing: count }
+export const ArchiveMonitorGroup = z.object({ campus: z.string(), department: z.string(), modality: z.string(), source: z.string(), ...arrivalCounts })
+export type ArchiveMonitorGroup = z.infer<typeof ArchiveMonitorGroup>
+
+/** One study that came in: received, registered, matched, archived. Patients masked. */
+export const ArchiveMonitorStudy = MatchedExam.extend({
+  studyInstanceUid: StudyInstanceUid,
   source: z.string(),
   studies: z.number().int(),
   instances: z.number().int(),
@@ -126,7 +130,13 @@ export const ArchiveMonitorRow = z.object({
   unmatched: z.number().int(),
   duplicates: z.number().int(),
 })
-export type ArchiveMonitorRow = z.infer<typeof ArchiveMonitorRow>
+export type ArchiveMonitorStudy = z.infer<typeof ArchiveMonitorStudy>
+
+/** An instance that is on the disk and could not be registered: kept until somebody tries it again (FED-23). */
+export const FailedRegistrationRow = z.object({ fileId: z.string(), failedAt: EpochMs, code: z.string(), title: z.string(), studyInstanceUid: z.string(), sizeBytes: count, source: z.string() })
+export type FailedRegistrationRow = z.infer<typeof FailedRegistrationRow>
+
+/** GET /api/archive-monitor: one day, or since a time. */
 export const ArchiveMonitor = z.object({
   rows: z.array(ArchiveMonitorRow),
   totals: z.object({ studies: z.number().int(), instances: z.number().int(), sizeBytes: z.number().int(), matched: z.number().int(), unmatched: z.number().int(), duplicates: z.number().int(), failed: z.number().int(), refused: z.number().int(), coerced: z.number().int() }),
