@@ -123,12 +123,16 @@ export type ArchiveMonitorGroup = z.infer<typeof ArchiveMonitorGroup>
 export const ArchiveMonitorStudy = MatchedExam.extend({
   studyInstanceUid: StudyInstanceUid,
   source: z.string(),
-  studies: z.number().int(),
-  instances: z.number().int(),
-  sizeBytes: z.number().int(),
-  matched: z.number().int(),
-  unmatched: z.number().int(),
-  duplicates: z.number().int(),
+  firstAt: EpochMs,
+  lastAt: EpochMs,
+  instanceCount: count,
+  seriesCount: count,
+  sizeBytes: count,
+  duplicateCount: count,
+  /** Instances whose file is lost. */
+  missing: count,
+  registered: z.boolean(),
+  matched: z.boolean(),
 })
 export type ArchiveMonitorStudy = z.infer<typeof ArchiveMonitorStudy>
 
@@ -138,8 +142,11 @@ export type FailedRegistrationRow = z.infer<typeof FailedRegistrationRow>
 
 /** GET /api/archive-monitor: one day, or since a time. */
 export const ArchiveMonitor = z.object({
-  rows: z.array(ArchiveMonitorRow),
-  totals: z.object({ studies: z.number().int(), instances: z.number().int(), sizeBytes: z.number().int(), matched: z.number().int(), unmatched: z.number().int(), duplicates: z.number().int(), failed: z.number().int(), refused: z.number().int(), coerced: z.number().int() }),
-  failed: z.array(z.object({ fileId: z.string(), failedAt: EpochMs, code: z.string(), title: z.string(), studyInstanceUid: z.string(), sizeBytes: z.number().int(), source: z.string() })),
+  groups: z.array(ArchiveMonitorGroup),
+  totals: z.object({ ...arrivalCounts, failed: count, refused: count, coerced: count }),
+  /** Those that the asker may have on a list, newest first; `more`: not all of them. */
+  studies: z.array(ArchiveMonitorStudy),
+  more: z.boolean(),
+  failed: z.array(FailedRegistrationRow),
 })
 export type ArchiveMonitor = z.infer<typeof ArchiveMonitor>
