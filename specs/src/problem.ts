@@ -188,6 +188,7 @@ export const answers = {
   'dimse/unknown-transaction': { http: 404, dimse: 0x0112, zh: '没有该存储承诺事务', en: 'No such storage commitment' },
   'dimse/not-committed': { http: 502, zh: '对方没有承诺保存全部影像', en: 'The node did not commit itself to all images' },
   'dimse/unknown-forward': { http: 404, zh: '没有该转发任务', en: 'No such forwarding job' },
+  'dimse/no-peer-keys': { http: 409, zh: '该 DICOM 节点须以 TLS 连接，但密钥目录中没有其 CA 证书', en: 'The DICOM peer is to be called by TLS, but the key folder has no CA for it' },
   'dimse/unknown-receiving-node': { http: 404, zh: '没有该接收节点', en: 'No such receiving node' },
   'dimse/receiving-node-exists': { http: 409, zh: '该 AE Title 或端口已用于本机或另一接收节点', en: 'This AE title or port is used by the node itself or by another receiving node' },
   'worklist/unknown': { http: 404, dimse: 0x0112, zh: '没有该工作列表条目', en: 'No such worklist item' },

@@ -1,6 +1,7 @@
 import type { AuditTrail, Database, HttpFace, Log, Outbound, Transaction } from 'service-kit'
 import { DicomNode, EchoResult, Problem, type RegionId } from 'specs'
 import { z } from 'zod'
+import type { PeerGate } from '../dimse/peer-gate.ts'
 import { echo } from '../dimse/scu.ts'
 import { addNode, changeNode, listNodes, readNode, removeNode } from './store.ts'
 
@@ -13,6 +14,7 @@ export interface DicomNodeRoutes {
   readonly isMemberOf: (regionId: RegionId) => boolean
   /** The gate for outbound addresses: judged when entered, and again at every connection. */
   readonly outbound?: Outbound
+  readonly gate?: PeerGate
   readonly log: Log
   readonly now?: () => number
 }
@@ -27,7 +29,7 @@ const caretakers = ['system.configure', 'device.watch'] as const
 /** The hospital's DICOM nodes (FED-15): list, registration, echo. */
 export function addDicomNodeRoutes(
   face: HttpFace,
-  { db, callingAeTitle, isMemberOf, audit, outbound, log, now = Date.now }: DicomNodeRoutes,
+  { db, callingAeTitle, isMemberOf, audit, outbound, gate, log, now = Date.now }: DicomNodeRoutes,
 ): void {
   const tell = async (tx: Transaction, id: string, before: unknown, after: unknown) =>
     audit?.within(tx, { action: 'config.dicom-node', outcome: 'success', object: { type: 'dicom-node', id }, before, after })
@@ -114,6 +116,6 @@ export function addDicomNodeRoutes(
       answer: EchoResult,
       limit: { requests: 60, seconds: 60 },
     },
-    async ({ params }) => echo(await readNode(db, params.id), { callingAeTitle, log, ...(outbound && { addressOf: async (host: string) => (await outbound.addressOf('dicom-node', host)).address }) }),
+    async ({ params }) => echo(await readNode(db, params.id), { callingAeTitle, log, ...(gate && { addressOf: gate }) }),
   )
 }

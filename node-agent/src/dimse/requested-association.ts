@@ -12,6 +12,7 @@ import { MAX_ASSOCIATE_BYTES } from './limits.ts'
 import { MessageReader } from './message-reader.ts'
 import { MessageSender } from './message-sender.ts'
 import { type Fragment } from './pdu-splitter.ts'
+import { type PeerGate, type PeerTls } from './peer-gate.ts'
 import { type Ending } from './ending.ts'
 import { UpperLayer, type UpperLayerUser } from './upper-layer.ts'
 import { type RoleSelection, type UserInformation } from './user-information.ts'
@@ -21,8 +22,9 @@ export interface DicomPeer {
   readonly aeTitle: string
   readonly host: string
   readonly port: number
-  /** PEM texts: the CA that the peer's certificate must chain to, and our own certificate when the peer asks for one. */
-  readonly tls?: { readonly ca: string; readonly cert?: string; readonly key?: string }
+  readonly tls?: PeerTls
+  /** Called by TLS or not at all, with the keys that the gate has for its AE title. */
+  readonly secure?: boolean
 }
 
 export interface ScuSettings {
@@ -36,7 +38,7 @@ export interface ScuSettings {
   /** While we send, something must move in each such span. */
   readonly stallMs: number
   /** Judges and resolves the peer's host; what it answers is connected to. @throws {Problem} outbound/refused */
-  readonly addressOf?: (host: string) => Promise<string>
+  readonly addressOf?: PeerGate
   /** Gets a line at the beginning and at the end of each association. */
   readonly log?: Log
 }
@@ -138,18 +140,18 @@ export class RequestedAssociation implements UpperLayerUser {
    */
   static async open(peer: DicomPeer, contexts: readonly ProposedContext[], settings: ScuSettings, offer: Offer = {}): Promise<RequestedAssociation> {
     const host = await addressOf(peer, settings)
-    const socket = peer.tls
-      ? connectTls({ ...modernTls, ...(isIP(peer.host) === 0 && { servername: peer.host }), ...peer.tls, host, port: peer.port })
+    const tls = await tlsOf(peer, settings)
+    const socket = tls
+      ? connectTls({ ...modernTls, ...(isIP(peer.host) === 0 && { servername: peer.host }), ...tls, host, port: peer.port })
       : connectTcp({ host, port: peer.port })
     const association = new RequestedAssociation(socket, settings, offer)
-    await association.#request(peer, contexts, socket)
+    await association.#request(peer, contexts, socket, tls ? 'secureConnect' : 'connect')
     return association
   }
 
-  #request(peer: DicomPeer, contexts: readonly ProposedContext[], socket: Socket): Promise<void> {
+  #request(peer: DicomPeer, contexts: readonly ProposedContext[], socket: Socket, connected: 'connect' | 'secureConnect'): Promise<void> {
     this.#proposed = contexts
     this.#log = this.#settings.log?.child({ calledAeTitle: peer.aeTitle, host: peer.host, port: peer.port })
-    const connected = peer.tls ? 'secureConnect' : 'connect'
     this.#layer.request(
       {
         type: 'A-ASSOCIATE-RQ',
@@ -370,6 +372,13 @@ async function addressOf({ host }: DicomPeer, settings: ScuSettings): Promise<st
   } catch (cause) {
     throw isProblem(cause) ? cause : new Problem('dimse/unreachable', { reason: 'name not resolved' }, { cause })
   }
+}
+
+/** A peer that shall be called by TLS is never called without. @throws {Problem} dimse/no-peer-keys */
+async function tlsOf({ tls, secure, aeTitle }: DicomPeer, { addressOf: gate }: ScuSettings): Promise<PeerTls | undefined> {
+  if (tls !== undefined || !secure) return tls
+  if (gate?.tlsOf === undefined) throw new Problem('dimse/no-peer-keys', { aeTitle })
+  return gate.tlsOf(aeTitle)
 }
 
 function problemOf(ending: Ending): Problem {

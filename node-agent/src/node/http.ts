@@ -23,12 +23,11 @@ import { consultsOfStudy, newestOfExams } from '../consult/store.ts'
 import { addUnansweredRoutes } from '../consult/unanswered-routes.ts'
 import { createRenderer } from '../dicom/render/renderer.ts'
 import { transcode } from '../dicom/transcode/transcode.ts'
-import { transcode } from '../dicom/transcode/transcode.ts'
+import { peerGate } from '../dicom-node/peer-gate.ts'
 import { addReceivingRoutes } from '../dicom-node/receiving-routes.ts'
 import { addDicomNodeRoutes } from '../dicom-node/routes.ts'
 import { addDicomSettingsRoutes } from '../dicom-node/settings-routes.ts'
 import type { OnUnmask } from '../dicomweb/identity-export.ts'
-import type { Transcode } from '../dicomweb/retrieve.ts'
 import type { Transcode } from '../dicomweb/retrieve.ts'
 import { mountDicomWeb } from '../dicomweb/routes.ts'
 import { addLabelRoutes } from '../exam/label-routes.ts'
@@ -115,7 +114,7 @@ function addStaffRoutes({ settings, db, vault, joined, hospitalId }: Ground, par
 
 /** Region, trail, vault, rules and devices: what administrators and auditors look after. */
 async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
-  const { settings, db, log, vault, joined, hospitalId, inHospital, regional } = ground
+  const { settings, db, log, vault, joined, hospitalId, inHospital, regional, keyFolder } = ground
   const { face, devices, announce, region, refused, refusals, audit, accounts, outbound, access, audience, register, policy, arrivals, reports, forwarder, router, acquisition, switches, health } = parts
   const sealedKeys = { table: 'signing_key', key: 'key_id', column: 'sealed_key', context: (keyId: string) => `signing-key/${keyId}` }
   const resealing = new Resealing({ db, vault, log, columns: [...sealedAccountColumns, ...sealedContact, ...sealedExports, sealedKeys] })
@@ -157,7 +156,7 @@ async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
     book: refusals, region, audience,
     isKnown: async (exam) => (await register.factsOf(exam)) !== undefined || (exam.study !== undefined && (await consultsOfStudy(db, exam.study)).length > 0),
   }) // prettier-ignore
-  addDicomNodeRoutes(face, { db, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, outbound, log })
+  addDicomNodeRoutes(face, { db, callingAeTitle: settings.dimse.aeTitle, isMemberOf: (id) => joined.includes(id), audit, outbound, gate: peerGate({ outbound, keyFolder }), log })
   addDicomSettingsRoutes(face, { settings: devices.settings, configured: devices.configured, aeTitle: settings.dimse.aeTitle, listening: () => devices.later.listening })
   addReceivingRoutes(face, {
     db, audit, access, register, inHospital, regional,
@@ -181,10 +180,9 @@ function mountImages({ settings, db, log, vault, codecs, hospitalId, inHospital,
   const onUnmask: OnUnmask = async (_user, study, reason) =>
     audit.record({ action: 'patient.unmask', outcome: 'success', object: { type: 'study', id: study, owner: hospitalId }, reason, basis: 'export' })
   const transcodeHere: Transcode = (file, syntax) => transcode(file, syntax, { codecs, turn: { lane: 'dicomweb' } })
-  const transcodeHere: Transcode = (file, syntax) => transcode(file, syntax, { codecs, turn: { lane: 'dicomweb' } })
-  mountDicomWeb(face, { source, renderer, transcode: transcodeHere, transcode: transcodeHere, onUnmask, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }), serving: (service) => switches.check(service) })
+  mountDicomWeb(face, { source, renderer, transcode: transcodeHere, onUnmask, onRefusal: ({ problem, username, remoteAddress }) => refused({ service: 'stow', peer: username, address: remoteAddress, problem }), serving: (service) => switches.check(service) })
   addImportRoutes(face, { db, importer: parts.importer, audience: parts.audience, storingFor: (user) => source.storing(user) })
-  mountWadoUri(face, { source, renderer, transcode: transcodeHere, transcode: transcodeHere, onUnmask, serving: () => switches.check('wado-uri') })
+  mountWadoUri(face, { source, renderer, transcode: transcodeHere, onUnmask, serving: () => switches.check('wado-uri') })
   const exportDesk = new ExportDesk({ db, vault, log, audit, access, exports, hospitalId, inHospital, renderer, hospitalName: () => region.nameOf(hospitalId), settings: settings.access.export })
   accounts.onSessionEnd((sessionId) => exportDesk.abort(sessionId))
   addExportRoutes(face, exportDesk)

@@ -15,6 +15,7 @@ import { TransferEngine } from '../transfer/engine.ts'
 import { TransferOwner } from '../transfer/owner.ts'
 import { RegionalCache } from '../transfer/regional-cache.ts'
 import type { Ground } from './ground.ts'
+import { peerGate } from '../dicom-node/peer-gate.ts'
 
 export interface ImagesParts {
   readonly announce: (event: LiveEvent) => void
@@ -39,7 +40,7 @@ export function openImages(ground: Ground, parts: ImagesParts) {
     db, log,
     archiveOf: (name) => (name === 'regional' ? regional : inHospital),
     callingAeTitle: settings.dimse.aeTitle,
-    addressOf: async (host) => (await outbound.addressOf('dicom-node', host)).address,
+    addressOf: peerGate({ outbound, keyFolder: ground.keyFolder }),
     limitsOf: (nodeId) => limitOf(db, nodeId),
     mayRunAt: async (job) => router()?.mayRunAt(job) ?? 0,
     onChange: ({ studyInstanceUid, nodeId, state, instancesDone, instancesTotal }) => announce({ type: 'forward', studyInstanceUid, nodeId, state, instancesDone, instancesTotal }),
