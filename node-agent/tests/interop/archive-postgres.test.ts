@@ -6,6 +6,11 @@ import { sendSlice, testArchive } from '../../src/archive/archive.builder.ts'
 import { convertArchive } from '../../src/archive/encryption/conversion.ts'
 import { makeFolders } from '../../src/archive/folders.ts'
 import { archiveContract } from '../../src/archive/archive.contract.ts'
+import { mkdtemp, rename, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { FolderStore } from '../../src/archive/storage/folder-store.ts'
+import { storageContract } from '../../src/archive/storage/storage.contract.ts'
 import { rewriteContract } from '../../src/archive/rewrite.contract.ts'
 
 let postgres: TestPostgres
@@ -41,4 +46,19 @@ archiveContract('PostgreSQL', async () =>
 )
 rewriteContract('PostgreSQL', async () =>
   openDatabase({ dialect: 'postgres', url: await postgres.newDatabase(), schema: `archive_${randomUUID().slice(0, 8)}` }),
+)
+storageContract(
+  'a folder and PostgreSQL',
+  async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'lianpian-far-'))
+    const store = new FolderStore('far', folder)
+    await store.mark()
+    return {
+      open: () => store,
+      down: () => rename(folder, `${folder}.away`),
+      up: () => rename(`${folder}.away`, folder),
+      end: () => rm(folder, { recursive: true, force: true }),
+    }
+  },
+  async () => ({ db: await openDatabase({ dialect: 'postgres', url: await postgres.newDatabase(), schema: `archive_${randomUUID().slice(0, 8)}` }), end: () => Promise.resolve() }),
 )

@@ -6,6 +6,7 @@ import { Outbound, OutboundConfig } from 'service-kit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { imageStoreContract } from '../../src/archive/storage/image-store.contract.ts'
 import { tryStore } from '../../src/archive/storage/image-store.ts'
+import { storageContract } from '../../src/archive/storage/storage.contract.ts'
 import { S3Store } from '../../src/archive/storage/s3-store.ts'
 import { S3Server } from '../support/s3-server.ts'
 
@@ -49,4 +50,9 @@ describe('a bucket', () => {
     expect(await store.head('a.dcm')).toMatchObject({ sizeBytes: 1 })
     store.close()
   })
+})
+
+storageContract('a bucket (s3rver) and SQLite', async () => {
+  const { server, end } = await aServer()
+  return { open: () => new S3Store('far', server.settings({ prefix: 'hospital-a/in-hospital/', retries: 0 }), gate), down: () => server.kill(), up: () => server.begin(), end }
 })

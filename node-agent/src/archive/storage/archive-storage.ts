@@ -49,7 +49,7 @@ export interface StoreBytes {
   readonly files: number
 }
 
-const FRESH_MS = 1_500
+const FRESH_MS = 500
 const TICK_MS = 15_000
 const WHOLE_MS = 3_600_000
 const OPENED_AGAIN_MS = 600_000
@@ -118,6 +118,7 @@ export class ArchiveStorage {
     this.#terms = terms
     this.stores.set(terms.stores)
     this.#wholeAt = 0
+    this.#ownersAt = 0
     if (this.#tick === undefined) {
       this.#mover.start()
       this.#tick = setInterval(() => void this.tick(), TICK_MS)

@@ -121,6 +121,7 @@ export class Integrity {
         [files.at(-1)?.sopInstanceUid ?? pass.position, files.length, counts.checkedBytes, counts.missing, counts.corrupt, counts.repaired, counts.unreachable, pass.passId],
       )
       if (!isLast) continue
+      await this.#forgetPast()
       const ended = await this.last()
       if (ended) this.#parts.onPassEnd?.(ended)
       return
@@ -219,6 +220,14 @@ export class Integrity {
     this.#found(file, copy.storeId, 'wrong-digest').catch((error: unknown) => this.#parts.log.error({ err: error }, 'finding not kept'))
   }
 
+  /** What was sent again, replaced or deleted since is no finding any more. */
+  #forgetPast(): Promise<number> {
+    return this.#parts.db.run(
+      `DELETE FROM archive_finding WHERE NOT EXISTS (SELECT 1 FROM archive_instance instance
+       WHERE instance.sop_instance_uid = archive_finding.sop_instance_uid AND archive_finding.finding_id = instance.file_id || '/' || archive_finding.store_id)`,
+    )
+  }
+
   #resolve(fileId: string, storeId: string): Promise<number> {
     return this.#parts.db.run('DELETE FROM archive_finding WHERE finding_id = $1', [findingId(fileId, storeId)])
   }
@@ -263,6 +272,7 @@ export class Integrity {
 
   async findings(limit: number): Promise<IntegrityFinding[]> {
     const { db } = this.#parts
+    await this.#forgetPast()
     const rows = await db.all<Omit<IntegrityFinding, 'copiesAt'> & { fileId: string }>(
       `SELECT finding_id AS "findingId", study_instance_uid AS "studyInstanceUid", sop_instance_uid AS "sopInstanceUid", store_id AS "storeId", kind, found_at AS "foundAt" FROM archive_finding ORDER BY found_at DESC LIMIT ${limit}`,
     )

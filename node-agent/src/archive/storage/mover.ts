@@ -184,7 +184,7 @@ export class Mover {
     if (!(await space.isShort())) return
     const studies = await db.all<{ study: string; tier: string }>(
       `SELECT study.study_instance_uid AS "study", study.tier FROM archive_study study WHERE study.tier <> '' AND EXISTS (SELECT 1 FROM archive_instance instance
-       LEFT JOIN archive_away away ON away.file_id = instance.file_id WHERE instance.study_instance_uid = study.study_instance_uid AND away.file_id IS NULL)
+       LEFT JOIN archive_away away ON away.file_id = instance.file_id WHERE instance.study_instance_uid = study.study_instance_uid AND (away.file_id IS NULL OR away.left_at = 0))
        ORDER BY study.opened_at, study.received_at LIMIT 20`,
     )
     for (const { study, tier } of studies) await this.#leave(study, tier)

@@ -26,7 +26,7 @@ export const listMoves = (db: Queries, limit: number): Promise<StorageMove[]> =>
 export const endMove = (db: Queries, { studyInstanceUid, storeId, kind, askedAt }: StorageMove): Promise<number> =>
   db.run('DELETE FROM archive_move WHERE study_instance_uid = $1 AND store_id = $2 AND kind = $3 AND asked_at = $4', [studyInstanceUid, storeId, kind, askedAt])
 
-const FIRST_WAIT_MS = 5_000
+const FIRST_WAIT_MS = 2_000
 const LONGEST_WAIT_MS = 600_000
 
 export const postponeMove = (db: Queries, move: StorageMove, fault: string, now: number): Promise<number> =>

@@ -206,6 +206,7 @@ export class Recall {
       await mkdir(path.dirname(target), { recursive: true, mode: 0o750 })
       await rename(from, target)
       await syncFolder(path.dirname(target))
+      await db.run('UPDATE archive_away SET left_at = 0 WHERE file_id = $1', [this.#file.fileId])
       if (row.missing !== 0) await db.run('UPDATE archive_instance SET missing = 0 WHERE file_id = $1', [this.#file.fileId])
     })
   }

@@ -76,7 +76,7 @@ export class Sweep {
       const isWhole = (storeId: string) => (held.get(`${uid}/${storeId}`) ?? 0) >= study.instanceCount
       const tier = decideTier(placed, rules.tierRules, now()) ?? (study.tier === '' ? undefined : study.tier)
       if (tier !== undefined && (study.tier !== tier || !isWhole(tier))) wanted.push({ study: uid, storeId: tier, kind: 'tier' })
-      else if (tier !== undefined && decideLeaving({ receivedAt: study.updatedAt, openedAt: study.openedAt }, rules.keepLocalDays, now()) && (await this.#hasLocal(uid, study.openedAt))) wanted.push({ study: uid, storeId: tier, kind: 'leave' })
+      else if (tier !== undefined && decideLeaving({ receivedAt: study.updatedAt, openedAt: study.openedAt }, rules.keepLocalDays, now()) && (await this.#hasLocal(uid))) wanted.push({ study: uid, storeId: tier, kind: 'leave' })
       for (const storeId of decideReplicas(study, rules.replicaRules)) if (!isWhole(storeId)) wanted.push({ study: uid, storeId, kind: 'replica' })
     }
     if (wanted.length > 0)
@@ -91,11 +91,11 @@ export class Sweep {
   }
 
   /** Some file that has not left, or that was called back since. */
-  async #hasLocal(study: string, openedAt: number): Promise<boolean> {
+  async #hasLocal(study: string): Promise<boolean> {
     const row = await this.#parts.db.get(
       `SELECT 1 AS "one" FROM archive_instance instance LEFT JOIN archive_away away ON away.file_id = instance.file_id
-       WHERE instance.study_instance_uid = $1 AND (away.file_id IS NULL OR away.left_at < $2) LIMIT 1`,
-      [study, openedAt],
+       WHERE instance.study_instance_uid = $1 AND (away.file_id IS NULL OR away.left_at = 0) LIMIT 1`,
+      [study],
     )
     return row !== undefined
   }

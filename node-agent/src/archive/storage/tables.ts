@@ -12,7 +12,7 @@ export const storageMigrations: readonly Migration[] = [
         size_bytes BIGINT NOT NULL, sm3 TEXT NOT NULL, role TEXT NOT NULL, copied_at BIGINT NOT NULL, PRIMARY KEY (file_id, store_id))`,
       'CREATE UNIQUE INDEX archive_copy_by_key ON archive_copy (store_id, object_key)',
       'CREATE INDEX archive_copy_by_study ON archive_copy (study_instance_uid)',
-      // Files whose local copy has left on purpose: they are not lost.
+      // Files whose local copy has left on purpose: they are not lost. Called back, they are here for a while (left_at 0).
       'CREATE TABLE archive_away (file_id TEXT PRIMARY KEY, study_instance_uid TEXT NOT NULL, left_at BIGINT NOT NULL)',
       'CREATE INDEX archive_away_by_study ON archive_away (study_instance_uid)',
       `CREATE TABLE archive_move (study_instance_uid TEXT NOT NULL, store_id TEXT NOT NULL, kind TEXT NOT NULL, asked_at BIGINT NOT NULL, asked_by TEXT NOT NULL,
