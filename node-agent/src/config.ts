@@ -113,6 +113,12 @@ export const NodeConfig = z.strictObject({
       encryption: EncryptionConfig,
     })
     .prefault({}),
+  acquisition: z
+    .strictObject({
+      /** 导入文件夹: what is put into its `inbox` on the machine itself is imported and moved to `done` or `failed`. Relative to the configuration file; absent: none. */
+      importFolder: z.string().min(1).optional(),
+    })
+    .prefault({}),
   region: z
     .strictObject({
       /** Written to images received before this hospital has joined a region (FED-20); afterwards the region's own identifier counts. */
@@ -247,6 +253,7 @@ export function settingsOf(config: NodeConfig, baseFolder: string) {
     dataFolder: at(config.dataFolder),
     http: { ...config.http, tls: tlsFilesAt(config.http.tls, at) },
     dimse: { ...config.dimse, tls: tls && { ...tls, ...tlsFilesAt(tls, at), caFile: tls.caFile === undefined ? undefined : at(tls.caFile) } },
+    acquisition: { importFolder: config.acquisition.importFolder === undefined ? undefined : at(config.acquisition.importFolder) },
     region: { ...config.region, hubCaFile: config.region.hubCaFile === undefined ? undefined : at(config.region.hubCaFile) },
     audit: auditSettingsOf(config.audit, at, databaseOf({ database: config.database, dataFolder: at(config.dataFolder) }, 'audit')),
     vault: vaultSettingsOf(config.vault, at, at(config.dataFolder)),

@@ -88,8 +88,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const images = openImages(ground, { ...between, router: () => later.router, onComplete: () => later.consults?.imagesComplete() })
   const { transfers, forwarder, coder, cache } = images
   later.transfers = transfers
-  const { acquisition, router } = openAcquisition(ground, { announce, audit, outbound, forwarder: () => forwarder })
-  later.router = router
+  const acquiring = openAcquisition(ground, { announce, audit, outbound, forwarder: () => forwarder })
+  later.router = acquiring.router
   const consultation = await openConsultation(ground, { ...between, transfers })
   const { signing, consults } = consultation
   later.consults = consults
@@ -119,7 +119,6 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   await intake.start()
   await corrections.start()
   await forwarder.start()
-  await router.start()
   await transfers.start()
   region.onConnected(() => transfers.wake())
   regional.whenOpen(() => transfers.wake())
@@ -131,7 +130,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const upkeep = setInterval(() => void retire(audit).catch((error: unknown) => log.error({ err: error }, 'old audit records not removed')), UPKEEP_EVERY_MS)
   const dicom = await startDicom(ground, { audit, access, register, refused, outbound, devices, commitments, announce })
   await commitments.start()
-  await acquisition.start()
+  await acquiring.start()
   const { port: httpPort } = await face.listen({ ...settings.http, setting: 'http.port' })
 
   /** From the edges inwards: nothing new comes in, what is under way finishes, then the ground goes. */
@@ -141,8 +140,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await face.close()
     await transfers.stop()
     await cache.stop()
-    await acquisition.stop()
-    await router.stop()
+    await acquiring.stop()
     await commitments.stop()
     await forwarder.stop()
     await region.stop()

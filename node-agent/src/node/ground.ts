@@ -21,6 +21,7 @@ import { matchingMigrations } from '../matching/tables.ts'
 import { JoinedRegions } from '../region/joined-regions.ts'
 import { regionMigrations } from '../region/membership.ts'
 import { signingMigrations } from '../signing/key-store.ts'
+import { importMigrations } from '../acquisition/import/tables.ts'
 import { acquisitionMigrations } from '../acquisition/query-retrieve/tables.ts'
 import { routingMigrations } from '../routing/tables.ts'
 import { transferMigrations } from '../transfer/store.ts'
@@ -51,6 +52,7 @@ export async function openGround(settings: NodeSettings, log: Log) {
   await db.migrate('routing', routingMigrations)
   await db.migrate('commitment', commitmentMigrations)
   await db.migrate('acquisition', acquisitionMigrations)
+  await db.migrate('import', importMigrations)
   await db.migrate('access', policyMigrations)
   await db.migrate('signing', signingMigrations)
   await db.migrate('export', exportMigrations)
