@@ -3,7 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { Problem } from 'specs'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { newTransactionUid } from '../../node-agent/src/commitment/transaction.ts'
+import { askForCommitment } from '../../node-agent/src/commitment/wire.ts'
+import { getFrom, moveFrom, type Retrieved } from '../../node-agent/src/dimse/scu-query.ts'
+import type { StorageSink } from '../../node-agent/src/dimse/services.ts'
 import { serviceSopClasses } from '../../node-agent/src/dimse/sop-classes.ts'
 import { eventually } from '../support/region.ts'
 import { makeStudies, type MadeStudy } from '../support/studies.ts'
@@ -19,7 +24,7 @@ describe('DICOM services', () => {
   const folder = mkdtempSync(join(tmpdir(), 'lianpian-dimse-'))
   const studies = new Map<string, MadeStudy>()
   beforeAll(async () => {
-    const registered = { store: { permissions: ['store'] }, query: { permissions: ['query'] }, narrow: { permissions: ['query'], scope: { modalities: ['US'] } }, closed: { allowed: false } }
+    const registered = { store: { permissions: ['store'] }, query: { permissions: ['query'] }, fetch: { permissions: ['query', 'retrieve'] }, narrow: { permissions: ['query', 'retrieve'], scope: { modalities: ['US'] } }, closed: { allowed: false } }
     for (const [name, rights] of Object.entries(registered)) {
       const { status, text } = await ask(node.url, { method: 'POST', path: '/api/dicom-nodes', body: { aeTitle: name.toUpperCase(), host: '127.0.0.1', port: 11_999, ...rights }, headers: bearer(node.tokens['admin'] ?? '') })
       expect(status, text).toBe(201)
@@ -44,7 +49,19 @@ describe('DICOM services', () => {
       if (told === 'refused' || /Final Find Response \((?!Success)/i.test(told)) return 'refused'
       return told.includes('Find Response: 1') || told.includes(exam.study) && /Pending/.test(told) ? 'found' : 'nothing'
     },
+    // Nobody listens at the registered addresses: what was found is counted as not sent.
+    'dimse C-MOVE': async (role) => retrieved(() => moveFrom(service, { ...theExam, destinationAeTitle: role.toUpperCase() }, { callingAeTitle: role.toUpperCase() })),
+    'dimse C-GET': async (role) => retrieved(() => getFrom(service, theExam, nowhere, { callingAeTitle: role.toUpperCase() })),
+    'dimse N-ACTION, N-EVENT-REPORT': async (role) => {
+      const asked = askForCommitment(service, { transactionUid: newTransactionUid(), instances: [{ sopClassUid: '1.2.840.10008.5.1.4.1.1.2', sopInstanceUid: '2.25.1' }] }, { callingAeTitle: role.toUpperCase(), waitMs: 0 })
+      return asked.then(() => 'success', () => 'refused')
+    },
   }
+  const service = { aeTitle: dicom.aeTitle, host: dicom.host, port: dicom.port }
+  const theExam = { root: 'study', level: 'STUDY', keys: { StudyInstanceUID: exam.study } } as const
+  const nowhere: StorageSink = { begin: () => Promise.reject(new Problem('archive/out-of-space')) }
+  const retrieved = (retrieve: () => Promise<Retrieved>) =>
+    retrieve().then(({ status, completed, failed }) => (completed + failed > 0 ? 'found' : status === 0 ? 'nothing' : 'refused'), () => 'refused') // prettier-ignore
 
   it('each have a row', () => {
     const services = new Set(['dimse C-STORE', ...serviceSopClasses.map(({ service }) => `dimse ${service}`)])

@@ -85,9 +85,9 @@ export class Commitments {
   }
 
   /** A person asks for another attempt, now. @throws {Problem} dimse/unknown-transaction */
-  async retry(direction: Commitment['direction'], transactionUid: string): Promise<void> {
+  async retry(transactionUid: string): Promise<void> {
     const { db, now } = this.#parts
-    const known = await findCommitment(db, { direction, transactionUid })
+    const known = (await findCommitment(db, { direction: 'given', transactionUid })) ?? (await findCommitment(db, { direction: 'asked', transactionUid }))
     if (!known) throw new Problem('dimse/unknown-transaction', { transactionUid })
     await changeCommitment(db, known, { state: 'waiting', attempts: 0, nextAttemptAt: now() }, ['retrying', 'failed', 'awaiting'], now())
     this.wake()

@@ -9,7 +9,7 @@ const Filter = z.object({
   limit: z.coerce.number().int().min(1).max(500).default(100),
   after: z.coerce.number().int().min(0).optional(),
 })
-const Key = z.object({ direction: StorageCommitmentRow.shape.direction, transactionUid: z.string().max(64) })
+const Key = z.object({ transactionUid: z.string().max(64) })
 const caretakers = ['system.configure', 'device.watch'] as const
 
 /** What devices were promised and what nodes have promised us: counts and states, no patient. */
@@ -19,9 +19,9 @@ export function addCommitmentRoutes(face: HttpFace, { db, commitments }: { db: D
     ({ query }) => listCommitments(db, query),
   )
   face.route(
-    { method: 'POST', path: '/api/storage-commitments/:direction/:transactionUid/retry', summary: 'Tell, or ask, again now', allow: caretakers, params: Key },
-    async ({ params: { direction, transactionUid } }) => {
-      await commitments.retry(direction, transactionUid)
+    { method: 'POST', path: '/api/storage-commitments/:transactionUid/retry', summary: 'Tell, or ask, again now', allow: caretakers, params: Key },
+    async ({ params: { transactionUid } }) => {
+      await commitments.retry(transactionUid)
       return { status: 204 }
     },
   )

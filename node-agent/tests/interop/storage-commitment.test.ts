@@ -218,7 +218,7 @@ describe('committing to images that a modality has sent', () => {
     const scp = await startReportScp(port)
     node.nodes.set('MODALITY', { aeTitle: 'MODALITY', host: '127.0.0.1', port })
     try {
-      await node.commitments.retry('given', transaction)
+      await node.commitments.retry(transaction)
       await until('the report has come', () => scp.reports.length > 0)
     } finally {
       scp.close()

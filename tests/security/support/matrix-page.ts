@@ -8,7 +8,7 @@ const parts: readonly { readonly name: string; readonly title: string; readonly 
   { name: 'node', title: '医院节点的接口 Doors of a hospital’s node', note: '“任何人”指不要求登录；其余各列为内置角色，数据范围（院区、科室、检查类型、规则、标签）在此之上再作限制。 Scope, rules and labels narrow what the role opens.' },
   { name: 'hub', title: '区域中心的接口 Doors of the hub', note: '区域中心不保存患者身份。 The hub holds no identity of a patient.' },
   { name: 'events', title: '实时事件 Live events', note: '事件只送达能够列出该检查或任务的人。 An event reaches those who may list what it names.' },
-  { name: 'dimse', title: 'DICOM 服务 DICOM services', note: '按设备登记的用途：store 只发送，query 只查询，narrow 只查询超声，closed 已登记但停用，unknown 未登记。 By what a device is registered for.' },
+  { name: 'dimse', title: 'DICOM 服务 DICOM services', note: '按设备登记的用途：store 只发送，query 只查询，fetch 查询并提取，narrow 只查询、提取超声，closed 已登记但停用，unknown 未登记。 By what a device is registered for.' },
   { name: 'line', title: '医院之间的线路 The line between hospitals', note: 'member 为区域内有效成员医院，hub 为区域中心；医院之间的调用还须由所属医院按人员断言、授权与规则决定。 Calls between hospitals are decided again by the owner.' },
 ]
 
