@@ -105,7 +105,6 @@ interface Judged {
   readonly ratios: number[]
   readonly methods: string
   readonly imageType: string
-  readonly sources: string[]
   readonly derivations: string[]
   readonly md5: string
 }
@@ -225,13 +224,12 @@ describe('an instance in a lossy syntax', () => {
     await withStored(fixture('us-rgb', 'examples_rgb_color.dcm'), async (file) => {
       const before = await samplesOf(file)
       for (const [target, method, photometric] of [[j('50'), 'ISO_10918_1', 'YBR_FULL_422'], [j('81'), 'ISO_14495_1', 'RGB'], [j('91'), 'ISO_15444_1', 'YBR_ICT']] as const) {
-        const bytes = await transcoded(file, target, { newSopInstanceUid: '2.25.4711' })
+        const bytes = await transcoded(file, target, { derived: true })
         const written = path.join(folder, `lossy@${target}`)
         writeFileSync(written, bytes)
         const [said] = judge([written])
         const compressedBytes = await withStored(bytes, (copy) => Promise.resolve((copy.frameIndex.kind === 'encapsulated' && copy.frameIndex.fragments[0]?.[1]) || 0), again)
-        expect(said).toMatchObject({ transferSyntaxUid: target, sopInstanceUid: '2.25.4711', photometricInterpretation: photometric, lossy: '01', methods: method, derivations: ['113040'] })
-        expect(said?.sources).toContain(file.row.sopInstanceUid)
+        expect(said).toMatchObject({ transferSyntaxUid: target, sopInstanceUid: file.row.sopInstanceUid, photometricInterpretation: photometric, lossy: '01', methods: method, derivations: ['113040'] })
         expect(said?.imageType).toMatch(/^DERIVED\\/)
         expect(Math.abs((said?.ratios[0] ?? 0) - before.length / compressedBytes)).toBeLessThan(0.02)
         expect([...errorsIn(written)].filter((line) => !errorsIn(fixture('us-rgb', 'examples_rgb_color.dcm')).has(line))).toEqual([])

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import dcmjsCodecs from 'dcmjs-codecs'
 import { RLE } from '../transfer-syntax.ts'
-import { ready, type DecodedFrame } from './decode.ts'
+import { decodeFrame, ready, type DecodedFrame } from './decode.ts'
 import { toRgb } from './display.ts'
 import type { PixelDescription } from './pixel-description.ts'
 import type { EncodeOptions } from './render-job.ts'
@@ -72,6 +72,7 @@ export async function encodeFrame(frame: DecodedFrame, pixels: PixelDescription,
   if (transferSyntaxUid !== RLE && !isWithinBitsStored(frame.bytes, pixels)) throw new Error('not encodable: bits outside those stored are in use')
   // JPEG turns red, green and blue into luminance and chrominance itself, and takes whatever it is given for the former.
   const source = transferSyntaxUid === jpeg('50') && frame.photometricInterpretation.startsWith('YBR') ? { bytes: toRgb(frame, pixels), photometricInterpretation: 'RGB', planarConfiguration: 0 } : frame
+  const samples = byPixel(source, pixels)
   await ready()
   const encoded = encode(
     new Context({
@@ -83,7 +84,7 @@ export async function encodeFrame(frame: DecodedFrame, pixels: PixelDescription,
       pixelRepresentation: pixels.signed ? 1 : 0,
       planarConfiguration: 0,
       photometricInterpretation: source.photometricInterpretation,
-      decodedBuffer: byPixel(source, pixels),
+      decodedBuffer: samples,
     }),
     options,
   ).getEncodedBuffer()
@@ -92,6 +93,10 @@ export async function encodeFrame(frame: DecodedFrame, pixels: PixelDescription,
   const bytes = Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength)
   if (isWavelet(transferSyntaxUid) && hasColourTransform(bytes) !== photometricInterpretation.startsWith('YBR'))
     throw new Error('not encodable: the codec chose other colours')
+  if (options.verify && !isLossy(transferSyntaxUid)) {
+    const again = await decodeFrame(bytes, transferSyntaxUid, true, { ...pixels, photometricInterpretation, planarConfiguration: 0 })
+    if (!again.bytes.equals(samples)) throw new Error('not encodable: decoded again, the samples differ')
+  }
   return { bytes, photometricInterpretation, planarConfiguration: 0 }
 }
 

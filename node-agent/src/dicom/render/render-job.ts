@@ -22,6 +22,8 @@ export interface EncodeOptions {
   readonly ratio: number
   /** JPEG-LS near-lossless: how far a sample may be from its original. */
   readonly allowedError: number
+  /** A lossless result is decoded again, and refused unless every sample is what it was. */
+  readonly verify: boolean
 }
 
 /** One frame for a codec thread: decoded, and then shown, or compressed anew, or handed out as samples. */

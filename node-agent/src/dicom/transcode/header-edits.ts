@@ -11,12 +11,6 @@ export interface Loss {
   readonly ratio?: number
 }
 
-/** A new image made from the stored one. */
-export interface Derived {
-  readonly sopInstanceUid: string
-  readonly from: { readonly sopClassUid: string; readonly sopInstanceUid: string }
-}
-
 /** What the header has to say about pixels in their new form; a member that is absent changes nothing. */
 export interface PixelForm {
   readonly photometricInterpretation?: string
@@ -24,7 +18,8 @@ export interface PixelForm {
   readonly loss?: Loss
   /** A method of loss that the stored syntax gives away, for headers that do not speak of it. */
   readonly lossBefore?: string
-  readonly derived?: Derived
+  /** It stays in place of the original and says so. */
+  readonly derived?: boolean
 }
 
 const IMAGE_TYPE = 0x00080008
@@ -68,7 +63,7 @@ export class HeaderEdits implements DatasetEditor {
       ...(photometricInterpretation === undefined ? [] : [text(0x00280004, 'CS', photometricInterpretation)]),
       ...(planarConfiguration === undefined ? [] : [{ tag: 0x00280006, vr: 'US', value: this.#short(planarConfiguration) }]),
       ...(losses.length > 0 ? this.#lossy(losses, isToldLossy) : []),
-      ...(derived ? this.#derivation(derived, loss) : []),
+      ...(derived && loss ? this.#derivation(loss) : []),
     ]
   }
 
@@ -86,19 +81,12 @@ export class HeaderEdits implements DatasetEditor {
     return [text(LOSSY, 'CS', '01'), ...(ratios === '' ? [] : [text(LOSSY_RATIO, 'DS', ratios)]), text(LOSSY_METHOD, 'CS', all(LOSSY_METHOD, losses.map(({ method }) => method)))]
   }
 
-  /** PS3.3 C.7.6.1.1.3, C.7.6.1.1.4 and C.12.4: what this image is made from, and how. */
-  #derivation({ sopInstanceUid, from }: Derived, loss: Loss | undefined): NewElement[] {
+  /** PS3.3 C.7.6.1.1.2, C.7.6.1.1.3. */
+  #derivation({ method, ratio }: Loss): NewElement[] {
     const [, ...rest] = (this.#found.get(IMAGE_TYPE) ?? '').split('\\')
     return [
       text(IMAGE_TYPE, 'CS', ['DERIVED', ...(rest.length > 0 ? rest : ['PRIMARY'])].join('\\')),
-      text(0x00080018, 'UI', sopInstanceUid),
-      text(0x00082111, 'ST', `Lossy compression ${loss?.method ?? ''}${loss?.ratio === undefined ? '' : `, ratio ${loss.ratio.toFixed(2)}:1`}`),
-      {
-        tag: 0x00082112,
-        vr: 'SQ',
-        appends: true,
-        value: [[text(0x00081150, 'UI', from.sopClassUid), text(0x00081155, 'UI', from.sopInstanceUid), { tag: 0x0040a170, vr: 'SQ', value: [code('121320', 'Uncompressed predecessor')] }]],
-      },
+      text(0x00082111, 'ST', `Lossy compression ${method}${ratio === undefined ? '' : `, ratio ${ratio.toFixed(2)}:1`}`),
       { tag: 0x00089215, vr: 'SQ', appends: true, value: [code('113040', 'Lossy Compression')] },
     ]
   }

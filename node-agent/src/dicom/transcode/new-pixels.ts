@@ -75,7 +75,7 @@ async function compressedPixels(work: FrameWork, first: CodecResult, target: Tra
   const count = frameCount(work.file)
   const method = lossMethods[target.uid]
   const frames = method === undefined ? () => allFrames(work, first, target.uid) : await measured(work, first, target, (ratio) => {
-    edits.form = { ...edits.form, loss: { method, ratio }, ...derivedOf(work.file, options) }
+    edits.form = { ...edits.form, loss: { method, ratio }, derived: options.derived === true }
   })
   const head = Buffer.concat([rewriter.head(PIXEL_DATA, 'OB', 0xffffffff), count === 1 ? item(Buffer.alloc(4)) : item(Buffer.alloc(0))])
   const end = rewriter.fragmentsEnd
@@ -101,13 +101,13 @@ async function measured(work: FrameWork, first: CodecResult, target: TransferSyn
   return () => (held.length === frameCount(work.file) ? each(held) : allFrames(work, first, target.uid))
 }
 
-async function frameWork(file: InstanceFile, target: TransferSyntax, { codecs, turn = {}, quality = 90, ratio = 10, allowedError = 2 }: TranscodeOptions): Promise<FrameWork> {
+async function frameWork(file: InstanceFile, target: TransferSyntax, { codecs, turn = {}, quality = 90, ratio = 10, allowedError = 2, verify = false }: TranscodeOptions): Promise<FrameWork> {
   if (!canBeTranscoded(file.transferSyntaxUid)) throw notTranscodable(file, target.uid, 'no decoder')
   if (!isComplete(file)) throw notTranscodable(file, target.uid, 'frames are missing')
   const pixels = await describePixels(file, 1).catch((error: unknown) => {
     throw error instanceof Problem && error.code === 'archive/not-renderable' ? notTranscodable(file, target.uid, 'no pixels', error) : error
   })
-  const encode = target.encapsulated ? { transferSyntaxUid: target.uid, quality, ratio, allowedError } : undefined
+  const encode = target.encapsulated ? { transferSyntaxUid: target.uid, quality, ratio, allowedError, verify } : undefined
   // The stored colours may still change while decoding; what never fits is told before anything is decoded.
   const refusal = encode && file.frameIndex.kind === 'native' ? whyNotEncodable(target.uid, pixels) : undefined
   if (refusal !== undefined) throw notTranscodable(file, target.uid, refusal)
@@ -131,10 +131,6 @@ function formOf({ file, pixels }: FrameWork, first: CodecResult): PixelForm {
     // A careless sender's JPEG does not say that it has lost something; once decoded nothing else would.
     ...(stored === 'ISO_10918_1' && { lossBefore: stored }),
   }
-}
-
-function derivedOf({ row: { sopClassUid, sopInstanceUid } }: InstanceFile, { newSopInstanceUid }: TranscodeOptions): PixelForm {
-  return newSopInstanceUid === undefined ? {} : { derived: { sopInstanceUid: newSopInstanceUid, from: { sopClassUid, sopInstanceUid } } }
 }
 
 /** @throws {Problem} archive/not-transcodable when a later frame comes out in another form than the header says. */

@@ -22,15 +22,16 @@ export interface TranscodeOptions {
   readonly quality?: number
   readonly ratio?: number
   readonly allowedError?: number
-  /** The result is kept as an image of its own: a lossy copy that replaces its original must have its own UID (PS3.3 C.7.6.1.1.5). */
-  readonly newSopInstanceUid?: string
+  /** Every frame of a lossless result is decoded again and compared before it is handed on. */
+  readonly verify?: boolean
+  /** A lossy result is kept in place of the stored one: it says that it is derived, and how (PS3.3 C.7.6.1.1.3). */
+  readonly derived?: boolean
 }
 
 /** A whole Part 10 file in another transfer syntax, made while it is read; nothing is held but the frames under way. */
 export interface Transcoded {
   readonly transferSyntaxUid: string
   readonly sopClassUid: string
-  /** The stored instance's own, unless a new one was asked for. */
   readonly sopInstanceUid: string
   /** Of the Part 10 file, where it is known beforehand. */
   readonly sizeBytes?: number
@@ -58,13 +59,12 @@ export async function transcode(file: InstanceFile, targetSyntaxUid: string, opt
   await scanHeader(file, rewriter)
   const pixels = await newPixels(file, target, rewriter, edits, options)
   const parts = rewriter.parts()
-  const newUid = edits.form.derived?.sopInstanceUid ?? sopInstanceUid
-  const meta = writeFileMeta({ sopClassUid, sopInstanceUid: newUid, transferSyntaxUid: targetSyntaxUid })
+  const meta = writeFileMeta({ sopClassUid, sopInstanceUid, transferSyntaxUid: targetSyntaxUid })
   const sizeBytes = target.deflated || pixels.sizeBytes === undefined ? undefined : meta.length + sizeOf(parts) + pixels.sizeBytes
   return {
     transferSyntaxUid: targetSyntaxUid,
     sopClassUid,
-    sopInstanceUid: newUid,
+    sopInstanceUid,
     ...(sizeBytes !== undefined && { sizeBytes }),
     datasetOffset: meta.length,
     stream: part10(file, meta, parts, pixels, target),

@@ -20,7 +20,6 @@ def digest(path):
         "ratios": [float(value) for value in (lossy if hasattr(lossy, "__iter__") else [lossy])],
         "methods": str(dataset.get("LossyImageCompressionMethod", "")),
         "imageType": "\\".join(dataset.get("ImageType", [])),
-        "sources": [str(item.ReferencedSOPInstanceUID) for item in dataset.get("SourceImageSequence", [])],
         "derivations": [str(item.CodeValue) for item in dataset.get("DerivationCodeSequence", [])],
         "md5": hashlib.md5(dataset.PixelData[:length]).hexdigest(),
     }
