@@ -13,7 +13,7 @@ import { archiveSink } from '../../src/dimse/archive-sink.ts'
 import { getService } from '../../src/dimse/c-get.ts'
 import { type Moved, moveService } from '../../src/dimse/c-move.ts'
 import { type DicomPeer } from '../../src/dimse/scu.ts'
-import { type DimseRefusal, type DimseServer, type DimseServerOptions, startDimseServer } from '../../src/dimse/server.ts'
+import { type DimseRefusal, type DimseServer, type DimseServerOptions, type MessageService, startDimseServer } from '../../src/dimse/server.ts'
 import { freePort, startPeer } from './dimse-support.ts'
 
 /** Our query and retrieve service over an archive; `nodes` are the registered ones, and may be changed at any time. */
@@ -28,7 +28,12 @@ export interface RetrieveService {
   stop(): Promise<void>
 }
 
-export async function startRetrieveService({ maxMoves, ...options }: Partial<DimseServerOptions> & { readonly maxMoves?: number } = {}): Promise<RetrieveService> {
+export interface RetrieveServiceOptions extends Partial<DimseServerOptions> {
+  readonly maxMoves?: number
+  readonly moreServices?: (archive: TestArchive) => Promise<readonly MessageService[]>
+}
+
+export async function startRetrieveService({ maxMoves, moreServices, ...options }: RetrieveServiceOptions = {}): Promise<RetrieveService> {
   const archive = await testArchive()
   const log = createLog({ name: 'dimse', level: 'silent' })
   const codecs = createCodecPool({ log, threads: 1 })
@@ -46,6 +51,7 @@ export async function startRetrieveService({ maxMoves, ...options }: Partial<Dim
     services: [
       moveService({ source, log, destinationOf: async (aeTitle) => nodes.get(aeTitle), sending: { callingAeTitle: 'LIANPIAN' }, onMoved: (told) => moved.push(told), ...(maxMoves !== undefined && { maxAtOnce: maxMoves }) }),
       getService({ source, log, chooseSyntax }),
+      ...((await moreServices?.(archive)) ?? []),
     ],
     log,
     metrics: createMetrics(),
