@@ -23,6 +23,9 @@ import { migrateHub } from './migrations.ts'
 import { ensureNatsTls, NatsAdministration, NatsCertificate, natsNames, readCredentials, readNatsCa, signNatsTrust } from './nats/index.ts'
 import { takeReport } from './refusal/report.ts'
 import { messageRoutes } from './message/routes.ts'
+import { parametersRoutes, serveParameters } from './parameters/routes.ts'
+import { Parameters } from './parameters/service.ts'
+import { sealedParameters } from './parameters/store.ts'
 import { refusalRoutes } from './refusal/routes.ts'
 import { regionRoutes } from './region-routes.ts'
 import { statisticsRoutes } from './statistics/routes.ts'
@@ -191,9 +194,12 @@ export async function startHub(settings: HubSettings, log: Log): Promise<Running
   }) // prettier-ignore
   if (caFace !== face) caFace.pages('/console', settings.consoleDist)
   hospitalRoutes(face, { membership, list: () => allHospitals(db), heartbeatMs: settings.heartbeatMs, now })
+  const parameters = new Parameters({ db, safe: vault, outbox: link, audit, now, joined: () => joinedHospitals(db) })
+  serveParameters(link, parameters)
+  parametersRoutes(face, parameters)
   consultRoutes(face, db)
   statisticsRoutes(face, { db, now })
-  const resealing = new Resealing({ db, vault, log, columns: sealedAccountColumns })
+  const resealing = new Resealing({ db, vault, log, columns: [...sealedAccountColumns, sealedParameters] })
   addVaultRoutes(face, { vault, resealing, audit })
   messageRoutes(face, { link, hospitals: () => allHospitals(db), heartbeatMs: settings.heartbeatMs, now })
   refusalRoutes(face, db)

@@ -26,13 +26,18 @@ import { openImages } from './node/images.ts'
 import { openMatching } from './node/matching.ts'
 import { openRegion } from './node/region.ts'
 import { openRights } from './node/rights.ts'
+import { PlatformParameters } from './parameters/platform-parameters.ts'
+import { openStorage } from './node/storage.ts'
 import { refusalTeller } from './refusal/edge.ts'
 import { RefusalBook } from './refusal/refusal-book.ts'
 import type { Region } from './region/region.ts'
 import { Retention } from './retention/retention.ts'
 import { ServiceSwitches } from './service/switches.ts'
+import type { StorageDesk } from './storage/desk.ts'
 import type { Router } from './routing/router.ts'
+import { addDocumentRoutes } from './transfer/document-routes.ts'
 import type { TransferEngine } from './transfer/engine.ts'
+import { ImageDocuments } from './transfer/image-documents.ts'
 import { eraseOfExam } from './worklist/store.ts'
 
 export interface RunningNode {
@@ -57,7 +62,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const { db, hospitalId, vault, inHospital, regional, encryption, codecs } = ground
 
   // Parts that earlier ones speak to, but only once everything runs.
-  const later: { region?: Region; audience?: LiveAudience; transfers?: TransferEngine; consults?: Consults; router?: Router } = {}
+  const later: { region?: Region; audience?: LiveAudience; transfers?: TransferEngine; consults?: Consults; router?: Router; storage?: StorageDesk } = {}
   const announce = (event: LiveEvent) => {
     later.audience?.publish(event)
     if (event.type === 'exam') later.router?.examChanged(event.examId)
@@ -85,7 +90,16 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const assert = asserter({ hospitalId, identity: () => region.identity, now: Date.now })
   const assertions = new AssertionDesk({ db, hospitalId, trust: () => region.trust, now: Date.now })
   const between = { announce, accounts, audit, outbound, region, access, assert, assertions }
-  const images = openImages(ground, { ...between, router: () => later.router, onComplete: () => later.consults?.imagesComplete() })
+  const parameters = await PlatformParameters.open({
+    db, vault, log, audit,
+    line: region.line,
+    regionId: () => ground.joined.activeId,
+    regionName: () => region.membership?.regionName,
+    configured: settings.transfer,
+    onChange: () => later.transfers?.wake(),
+  }) // prettier-ignore
+  region.onConnected(() => parameters.refresh())
+  const images = openImages(ground, { ...between, cacheTerms: () => later.storage?.policy('regional'), parameters, router: () => later.router, onComplete: () => later.consults?.imagesComplete() })
   const { transfers, forwarder, coder, cache } = images
   later.transfers = transfers
   const acquiring = openAcquisition(ground, { announce, audit, outbound, forwarder: () => forwarder })
@@ -96,6 +110,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const refusals = await RefusalBook.open({ db, log })
   const refused = refusalTeller({ audit, book: refusals, region })
   const sharing = joinSharing({ ...between, db, log, vault, hospitalId, regional, transfers, tasksOfStudy, settings: settings.crossHospital, face })
+  addDocumentRoutes(face, new ImageDocuments({ ...between, db, log, coder, hospitalId, inHospital, regional, held: sharing.held, timeoutMs: settings.transfer.pieceTimeoutMs }))
   const retention = await Retention.open({
     db, log, audit, hospitalId,
     archive: inHospital,
@@ -107,18 +122,21 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
       pseudonyms: study === null ? 0 : await forgetPseudonyms(tx, vault, { study, patientId }),
     }),
   }) // prettier-ignore
+  const storage = await openStorage(ground, { face, access, audit, outbound, retention, announce })
+  later.storage = storage
   const switches = await ServiceSwitches.open({ db, log, audit })
   const { corrections } = await openMatching(ground, { face, access, audit, announce, owner: images.owner, hospitalName: () => region.nameOf(hospitalId) })
   const commitments = openCommitments(ground, { audit, access, outbound, devices, face, kinds: () => region.hospital?.kinds ?? [] })
   const http = await addHttpFaces(ground, {
     ...identity, ...rights, ...images, ...consultation,
-    ...acquiring, announce, devices, region, refusals, refused, arrivals, reports, retention, sharing, switches, health,
+    ...acquiring, parameters, announce, devices, region, refusals, refused, arrivals, reports, retention, sharing, switches, health,
   }) // prettier-ignore
 
   await retention.start()
   await intake.start()
   await corrections.start()
   await forwarder.start()
+  await parameters.start()
   await transfers.start()
   region.onConnected(() => transfers.wake())
   regional.whenOpen(() => transfers.wake())
@@ -144,6 +162,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await commitments.stop()
     await forwarder.stop()
     await region.stop()
+    await parameters.stop()
     await consults.stop()
     await sharing.stop()
     await signing.stop()
@@ -156,7 +175,9 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await coder.close()
     await inHospital.close()
     await regional.close()
+    storage.stop()
     await encryption.close()
+    await ground.digests.close()
     await refusals.close()
     clearInterval(upkeep)
     await arrivals.stop()

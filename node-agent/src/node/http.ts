@@ -45,12 +45,15 @@ import { addRoutingRoutes } from '../routing/routes.ts'
 import type { TellRefusal } from '../refusal/edge.ts'
 import type { RefusalBook } from '../refusal/refusal-book.ts'
 import { addRefusalRoutes } from '../refusal/routes.ts'
+import { sealedPlatformParameters, type PlatformParameters } from '../parameters/platform-parameters.ts'
+import { addParametersRoutes } from '../parameters/routes.ts'
 import type { Region } from '../region/region.ts'
 import { addRegionRoutes } from '../region/routes.ts'
 import type { Retention } from '../retention/retention.ts'
 import { addRetentionRoutes } from '../retention/routes.ts'
 import type { OwnKeys } from '../signing/own-keys.ts'
 import { addStudyRoutes } from '../study/routes.ts'
+import { sealedBuckets } from '../storage/settings-store.ts'
 import { addServiceRoutes } from '../service/routes.ts'
 import type { ServiceSwitches } from '../service/switches.ts'
 import { addSigningRoutes } from '../signing/routes.ts'
@@ -75,6 +78,7 @@ export interface HttpParts extends NodeIdentity, NodeRights {
   readonly retention: Retention
   readonly forwarder: Forwarder
   readonly router: Router
+  readonly parameters: PlatformParameters
   readonly acquisition: Acquisition
   readonly importer: Importer
   readonly transfers: TransferEngine
@@ -117,7 +121,7 @@ async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
   const { settings, db, log, vault, joined, hospitalId, inHospital, regional, keyFolder } = ground
   const { face, devices, announce, region, refused, refusals, audit, accounts, outbound, access, audience, register, policy, arrivals, reports, forwarder, router, acquisition, switches, health } = parts
   const sealedKeys = { table: 'signing_key', key: 'key_id', column: 'sealed_key', context: (keyId: string) => `signing-key/${keyId}` }
-  const resealing = new Resealing({ db, vault, log, columns: [...sealedAccountColumns, ...sealedContact, ...sealedExports, sealedKeys] })
+  const resealing = new Resealing({ db, vault, log, columns: [...sealedAccountColumns, ...sealedContact, ...sealedExports, ...sealedBuckets, sealedPlatformParameters, sealedKeys] })
   addVaultRoutes(face, { vault, resealing, audit })
   addRegionRoutes(face, region, joined, (problem, hubUrl) => refused({ service: 'join', peer: '', address: hubUrl, problem }), audit)
   if (settings.audit.syslog) await outbound.check('syslog', settings.audit.syslog.host)
@@ -165,6 +169,7 @@ async function addAdministrationRoutes(ground: Ground, parts: HttpParts) {
   }) // prettier-ignore
   addRoutingRoutes(face, { db, router, forwarder, archive: ground.inHospital, audience, audit })
   addAcquisitionRoutes(face, { db, acquisition, audience, audit })
+  addParametersRoutes(face, parts.parameters)
   addServiceRoutes(face, { switches, onSwitched: () => health.look() })
   return { resealing, syslog, verifications }
 }

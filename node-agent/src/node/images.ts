@@ -1,11 +1,12 @@
 import { join } from 'node:path'
 import type { Outbound, Trail } from 'service-kit'
-import type { LiveEvent } from 'specs'
+import type { LiveEvent, StoragePolicy } from 'specs'
 import type { AccessControl } from '../access/access-control.ts'
 import type { AssertionDesk } from '../assertion/admit.ts'
 import type { Assert } from '../assertion/assert.ts'
 import { endedEvent, receivedEvent } from '../audit/edge-events.ts'
 import { studiesOfOpenConsults } from '../consult/store.ts'
+import type { PlatformParameters } from '../parameters/platform-parameters.ts'
 import type { Region } from '../region/region.ts'
 import { Forwarder } from '../routing/forwarder.ts'
 import { limitOf } from '../routing/rule-store.ts'
@@ -27,6 +28,10 @@ export interface ImagesParts {
   readonly assertions: AssertionDesk
   /** Holds deliveries back by the time windows of its rules, and hears of their ends. */
   readonly router: () => Router | undefined
+  /** Of transfers: the configuration, or what the platform says instead (AGT-13). */
+  readonly parameters: PlatformParameters
+  /** How large the regional cache may be and what leaves it first, as the pages say. */
+  readonly cacheTerms: () => Pick<StoragePolicy, 'cacheBytes' | 'cacheLeaves'> | undefined
   /** All images of a study have come; told once that is durable. */
   readonly onComplete: () => void
 }
@@ -34,7 +39,8 @@ export interface ImagesParts {
 /** Images between hospitals: fetched and given, what of them is kept here, and what goes on to devices of this hospital. */
 export function openImages(ground: Ground, parts: ImagesParts) {
   const { settings, db, log, metrics, hospitalId, inHospital, regional, encryption } = ground
-  const { announce, audit, outbound, region, access, assert, assertions, onComplete, router } = parts
+  const { announce, audit, outbound, region, access, assert, assertions, onComplete, router, parameters } = parts
+  const transferSettings = parameters.transferSettings()
   const coder = new CipherThread(log)
   const forwarder = new Forwarder({
     db, log,
@@ -52,7 +58,7 @@ export function openImages(ground: Ground, parts: ImagesParts) {
     archive: regional,
     folder: join(settings.dataFolder, 'incoming'),
     ...(settings.archive.encryption.regional === 'sm4' && { encryption }),
-    settings: settings.transfer,
+    settings: transferSettings,
     onEnd: (tx, job, end) => audit.within(tx, endedEvent(job, end, hospitalId)),
     onComplete: async (tx, job) => {
       await audit.within(tx, receivedEvent(job, hospitalId))
@@ -67,7 +73,8 @@ export function openImages(ground: Ground, parts: ImagesParts) {
     db, log,
     archive: regional,
     engine: transfers,
-    limitBytes: settings.transfer.regionalCacheBytes,
+    limitBytes: () => parts.cacheTerms()?.cacheBytes ?? settings.transfer.regionalCacheBytes,
+    leaves: () => parts.cacheTerms()?.cacheLeaves ?? 'least-recently-opened',
     studiesInUse: () => studiesOfOpenConsults(db),
     onLeft: (study, sizeBytes) => audit.note({ action: 'study.delete', outcome: 'success', object: { type: 'study', id: study }, reason: 'regional cache', facts: { sizeBytes, source: `${hospitalId}/regional` } }),
   }) // prettier-ignore
@@ -76,6 +83,7 @@ export function openImages(ground: Ground, parts: ImagesParts) {
     line: region.line,
     trust: () => region.trust,
     sessionMs: settings.transfer.sessionMs,
+    piecesAtOnce: () => parameters.current.uploadThreads ?? Number.POSITIVE_INFINITY,
   }) // prettier-ignore
   return { coder, forwarder, transfers, owner, cache }
 }

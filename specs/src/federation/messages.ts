@@ -104,6 +104,7 @@ export const kinds = {
   consultEvent: 'consult.event',
   consultAnswer: 'consult.answer',
   problemReport: 'region.problem',
+  parametersChanged: 'region.parameters',
 } as const
 
 /** A refusal at a node that the region's administrator should see (bad envelopes, full disk). */
@@ -136,6 +137,8 @@ export const services = {
   transferOpen: 'transfer.open',
   transferPiece: 'transfer.piece',
   transferMetadata: 'transfer.metadata',
+  /** Single instances by their UIDs, asked for by message: see transfer/documents.ts. */
+  documentRetrieve: 'document.retrieve',
   examRead: 'exam.read',
   /** What the hub keeps of a node's audit checkpoints; asked by that node. */
   auditWitnesses: 'audit.witnesses',
@@ -154,4 +157,6 @@ export const services = {
   personCertify: 'certificate.person',
   personRevoke: 'certificate.person-revoke',
   timeStamp: 'time.stamp',
+  /** What the platform says of uploads and storage; asked by the node that it is for. */
+  parametersRead: 'parameters.read',
 } as const
