@@ -410,6 +410,7 @@ class DiskArchive implements Archive {
       if (gone) this.#totals = { studies: studies - 1, instances: instances - gone.instances, sizeBytes: sizeBytes - gone.sizeBytes }
       await finishUnlinking(this.#db, this.#folders)
       await this.#metadata.forget(studyInstanceUid)
+      await this.storage.forgetRecycled(studyInstanceUid)
     })
   }
 
