@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { AuditConfig, auditSettingsOf, checkProxy, vaultSettingsOf, httpSettings, IdentityConfig, loadConfig, OutboundConfig, TlsFiles, tlsFilesAt, VaultConfig, type DatabaseConfig } from 'service-kit'
 import { AeTitle, DicomSettings, HospitalId, NodeRole, PIECE_BYTES, RegionId } from 'specs'
 import { z } from 'zod'
+import { StoreConfig } from './storage/store-config.ts'
 
 const host = z.string().min(1).max(255)
 const port = z.number().int().min(0).max(65_535)
@@ -111,6 +112,8 @@ export const NodeConfig = z.strictObject({
       registrationRetryMs: z.number().int().min(0).max(600_000).default(1_000),
       /** How image files lie on the disk: as they are, or encrypted with SM4 under the vault. For new files; `npm run archive` converts what is there. */
       encryption: EncryptionConfig,
+      /** Further places for copies of images: folders, and buckets whose secret is kept outside the database; rules for them stand in the pages. */
+      stores: z.array(StoreConfig).max(20).default([]),
     })
     .prefault({}),
   acquisition: z
@@ -251,6 +254,7 @@ export function settingsOf(config: NodeConfig, baseFolder: string) {
   return {
     ...config,
     dataFolder: at(config.dataFolder),
+    archive: { ...config.archive, stores: config.archive.stores.map((store) => storeAt(store, at)) },
     http: { ...config.http, tls: tlsFilesAt(config.http.tls, at) },
     dimse: { ...config.dimse, tls: tls && { ...tls, ...tlsFilesAt(tls, at), caFile: tls.caFile === undefined ? undefined : at(tls.caFile) } },
     acquisition: { importFolder: config.acquisition.importFolder === undefined ? undefined : at(config.acquisition.importFolder) },
@@ -259,6 +263,12 @@ export function settingsOf(config: NodeConfig, baseFolder: string) {
     vault: vaultSettingsOf(config.vault, at, at(config.dataFolder)),
     pages: { desk: desk === undefined ? built('node-agent/desk') : at(desk), viewer: viewer === undefined ? built('viewer') : at(viewer) },
   }
+}
+
+function storeAt(store: StoreConfig, at: (path: string) => string): StoreConfig {
+  if (store.kind === 'folder') return { ...store, folder: at(store.folder) }
+  const { secretKeyFile, caFile } = store
+  return { ...store, ...(secretKeyFile !== undefined && { secretKeyFile: at(secretKeyFile) }), ...(caFile !== undefined && { caFile: at(caFile) }) }
 }
 
 /** The database of one part of the node: its own file, or its own schema (two archives share nothing, rule 7). */

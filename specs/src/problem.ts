@@ -169,6 +169,7 @@ export const answers = {
   'store/refused': { http: 502, zh: '存储拒绝了请求（请核对凭据、桶名与权限）', en: 'The store refuses the request (check credentials, bucket and permissions)' },
   'store/full': { http: 507, zh: '该存储空间已满', en: 'The store is full' },
   'store/no-object': { http: 404, zh: '存储中没有该文件', en: 'The store does not hold this file' },
+  'storage/path-rule': { http: 400, zh: '存储路径规则无效', en: 'Not a valid path rule' },
   'store/unknown': { http: 404, zh: '没有该存储', en: 'No such store' },
   'store/in-use': { http: 409, zh: '该存储仍保存着影像或被规则使用，不能删除', en: 'The store still holds images, or a rule names it' },
   'dimse/unknown-ae': { http: 403, dimse: 0x0124, zh: '未登记的 AE Title', en: 'The AE title is not registered' },

@@ -8,7 +8,9 @@ export interface RegionalCacheParts {
   readonly archive: Archive
   readonly engine: TransferEngine
   /** The cache may grow to this size. */
-  readonly limitBytes: number
+  readonly limitBytes: () => number
+  /** What leaves first (AGT-12). */
+  readonly leaves?: () => 'least-recently-opened' | 'oldest-received'
   /** Studies of tasks that are still open: they never leave. */
   readonly studiesInUse: () => Promise<ReadonlySet<string>>
   /** A study has left; its owner still has it. */
@@ -57,9 +59,9 @@ export class RegionalCache {
 
   async #trim(): Promise<void> {
     const { db, archive, engine, limitBytes, studiesInUse, log } = this.#parts
-    const excessBytes = archive.totals().sizeBytes - limitBytes
+    const excessBytes = archive.totals().sizeBytes - limitBytes()
     if (excessBytes <= 0) return
-    const jobs = await finishedByUse(db)
+    const jobs = await finishedByUse(db, this.#parts.leaves?.())
     const sized = await Promise.all(
       jobs.map(async (job) => ({ ...job, sizeBytes: (await archive.study(job.studyInstanceUid))?.sizeBytes ?? 0 })),
     )

@@ -158,9 +158,9 @@ export async function noteOpened(db: Queries, studyInstanceUid: string, now: Epo
 }
 
 /** Finished transfers, least recently opened first: what the cache gives up when it is full. */
-export function finishedByUse(db: Queries): Promise<{ transferId: string; studyInstanceUid: string }[]> {
+export function finishedByUse(db: Queries, leaves: 'least-recently-opened' | 'oldest-received' = 'least-recently-opened'): Promise<{ transferId: string; studyInstanceUid: string }[]> {
   return db.all(
-    `SELECT transfer_id AS "transferId", study_instance_uid AS "studyInstanceUid" FROM transfer WHERE state = 'complete' ORDER BY opened_at, transfer_id`,
+    `SELECT transfer_id AS "transferId", study_instance_uid AS "studyInstanceUid" FROM transfer WHERE state = 'complete' ORDER BY ${leaves === 'oldest-received' ? 'started_at' : 'opened_at'}, transfer_id`,
   )
 }
 

@@ -249,11 +249,18 @@ export class ArchiveStorage {
   }
 
   /** @throws {Problem} archive/not-recycled */
-  async destroy(study: string): Promise<void> {
+  async destroy(study: string, because?: string): Promise<void> {
     const row = (await this.recycled(10_000)).find(({ studyInstanceUid }) => studyInstanceUid === study)
     if (!row) throw new Problem('archive/not-recycled', { studyInstanceUid: study })
     await this.#setup.exclusively(() => destroyRecycled(this.#setup, study))
-    await this.#terms?.onDestroyed?.(row)
+    await this.#terms?.onDestroyed?.({ ...row, reason: because ?? row.reason })
+    this.#mover.wake()
+  }
+
+  /** With the study that is destroyed for good goes what was deleted of it before. Inside `exclusively`. */
+  async forgetRecycled(study: string): Promise<void> {
+    const isThere = await this.#setup.db.get('SELECT 1 AS "one" FROM archive_recycled WHERE study_instance_uid = $1', [study])
+    if (isThere) await destroyRecycled(this.#setup, study)
     this.#mover.wake()
   }
 
