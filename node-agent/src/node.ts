@@ -178,6 +178,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     storage.stop()
     await encryption.close()
     await ground.digests.close()
+    await ground.digests.close()
     await refusals.close()
     clearInterval(upkeep)
     await arrivals.stop()

@@ -14,6 +14,7 @@ import type {
 import type { Database, Log, Metrics } from 'service-kit'
 import type { FrameIndex } from '../dicom/frame-index.ts'
 import type { IndexedValues } from './attributes.ts'
+import type { Digests } from './digest/digests.ts'
 import type { EncryptionMode, FileEncryption } from './encryption/file-encryption.ts'
 import type { MatchingRules } from './predicate.ts'
 import type { ArchiveStorage } from './storage/archive-storage.ts'
@@ -435,6 +436,8 @@ export interface ArchiveOptions {
   readonly changedContent?: (source: IncomingSource, modality: string) => 'replace' | 'refuse'
   /** How new files are written, `none` unless told; files of both kinds are read. */
   readonly encryptionMode?: EncryptionMode
+  /** Where SM3 of what arrives is made: of all archives of a node together; by the caller's thread unless told. */
+  readonly digests?: Digests
   /** Needed to write and to read encrypted files. */
   readonly encryption?: FileEncryption
 }

@@ -2,7 +2,6 @@ import { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import { open, rm, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
-import { createSm3 } from 'pki'
 import { Problem, StudyInstanceUid, type Sm3Hex } from 'specs'
 import { DatasetScanner } from '../dicom/dataset-scanner.ts'
 import { maxMetaBytes, readFileMeta, writeFileMeta, type ReadMeta } from '../dicom/file-meta.ts'
@@ -16,6 +15,8 @@ import { storageProblem } from './storage-problem.ts'
 import type { FreeSpace } from './free-space.ts'
 import { EncryptedOutput } from './encryption/encrypted-output.ts'
 import type { FileEncryption } from './encryption/file-encryption.ts'
+import { BLOCK_BYTES, type Block } from './digest/blocks.ts'
+import type { ContentDigest, Digests } from './digest/digests.ts'
 
 /** An instance whose bytes are on disk in incoming/, waiting for its rows. */
 export interface LandedInstance {
@@ -47,13 +48,13 @@ export interface IncomingSetup {
   readonly form: IncomingForm
   /** With it, the bytes lie encrypted on the disk from the first one on. */
   readonly encryption?: FileEncryption | undefined
+  readonly digests: Digests
   /** Makes the landed instance part of the archive. */
   register(landed: LandedInstance): Promise<Receipt>
 }
 
 const SOP_CLASS_UID = 0x00080016
 const SOP_INSTANCE_UID = 0x00080018
-const writeBytes = 256 * 1024
 const measureEveryBytes = 64 * 1024 * 1024
 /** Group 0008 up to the UIDs is a few hundred bytes in any real dataset. */
 const maxBytesBeforeUids = 1024 * 1024
@@ -65,7 +66,7 @@ export class Incoming implements IncomingInstance {
   readonly #file: string
   readonly #handle: FileHandle
   readonly #encrypted: EncryptedOutput | undefined
-  readonly #sm3 = createSm3()
+  #sm3: ContentDigest | undefined
   #state: 'open' | 'committing' | 'ended' = 'open'
   #prefix: Uint8Array[] = []
   #prefixBytes = 0
@@ -76,8 +77,10 @@ export class Incoming implements IncomingInstance {
   #scan: DatasetScanner | InflatedScan | undefined
   #pending: Uint8Array[] | undefined = []
   #pendingBytes = 0
-  #buffered: Uint8Array[] = []
-  #bufferedBytes = 0
+  #block: Block | undefined
+  #blockBytes = 0
+  /** The block before is written while the next one is gathered; a failure shows at the next block or at the end. */
+  #writing: Promise<void> = Promise.resolve()
   #sizeBytes = 0
   #nextMeasure = measureEveryBytes
   #datasetOffset = 0
@@ -128,6 +131,10 @@ export class Incoming implements IncomingInstance {
     if (this.#state === 'ended') return
     this.#state = 'ended'
     this.#scan = undefined
+    this.#sm3?.forget()
+    await this.#writing.catch(() => undefined) // its file goes away
+    if (this.#block) this.#setup.digests.blocks.giveBack(this.#block)
+    this.#block = undefined
     await this.#encrypted?.end().catch(() => undefined) // its file goes away
     await this.#handle.close()
     await rm(this.#file, { force: true })
@@ -194,30 +201,40 @@ export class Incoming implements IncomingInstance {
 
   async #output(chunk: Uint8Array): Promise<void> {
     if (chunk.byteLength === 0) return
-    this.#sm3.update(chunk)
     this.#sizeBytes += chunk.byteLength
     if (this.#sizeBytes > this.#setup.maxInstanceBytes)
       throw new Problem('archive/unreadable', { reason: 'instance too large', limitBytes: this.#setup.maxInstanceBytes })
-    this.#buffered.push(chunk)
-    this.#bufferedBytes += chunk.byteLength
-    if (this.#bufferedBytes >= writeBytes) await this.#flush()
+    for (let at = 0; at < chunk.byteLength; ) {
+      this.#block ??= this.#setup.digests.blocks.take()
+      const part = chunk.subarray(at, at + BLOCK_BYTES - this.#blockBytes)
+      this.#block.bytes.set(part, this.#blockBytes)
+      this.#blockBytes += part.byteLength
+      at += part.byteLength
+      if (this.#blockBytes === BLOCK_BYTES) await this.#flush()
+    }
     if (this.#sizeBytes >= this.#nextMeasure) {
       this.#nextMeasure += measureEveryBytes
       await this.#setup.space.require()
     }
   }
 
+  /** Hands the block over to be digested and written; resolves when the one before has been written. */
   async #flush(): Promise<void> {
-    if (this.#bufferedBytes === 0) return
-    const [parts, sizeBytes] = [this.#buffered, this.#bufferedBytes]
-    this.#buffered = []
-    this.#bufferedBytes = 0
-    if (this.#encrypted) return this.#encrypted.write(parts, sizeBytes)
-    // As they are: joining them first would copy every byte once more.
-    let { bytesWritten } = await this.#handle.writev(parts)
-    if (bytesWritten === sizeBytes) return
-    const bytes = Buffer.concat(parts)
-    while (bytesWritten < sizeBytes) bytesWritten += (await this.#handle.write(bytes, bytesWritten)).bytesWritten
+    const [block, length] = [this.#block, this.#blockBytes]
+    if (!block) return
+    this.#block = undefined
+    this.#blockBytes = 0
+    this.#sm3 ??= this.#setup.digests.begin(length)
+    this.#sm3.update(block, length)
+    const before = this.#writing
+    this.#writing = before.then(() => this.#put(block.bytes.subarray(0, length))).finally(() => this.#setup.digests.blocks.giveBack(block))
+    this.#writing.catch(() => undefined) // thrown where it is waited for
+    await before
+  }
+
+  async #put(bytes: Buffer): Promise<void> {
+    if (this.#encrypted) return this.#encrypted.write([bytes], bytes.length)
+    for (let written = 0; written < bytes.length; ) written += (await this.#handle.write(bytes, written)).bytesWritten
   }
 
   async #land(expected: ExpectedInstance): Promise<LandedInstance> {
@@ -227,11 +244,15 @@ export class Incoming implements IncomingInstance {
     await this.#scan.end()
     await this.#beginFile(true)
     await this.#flush()
+    const digest = (this.#sm3 ?? this.#setup.digests.begin(0)).digest()
+    digest.catch(() => undefined) // thrown below
+    this.#sm3 = undefined
+    await this.#writing
     await this.#encrypted?.end()
     const values: Record<string, string> = {}
     for (const { tag, member } of attributes) values[member] = capture.text(tag)
     for (const [member, what] of uids) requireUid(values[member] ?? '', what)
-    const sm3 = this.#sm3.digestHex()
+    const sm3 = await digest
     requireExpected(expected, values, sm3, this.#sizeBytes)
     const base = this.#syntax.deflated ? 0 : this.#datasetOffset
     return {

@@ -48,6 +48,7 @@ import { coerceLanded, openLanded } from './coerce-landed.ts'
 import type { Totals } from './register.ts'
 import { rewriteStudy, type RewriteSetup } from './rewrite.ts'
 import { ENCRYPTED, isEncryptedPath } from './encryption/file-form.ts'
+import { Digests } from './digest/digests.ts'
 import type { FileEncryption } from './encryption/file-encryption.ts'
 import { decrypted } from './encryption/encrypted-input.ts'
 import { receiversOf, studiesByReceiver } from './receiver.ts'
@@ -95,6 +96,7 @@ class DiskArchive implements Archive {
   #storage: ArchiveStorage | undefined
   /** Of new files. */
   readonly #encryption: FileEncryption | undefined
+  readonly #digests: Digests
   readonly #metrics: ArchiveMetrics
   readonly #listeners = new Set<(event: StoredEvent) => void>()
   #totals: Totals = { studies: 0, instances: 0, sizeBytes: 0 }
@@ -118,6 +120,7 @@ class DiskArchive implements Archive {
     this.#log = options.log
     this.#index = index
     this.#space = new FreeSpace(folders.root, options.minFreeBytes)
+    this.#digests = options.digests ?? Digests.inline()
     this.#encryption = options.encryptionMode === 'sm4' ? options.encryption : undefined
     this.#files = { folders, encryption: options.encryption, find: (uid) => index.storedFile(uid), recall: (row) => this.storage.recalls.of(row) }
     this.#metadata = new MetadataCache(this.#files, index, options.log, this.#encryption)
@@ -189,6 +192,7 @@ class DiskArchive implements Archive {
       source,
       form,
       encryption: this.#encryption,
+      digests: this.#digests,
       register: (landed) => this.#registered(landed),
     })
   }
@@ -211,6 +215,7 @@ class DiskArchive implements Archive {
       source,
       form: { part10: true },
       encryption: this.#encryption,
+      digests: this.#digests,
       register: (made) => {
         landed = made
         return Promise.resolve({} as Receipt)

@@ -5,7 +5,7 @@ import { type CommandSet } from './command-set.ts'
 import { type AcceptedContext } from './negotiation.ts'
 import { type Answer, answerOf, type Caller, type ObjectWriter, status, type StorageSink } from './services.ts'
 
-/** Fragments are joined up to this size before they are written: few, large writes. */
+/** Fragments are gathered up to this size before they are written, so that few of them wait for the one before. */
 const WRITE_BYTES = 256 * 1024
 
 export type Sender = Caller
@@ -65,10 +65,13 @@ export class ReceivingObject {
 
   #flush(): Promise<void> | undefined {
     if (this.#gatheredBytes === 0) return
-    const chunk = this.#gathered.length === 1 && this.#gathered[0] ? this.#gathered[0] : Buffer.concat(this.#gathered, this.#gatheredBytes)
+    const parts = this.#gathered
     this.#gathered = []
     this.#gatheredBytes = 0
-    return this.#enqueue(async () => (await this.#writer).write(chunk))
+    return this.#enqueue(async () => {
+      const writer = await this.#writer
+      for (const part of parts) await writer.write(part)
+    })
   }
 
   /** One after the other; after the first failure nothing more is done. Answers what the caller should wait for: the work before this. */

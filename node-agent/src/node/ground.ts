@@ -5,6 +5,7 @@ import { policyMigrations } from '../access/policy/tables.ts'
 import { grantMigrations } from '../access/grant-store.ts'
 import { openArchive, type ArchiveName, type ArchiveOptions, type IncomingSource, type LandedContent } from '../archive/archive.ts'
 import { awaitArchive } from '../archive/awaited-archive.ts'
+import { Digests } from '../archive/digest/digests.ts'
 import { FileEncryption } from '../archive/encryption/file-encryption.ts'
 import { assertionMigrations } from '../assertion/admit.ts'
 import { databaseOf, type NodeSettings } from '../config.ts'
@@ -65,11 +66,13 @@ export async function openGround(settings: NodeSettings, log: Log) {
   // Filled by node/matching.ts before any port is open.
   const coercing: { -readonly [K in 'coerce' | 'changedContent']?: ArchiveOptions[K] } = {}
 
+  const digests = Digests.threaded(log)
+
   const open = async (name: ArchiveName) => {
     const archiveDb = await openDatabase(databaseOf(settings, `archive-${name}`))
     try {
       return await openArchive({
-        name, hospitalId, log, metrics, encryption,
+        name, hospitalId, log, metrics, encryption, digests,
         db: archiveDb,
         root: join(dataFolder, `archive-${name}`),
         regionId: () => joined.activeId,
@@ -89,7 +92,7 @@ export async function openGround(settings: NodeSettings, log: Log) {
     }
   }
   return {
-    settings, log, metrics, hospitalId, db, vault, encryption, joined, coercing,
+    settings, log, metrics, hospitalId, db, vault, encryption, digests, joined, coercing,
     codecs: createCodecPool({ log }),
     inHospital: await open('in-hospital'),
     // Nothing of the hospital's own waits for what belongs to the region (FED-33).
