@@ -4,6 +4,10 @@ export const archiveRoutes = [
     component: () => import('./ArchiveFrame.vue'),
     children: [
       { path: 'studies', component: () => import('../study/StudiesPage.vue') },
+      { path: 'studies/:uid', component: () => import('../matching/StudyPage.vue'), props: true },
+      { path: 'monitor', component: () => import('../matching/MonitorPage.vue') },
+      { path: 'unmatched', component: () => import('../matching/UnmatchedPage.vue') },
+      { path: 'normalisation', component: () => import('../matching/RulesPage.vue') },
     ],
   },
 ]

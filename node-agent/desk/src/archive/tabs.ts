@@ -4,6 +4,9 @@ import type { Tab } from '../frame/tab.ts'
 /** What the hospital's archive shows and can be told, in the order of the tabs: each page adds its line here and its route in `routes.ts`. */
 export const archiveTabs: readonly Tab[] = [
   { path: '/archive/studies', title: 'studies.title', rights: ['exam.list'] },
+  { path: '/archive/monitor', title: 'monitor.title', rights: ['system.configure', 'system.monitor', 'device.watch'] },
+  { path: '/archive/unmatched', title: 'unmatched.title', rights: ['exam.list'] },
+  { path: '/archive/normalisation', title: 'rules.title', rights: ['system.configure', 'device.watch'] },
 ]
 
 export const rightsOfArchive: readonly Right[] = [...new Set(archiveTabs.flatMap(({ rights }) => rights))]
