@@ -5,6 +5,7 @@ import { buildDataset } from '../dicom/dataset.builder.ts'
 import { EXPLICIT_LE } from '../dicom/transfer-syntax.ts'
 import { archiveQuery } from './archive-query.ts'
 import { archiveSink } from './archive-sink.ts'
+import { plainBehaviour } from './extended-negotiation.ts'
 import { type Query, type QueryLevel } from './services.ts'
 
 let test: TestArchive
@@ -21,11 +22,11 @@ async function store(dataset: Buffer, sopInstanceUid: string, sopClassUid = '1.2
   await writer.commit()
 }
 
-async function find(level: QueryLevel, keys: Query['keys'], take = Infinity): Promise<Readonly<Record<string, string>>[]> {
+async function find(level: QueryLevel, keys: Query['keys'], take = Infinity, extended: Partial<Query['extended']> = {}): Promise<Readonly<Record<string, string>>[]> {
   const found: Readonly<Record<string, string>>[] = []
   const cancel = new AbortController()
   for await (const match of archiveQuery(test.archive).find(
-    { level, keys, callingAeTitle: 'WS01', remoteAddress: '10.0.0.8' },
+    { level, keys, extended: { ...plainBehaviour, ...extended }, callingAeTitle: 'WS01', remoteAddress: '10.0.0.8' },
     cancel.signal,
   )) {
     found.push(match)
@@ -84,6 +85,30 @@ describe('querying the archive by C-FIND', () => {
 
   it('lists patients for Patient Root', async () => {
     expect(await find('PATIENT', { PatientID: 'P*' })).toHaveLength(2)
+  })
+
+  it('counts what a patient has, when asked', async () => {
+    // ARC-15
+    expect(await find('PATIENT', { PatientID: 'P1', NumberOfPatientRelatedSeries: '', NumberOfPatientRelatedInstances: '' })).toMatchObject([
+      { NumberOfPatientRelatedStudies: '1', NumberOfPatientRelatedSeries: '1', NumberOfPatientRelatedInstances: '3' },
+    ])
+  })
+
+  it('takes a range of dates and one of times as moments, and names by their sound, where that was agreed', async () => {
+    // ARC-15, PS3.4 C.2.2.2.5.1, C.2.2.2.1.1
+    const [study] = await find('STUDY', { StudyInstanceUID: '2.25.2' })
+    const at = `${study?.['StudyDate']}`
+    const moments = { StudyDate: `20260301-${at}`, StudyTime: '100000-000001' }
+    expect(await find('STUDY', moments)).toEqual([])
+    expect((await find('STUDY', moments, Infinity, { dateTime: true })).map((each) => each['StudyInstanceUID'])).toEqual(['2.25.1'])
+    expect(await find('STUDY', { PatientName: 'si li' })).toEqual([])
+    expect(await find('STUDY', { PatientName: 'si li' }, Infinity, { fuzzy: true })).toMatchObject([{ StudyInstanceUID: '2.25.2' }])
+  })
+
+  it('finds a series and images by their own UID, or by several of their study, in relational queries', async () => {
+    // ARC-15
+    expect(await find('IMAGE', { SOPInstanceUID: '2.25.301' })).toMatchObject([{ SeriesInstanceUID: '2.25.11' }])
+    expect(await find('SERIES', { StudyInstanceUID: '2.25.1\\2.25.2' })).toHaveLength(2)
   })
 
   it('stops when the station cancels', async () => {

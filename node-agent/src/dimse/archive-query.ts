@@ -1,4 +1,4 @@
-import { type Archive, type InstanceMatch, type PatientRow, type SeriesMatch, type StudyRow } from '../archive/archive.ts'
+import { type Archive, type InstanceMatch, type MatchQuery, type PatientRow, type SeriesMatch, type StudyRow } from '../archive/archive.ts'
 import { type Attribute, attributesOf, type Level } from '../archive/attributes.ts'
 import { type Query, type QueryLevel, type QuerySource } from './services.ts'
 
@@ -39,7 +39,8 @@ export function archiveQuery(archive: Index, permitted?: Permitted): QuerySource
         Object.entries(query.keys).filter(([keyword, text]) => text !== '' && (usable.has(keyword) || computedKeys.has(keyword))),
       )
       for (let offset = 0; !signal.aborted; offset += PAGE_ROWS) {
-        const { rows, isLast } = await page(archive, query, { match, limit: PAGE_ROWS, offset, receivingNode: query.terms?.receivingNode }, permitted)
+        const agreed = { fuzzy: query.extended?.fuzzy === true, combinedDateTime: query.extended?.dateTime === true, receivingNode: query.terms?.receivingNode }
+        const { rows, isLast } = await page(archive, query, { match, limit: PAGE_ROWS, offset, ...agreed }, permitted)
         yield* rows
         if (isLast) return
       }
@@ -47,7 +48,7 @@ export function archiveQuery(archive: Index, permitted?: Permitted): QuerySource
   }
 }
 
-type Paged = { readonly match: Match; readonly limit: number; readonly offset: number; readonly receivingNode: string | undefined }
+type Paged = MatchQuery & { readonly match: Match; readonly limit: number; readonly receivingNode: string | undefined }
 
 async function page(archive: Index, { level, keys }: Query, paged: Paged, permitted: Permitted | undefined): Promise<{ rows: Match[]; isLast: boolean }> {
   const answered = async <R extends { readonly studyInstanceUid: string }>(found: readonly R[], matchOf: (row: R) => Match) => {
@@ -58,7 +59,8 @@ async function page(archive: Index, { level, keys }: Query, paged: Paged, permit
   switch (level) {
     case 'PATIENT': {
       const found = await archive.patients(paged)
-      const rows = permitted ? await patientsOf(archive, found, permitted, paged.receivingNode) : found
+      const isCounted = 'NumberOfPatientRelatedSeries' in keys || 'NumberOfPatientRelatedInstances' in keys
+      const rows = permitted || isCounted ? await patientsOf(archive, found, permitted, paged.receivingNode) : found
       return { rows: rows.map(patientMatch), isLast: found.length < paged.limit }
     }
     case 'STUDY':
@@ -73,22 +75,34 @@ async function page(archive: Index, { level, keys }: Query, paged: Paged, permit
 /** A UID that narrows the look-up; in relational queries there may be none, or several, which are matched like any key. */
 const oneOf = (text: string | undefined): string | undefined => (text === '' || text?.includes('\\') ? undefined : text)
 
+interface CountedPatient extends PatientRow {
+  readonly seriesCount?: number
+  readonly instanceCount?: number
+}
+
 /** Patients with at least one study that may be told of; only those are counted. */
-async function patientsOf(archive: Index, patients: readonly PatientRow[], permitted: Permitted, receivingNode: string | undefined): Promise<PatientRow[]> {
-  const rows: PatientRow[] = []
+async function patientsOf(archive: Index, patients: readonly PatientRow[], permitted: Permitted | undefined, receivingNode: string | undefined): Promise<CountedPatient[]> {
+  const rows: CountedPatient[] = []
   for (const patient of patients) {
     const { patientId, issuerOfPatientId } = patient
     // A backslash would make it two numbers, a wildcard many: then the studies of all are looked through.
     const match: Match = /[\\*?]/.test(patientId) ? {} : { PatientID: patientId, IssuerOfPatientID: issuerOfPatientId }
     const studies = (await archive.studies({ match, receivingNode })).filter((study) => study.patientId === patientId && study.issuerOfPatientId === issuerOfPatientId)
-    const told = studies.length === 0 ? new Set() : await permitted(studies.map(({ studyInstanceUid }) => studyInstanceUid))
-    if (told.size > 0) rows.push({ ...patient, studyCount: told.size })
+    const allowed = studies.length === 0 || !permitted ? undefined : await permitted(studies.map(({ studyInstanceUid }) => studyInstanceUid))
+    const told = allowed ? studies.filter(({ studyInstanceUid }) => allowed.has(studyInstanceUid)) : studies
+    const sum = (count: (study: StudyRow) => number) => told.reduce((total, study) => total + count(study), 0)
+    if (told.length > 0) rows.push({ ...patient, studyCount: told.length, seriesCount: sum((study) => study.seriesCount), instanceCount: sum((study) => study.instanceCount) })
   }
   return rows
 }
 
-function patientMatch(row: PatientRow): Match {
-  return { ...columns(row, 'patient'), NumberOfPatientRelatedStudies: String(row.studyCount) }
+function patientMatch(row: CountedPatient): Match {
+  return {
+    ...columns(row, 'patient'),
+    NumberOfPatientRelatedStudies: String(row.studyCount),
+    NumberOfPatientRelatedSeries: String(row.seriesCount ?? ''),
+    NumberOfPatientRelatedInstances: String(row.instanceCount ?? ''),
+  }
 }
 
 function studyMatch(row: StudyRow): Match {
