@@ -1,5 +1,5 @@
 import type { AuditTrail, Database, Log, Migration, Vault } from 'service-kit'
-import { HUB, kinds, noParameters, ParametersChanged, ParametersTold, parseWith, Problem, services, shownParameters, type AgentParameters, type EpochMs, type PlatformParametersView, type RegionId } from 'specs'
+import { AgentParameters, HUB, kinds, noParameters, ParametersChanged, ParametersTold, parseWith, Problem, services, shownParameters, type EpochMs, type PlatformParametersView, type RegionId } from 'specs'
 import type { NodeConfig } from '../config.ts'
 import type { Line } from '../region/line.ts'
 
@@ -38,7 +38,8 @@ const ASK_EVERY_MS = 3_600_000
 export class PlatformParameters {
   readonly #parts: PlatformParametersParts
   readonly #now: () => EpochMs
-  #told: { readonly regionId: string; readonly version: number; readonly receivedAt: EpochMs; readonly parameters: AgentParameters } | undefined
+  /** By region. */
+  readonly #kept = new Map<string, { readonly version: number; readonly receivedAt: EpochMs; readonly parameters: AgentParameters }>()
   #timer: ReturnType<typeof setInterval> | undefined
   #asking: Promise<void> = Promise.resolve()
 
@@ -69,6 +70,10 @@ export class PlatformParameters {
   async stop(): Promise<void> {
     clearInterval(this.#timer)
     await this.#asking
+  }
+
+  get #told() {
+    return this.#kept.get(this.#parts.regionId() ?? '')
   }
 
   get current(): AgentParameters {
@@ -115,7 +120,7 @@ export class PlatformParameters {
     const region = regionId()
     if (region === undefined) return
     const told = parseWith(ParametersTold, await line.request(HUB, services.parametersRead, {}, { timeoutMs: ASK_MS }), services.parametersRead)
-    if (this.#told?.regionId === region && this.#told.version === told.version) return
+    if (this.#kept.get(region)?.version === told.version) return
     const [before, receivedAt] = [this.current, this.#now()]
     await db.write(async (tx) => {
       await tx.run(
@@ -125,19 +130,15 @@ export class PlatformParameters {
       )
       await audit.within(tx, { action: 'config.parameters', outcome: 'success', actor: { kind: 'hospital', id: HUB }, object: { type: 'config', id: 'platform-parameters' }, before: shownParameters(before), after: shownParameters(told.parameters) })
     })
-    this.#told = { regionId: region, version: told.version, receivedAt, parameters: told.parameters }
+    this.#kept.set(region, { version: told.version, receivedAt, parameters: told.parameters })
     log.info({ version: told.version, studiesAtOnce: told.parameters.studiesAtOnce, uploadThreads: told.parameters.uploadThreads }, 'parameters of the platform taken')
     onChange?.(this.current)
   }
 
   async #load(): Promise<void> {
-    const { db, vault, regionId } = this.#parts
-    const region = regionId()
-    this.#told = undefined
-    if (region === undefined) return
-    const row = await db.get<{ sealed: string; version: number; receivedAt: EpochMs }>('SELECT sealed, version, received_at AS "receivedAt" FROM platform_parameters WHERE region_id = $1', [region])
-    if (!row) return
-    const { parameters } = ParametersTold.parse({ version: row.version, parameters: JSON.parse(vault.open(row.sealed, contextOf(region))) })
-    this.#told = { regionId: region, version: row.version, receivedAt: row.receivedAt, parameters }
+    const { db, vault } = this.#parts
+    const rows = await db.all<{ regionId: string; sealed: string; version: number; receivedAt: EpochMs }>('SELECT region_id AS "regionId", sealed, version, received_at AS "receivedAt" FROM platform_parameters')
+    for (const { regionId, sealed, version, receivedAt } of rows)
+      this.#kept.set(regionId, { version, receivedAt, parameters: AgentParameters.parse(JSON.parse(vault.open(sealed, contextOf(regionId)))) })
   }
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { LinkStatus } from 'specs'
+import type { LinkStatus, ParametersRow, PlatformParametersView } from 'specs'
 import { A } from '../../src/access/builders.ts'
 import type { ApiUser } from '../../../scripts/region/api.ts'
 import { TestRegion, type TestHospital } from '../support/region.ts'
@@ -69,4 +69,43 @@ describe('a hospital that moves between two platforms', () => {
     })
     await connectedTo('east')
   })
+})
+
+describe('parameters of the platform', () => {
+  const bucket = { endpoint: 'https://s3.yunling.example.org', region: 'cn-west', bucket: 'yunling-images', prefix: 'a/', accessKeyId: 'AK1', secretAccessKey: 'a secret of the region' }
+  const inForce = async () => {
+    const view = await admin.get<PlatformParametersView>('/api/platform-parameters')
+    return { ...Object.fromEntries(view.rows.map((row) => [row.name, row.inForce])), bucket: view.s3?.bucket, hasSecret: view.s3?.hasSecret, regionName: view.regionName }
+  }
+  const own = { studiesAtOnce: 2, uploadThreads: 6, bucket: undefined, hasSecret: undefined, regionName: null }
+
+  it('change the agent within one refresh, are kept apart for each platform, and go on counting while it is away', async () => {
+    // AGT-13
+    await connectedTo('east')
+    expect(await inForce()).toMatchObject({ studiesAtOnce: 2, uploadThreads: 6 })
+    await east.admin.send('PUT', '/api/parameters/region', { studiesAtOnce: 4, uploadThreads: 12, s3: bucket })
+    await vi.waitFor(async () => expect(await inForce()).toEqual({ studiesAtOnce: 4, uploadThreads: 12, bucket: 'yunling-images', hasSecret: true, regionName: '云岭区域影像网' }), soon)
+    // One hospital needs its own; the secret that was not entered again stays, and nobody is shown it.
+    await east.admin.send('PUT', `/api/parameters/${A}`, { studiesAtOnce: 1, uploadThreads: null, s3: null })
+    await vi.waitFor(async () => expect(await inForce()).toMatchObject({ studiesAtOnce: 1, uploadThreads: 6, bucket: undefined }), soon)
+    await east.admin.send('DELETE', `/api/parameters/${A}`)
+    const { secretAccessKey: _secret, ...again } = bucket
+    await east.admin.send('PUT', '/api/parameters/region', { studiesAtOnce: 3, uploadThreads: 9, s3: again })
+    await vi.waitFor(async () => expect(await inForce()).toMatchObject({ studiesAtOnce: 3, uploadThreads: 9, hasSecret: true }), soon)
+    const shown = JSON.stringify([await east.admin.get<ParametersRow[]>('/api/parameters'), await admin.get('/api/platform-parameters')])
+    expect(shown).not.toContain('a secret of the region')
+
+    await admin.send('PUT', '/api/link', { hubUrl: west.hubUrl })
+    await connectedTo('west')
+    await vi.waitFor(async () => expect(await inForce()).toMatchObject({ ...own, regionName: '云岭区域影像网' }), soon)
+    await admin.send('PUT', '/api/link', { hubUrl: east.hubUrl })
+    await connectedTo('east')
+    await vi.waitFor(async () => expect(await inForce()).toMatchObject({ uploadThreads: 9 }), soon)
+
+    await east.stopHub()
+    await hospital.stop()
+    await hospital.startAgain()
+    admin = await hospital.signIn('admin')
+    expect(await inForce()).toMatchObject({ studiesAtOnce: 3, uploadThreads: 9, bucket: 'yunling-images', hasSecret: true })
+  }, 60_000)
 })

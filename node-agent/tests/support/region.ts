@@ -78,6 +78,7 @@ export class TestRegion {
   readonly nats: ThrowAwayNats
   readonly hub: RunningHub
   readonly #admin: ApiUser
+  #isHubStopped = false
   readonly hospitals: TestHospital[] = []
 
   private constructor(folder: string, nats: ThrowAwayNats, hub: RunningHub, admin: ApiUser) {
@@ -145,9 +146,15 @@ export class TestRegion {
     return hospital
   }
 
+  /** The platform is away from now on. */
+  async stopHub(): Promise<void> {
+    this.#isHubStopped = true
+    await this.hub.stop()
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.hospitals.map((hospital) => hospital.stop()))
-    await this.hub.stop()
+    if (!this.#isHubStopped) await this.hub.stop()
     await this.nats.stop()
     await rm(this.folder, { recursive: true, force: true })
   }
