@@ -16,6 +16,7 @@ import { joinSharing } from './grant/join.ts'
 import { openAcquisition } from './node/acquisition.ts'
 import { eraseCorrections } from './matching/store.ts'
 import { openCommitments } from './node/commitment.ts'
+import { openCompression } from './node/compression.ts'
 import { openConsultation } from './node/consultation.ts'
 import { openDevices } from './node/devices.ts'
 import { startDicom } from './node/dicom.ts'
@@ -102,6 +103,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const images = openImages(ground, { ...between, cacheTerms: () => later.storage?.policy('regional'), parameters, router: () => later.router, onComplete: () => later.consults?.imagesComplete() })
   const { transfers, forwarder, coder, cache } = images
   later.transfers = transfers
+  const compressor = await openCompression(ground, { audit })
   const acquiring = openAcquisition(ground, { announce, audit, outbound, forwarder: () => forwarder })
   later.router = acquiring.router
   const consultation = await openConsultation(ground, { ...between, transfers })
@@ -129,7 +131,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const commitments = openCommitments(ground, { audit, access, outbound, devices, face, kinds: () => region.hospital?.kinds ?? [] })
   const http = await addHttpFaces(ground, {
     ...identity, ...rights, ...images, ...consultation,
-    ...acquiring, parameters, announce, devices, region, refusals, refused, arrivals, reports, retention, sharing, switches, health,
+    ...acquiring, compressor, parameters, announce, devices, region, refusals, refused, arrivals, reports, retention, sharing, switches, health,
   }) // prettier-ignore
 
   await retention.start()
@@ -144,6 +146,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   await consults.resume()
   sharing.start()
   region.onConnected(() => void reports.report())
+  compressor.start()
   await health.start()
   const upkeep = setInterval(() => void retire(audit).catch((error: unknown) => log.error({ err: error }, 'old audit records not removed')), UPKEEP_EVERY_MS)
   const dicom = await startDicom(ground, { audit, access, register, refused, outbound, devices, commitments, announce })
@@ -171,13 +174,13 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await retention.stop()
     await policy.stop()
     await switches.stop()
+    await compressor.stop()
     await codecs.close()
     await coder.close()
     await inHospital.close()
     await regional.close()
     storage.stop()
     await encryption.close()
-    await ground.digests.close()
     await ground.digests.close()
     await refusals.close()
     clearInterval(upkeep)

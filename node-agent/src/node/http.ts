@@ -52,6 +52,8 @@ import { addRegionRoutes } from '../region/routes.ts'
 import type { Retention } from '../retention/retention.ts'
 import { addRetentionRoutes } from '../retention/routes.ts'
 import type { OwnKeys } from '../signing/own-keys.ts'
+import type { Compressor } from '../archive/compression/compressor.ts'
+import { addCompressionRoutes } from '../archive/compression/routes.ts'
 import { addStudyRoutes } from '../study/routes.ts'
 import { sealedBuckets } from '../storage/settings-store.ts'
 import { addServiceRoutes } from '../service/routes.ts'
@@ -68,6 +70,7 @@ import type { NodeIdentity } from './identity.ts'
 import type { NodeRights } from './rights.ts'
 
 export interface HttpParts extends NodeIdentity, NodeRights {
+  readonly compressor: Compressor
   readonly devices: Devices
   readonly announce: (event: LiveEvent) => void
   readonly region: Region
@@ -181,6 +184,7 @@ function mountImages({ settings, db, log, vault, codecs, hospitalId, inHospital,
   const source = new NodeStudySource({ db, access, register, held: sharing.held, exports, listing, inHospital, regional, transfers, consults })
   const renderer = createRenderer({ log, codecs })
   addStudyRoutes(face, { source })
+  addCompressionRoutes(face, { db, audit, onChange: () => parts.compressor.wake() })
   /** Files with names in them leave only when the trail knows it. */
   const onUnmask: OnUnmask = async (_user, study, reason) =>
     audit.record({ action: 'patient.unmask', outcome: 'success', object: { type: 'study', id: study, owner: hospitalId }, reason, basis: 'export' })
