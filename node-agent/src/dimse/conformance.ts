@@ -8,7 +8,7 @@ import { serviceSopClasses, storageSopClasses } from './sop-classes.ts'
 
 /** CONFORMANCE.md, written from the tables that the code itself uses; `npx tsx node-agent/src/dimse/write-conformance.ts` writes the file. */
 export function conformanceStatement(): string {
-  return [heading, implementation(), services(), storage(), query(), scu(), errors, syntaxes()].join('\n\n') + '\n'
+  return [heading, implementation(), services(), storage(), query(), retrieval, commitment, scu(), errors, syntaxes()].join('\n\n') + '\n'
 }
 
 const heading = `# DICOM conformance statement of the Lianpian node agent
@@ -34,8 +34,9 @@ ${table(
     ['Maximum PDU received', `${defaultLimits.maxPduBytes} bytes; longer P-DATA-TFs are aborted`],
     ['Maximum PDU of a peer', `0 (no limit) or at least ${defaultLimits.minPeerPduBytes} bytes; less is rejected`],
     ['Asynchronous operations', 'not negotiated: one operation at a time per association'],
-    ['Role selection', 'as SCP we answer SCP role 0'],
-    ['User identity, extended negotiation', 'read and not used'],
+    ['Role selection', 'as SCP: SCP role 1 for storage classes (C-GET) and for Storage Commitment, otherwise 0'],
+    ['SOP class extended negotiation', 'FIND: relational queries, combined date and time, fuzzy names; MOVE and GET: relational retrieval'],
+    ['User identity', 'read and not used'],
     ['Calling AE title', 'must be registered (configurable); otherwise rejected, permanent, calling AE title not recognised'],
     ['Called AE title', 'not checked (configurable)'],
     ['Associations at once', `${defaultLimits.maxAssociations}; one more is rejected, transient, local limit exceeded`],
@@ -87,7 +88,9 @@ function query(): string {
   return `## Query as SCP (C-FIND)
 
 Keys of higher levels may be used at lower ones. SERIES needs one Study Instance UID, IMAGE one Series Instance UID as well
-(otherwise 0xA900); Patient ID may be left out below PATIENT. Matching: single value, list of UIDs, wildcards \`*\` and \`?\`, ranges of dates and times, universal.
+(otherwise 0xA900), unless relational queries were negotiated; Patient ID may be left out below PATIENT. Matching: single value, list of UIDs, wildcards
+\`*\` and \`?\`, ranges of dates and times, universal. Where negotiated: a range of dates with one of times is one range of moments; person names match by their words in any
+order, without accents, Chinese ones also by pinyin. Sequence matching is not supported. A query that no key narrows and that would look at too much ends by 0xA700.
 Keys that are not matched are returned where known, and pending responses then carry 0xFF01. C-CANCEL is honoured.
 After ${defaultLimits.maxMatches} matches (configurable) the final status is 0xA700. Answers are in ISO_IR 192, or GB18030 where configured.
 
@@ -101,16 +104,47 @@ ${table(
   ]),
 )}
 
-Returned besides: ModalitiesInStudy and SOPClassesInStudy (matched too), NumberOfPatientRelatedStudies, NumberOfStudyRelatedSeries,
-NumberOfStudyRelatedInstances, NumberOfSeriesRelatedInstances, AvailableTransferSyntaxUID, RetrieveAETitle, InstanceAvailability.`
+Returned besides: ModalitiesInStudy and SOPClassesInStudy (matched too), NumberOfPatientRelatedStudies, NumberOfPatientRelatedSeries,
+NumberOfPatientRelatedInstances, NumberOfStudyRelatedSeries, NumberOfStudyRelatedInstances, NumberOfSeriesRelatedInstances, AvailableTransferSyntaxUID, RetrieveAETitle, InstanceAvailability.`
 }
+
+const retrieval = `## Retrieval as SCP (C-MOVE, C-GET)
+
+Patient Root at PATIENT, STUDY, SERIES and IMAGE level, Study Root without PATIENT. The level's unique key names one patient, or one or more studies, series
+or images; the levels above name one each (otherwise 0xA900), unless relational retrieval was negotiated. Other keys do not select. What matches nothing, or
+nothing that the caller may see, ends by success with no sub-operations.
+
+C-MOVE sends to registered nodes only (otherwise 0xA801), on one association, with Move Originator AE Title and Message ID. C-GET sends in the contexts in which the caller
+took the SCP role. An object goes out as it is stored where the peer takes that, otherwise without loss in a syntax that it takes (C-MOVE: explicit or implicit VR little
+endian). Pending responses with counts come with progress, at least every 5 s (C-MOVE). C-CANCEL ends after the object under way with 0xFE00. An association that the destination
+breaks off is opened again for what is left, three times.
+
+| final status | when |
+| --- | --- |
+| 0x0000 | all sent, or nothing to send |
+| 0xB000 | some failed, or the destination warned; Failed SOP Instance UID List (0008,0058) |
+| 0xA702 | all failed, or eight C-MOVEs are under way |
+| 0xA801 | the destination is not registered |
+| 0xA900 | keys that the level needs are missing |
+| 0x0124 | the caller may not retrieve |
+| 0xFE00 | cancelled |`
+
+const commitment = `## Storage commitment (push model)
+
+As SCP: an N-ACTION (action 1) is answered with success when the transaction is on disk, with 0x0115 when it is not valid. An instance counts as committed when its
+row is there, of the named class, and its file has the recorded length; otherwise failure reason 0x0112, 0x0119 or 0x0110. The N-EVENT-REPORT (1 or 2) follows on the caller's
+association while that is open, otherwise on one that we open to the registered node of that AE title with the roles reversed; tried for a day with growing waits, also
+over a restart.
+
+As SCU: N-ACTION to a node that images were sent to; its N-EVENT-REPORT is taken on the same association and on one that the node opens to us.`
 
 function scu(): string {
   const seconds = (ms: number) => `${ms / 1000} s`
   return `## Services as SCU
 
-C-ECHO (test of a registered node) and C-STORE (forwarding of studies that arrived from the region). Every pair of SOP class and stored
-transfer syntax is proposed in a context of its own; an object goes out in its stored syntax or is reported as not accepted.
+C-ECHO (test of a registered node), C-STORE (forwarding, routing and sub-operations of C-MOVE), C-FIND, C-MOVE and C-GET at other archives (Patient Root and Study Root, every level), N-ACTION
+of storage commitment. In C-STORE every pair of SOP class and stored transfer syntax is proposed in a context of its own, with one more per class for the uncompressed syntaxes where an object may be
+changed; what the peer takes in neither is reported as not accepted. In C-GET each class is proposed with SCP role 1.
 Timeouts: connection ${seconds(defaultScuSettings.connectMs)}, association ${seconds(defaultScuSettings.associateMs)}, response ${seconds(defaultScuSettings.responseMs)}, stalled sending ${seconds(defaultScuSettings.stallMs)}.
 0x0000, 0xBxxx and 0x0111 count as stored; 0xA7xx and 0x0110 are tried again; other statuses wait for a person.`
 }

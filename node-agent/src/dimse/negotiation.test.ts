@@ -1,8 +1,9 @@
+import { Buffer } from 'node:buffer'
 import { describe, expect, it } from 'vitest'
 import { EXPLICIT_LE, IMPLICIT_LE } from '../dicom/transfer-syntax.ts'
 import { type AssociateRequest, type ProposedContext } from './associate-pdu.ts'
 import { decideAssociation, type Negotiation, type NegotiationPolicy } from './negotiation.ts'
-import { STUDY_ROOT_FIND, VERIFICATION } from './sop-classes.ts'
+import { STORAGE_COMMITMENT, STUDY_ROOT_FIND, STUDY_ROOT_GET, VERIFICATION } from './sop-classes.ts'
 
 const CT = '1.2.840.10008.5.1.4.1.1.2'
 const STUDY_ROOT_MOVE = '1.2.840.10008.5.1.4.1.2.2.2'
@@ -71,6 +72,35 @@ describe('deciding on an association', () => {
     const negotiation = decideAssociation(aRequest([{ abstractSyntaxUid: CT, transferSyntaxUids: [EXPLICIT_LE] }], { user }), policy, fine)
     expect(negotiation.kind === 'accepted' && negotiation.answer.user.asynchronousOperations).toBeUndefined()
     expect(negotiation.kind === 'accepted' && negotiation.answer.user.roles).toEqual([{ sopClassUid: CT, scu: true, scp: false }])
+  })
+
+  it('takes the SCP role of a peer for what it gets by C-GET, and for reports of storage commitment, where we have the service', () => {
+    // ARC-15, PS3.7 D.3.3.4
+    const classes = [CT, STORAGE_COMMITMENT, STUDY_ROOT_GET]
+    const roles = classes.map((sopClassUid) => ({ sopClassUid, scu: false, scp: true }))
+    const contexts = classes.map((abstractSyntaxUid) => ({ abstractSyntaxUid, transferSyntaxUids: [EXPLICIT_LE] }))
+    const request = aRequest(contexts, { user: { maxLengthBytes: 0, roles, extendedNegotiation: [] } })
+    const moreServices = new Set(['get', 'commitment'] as const)
+    const negotiation = decideAssociation(request, { ...policy, moreServices }, fine)
+    if (negotiation.kind !== 'accepted') throw new Error('accepted')
+    expect(negotiation.answer.user.roles).toEqual([
+      { sopClassUid: CT, scu: false, scp: true },
+      { sopClassUid: STORAGE_COMMITMENT, scu: false, scp: true },
+      { sopClassUid: STUDY_ROOT_GET, scu: false, scp: false }, // nobody gets from the one who asks
+    ])
+    expect([...negotiation.contexts.values()].map(({ peerIsScp }) => peerIsScp)).toEqual([true, true, undefined])
+  })
+
+  it('agrees to relational queries, combined ranges and names by sound, and to nothing that it does not have', () => {
+    // ARC-15, PS3.4 C.5.1.1
+    const asked = (sopClassUid: string, ...bytes: number[]) => ({ sopClassUid, information: Buffer.from(bytes) })
+    const request = aRequest([{ abstractSyntaxUid: STUDY_ROOT_FIND, transferSyntaxUids: [EXPLICIT_LE] }], {
+      user: { maxLengthBytes: 0, roles: [], extendedNegotiation: [asked(STUDY_ROOT_FIND, 1, 0, 1, 1, 1), asked(CT, 1)] },
+    })
+    const negotiation = decideAssociation(request, policy, fine)
+    if (negotiation.kind !== 'accepted') throw new Error('accepted')
+    expect(negotiation.contexts.get(1)?.extended).toEqual({ relational: true, dateTime: false, fuzzy: true })
+    expect(negotiation.answer.user.extendedNegotiation).toEqual([asked(STUDY_ROOT_FIND, 1, 0, 1)])
   })
 
   it('does not build PDUs without end for a peer that names no limit', () => {

@@ -113,8 +113,8 @@ function answerContext(proposed: ProposedContext, policy: StoragePolicy, preferr
 /** The roles and the behaviour that the peer asked for and that we have. */
 function agreedBeyond({ kind, abstractSyntaxUid }: AcceptedContext, { user }: AssociateRequest, { moreServices }: StoragePolicy): Pick<AcceptedContext, 'peerIsScp' | 'extended'> {
   const asksToBeScp = user.roles.some(({ sopClassUid, scp }) => scp && sopClassUid === abstractSyntaxUid)
-  const service = kind === 'storage' || kind === 'private' ? 'get' : kind
-  const peerIsScp = asksToBeScp && (service === 'get' || service === 'commitment') && moreServices?.has(service) === true
+  const service = kind === 'storage' || kind === 'private' ? 'get' : kind === 'commitment' ? kind : undefined
+  const peerIsScp = asksToBeScp && service !== undefined && moreServices?.has(service) === true
   const asked = user.extendedNegotiation.find(({ sopClassUid }) => sopClassUid === abstractSyntaxUid)
   const isExtensible = kind === 'query' || kind === 'move' || kind === 'get'
   return { ...(peerIsScp && { peerIsScp }), ...(asked && isExtensible && { extended: readExtended(asked.information) }) }
