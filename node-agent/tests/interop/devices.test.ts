@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { HospitalId, type AuditRow, type DicomService, type EchoResult, type ReceivingNodeRow } from 'specs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { fuzz } from '../../../scripts/fuzz/associations.ts'
+import { readCaptures } from '../../../scripts/fuzz/captures.ts'
 import type { ApiUser } from '../../../scripts/region/api.ts'
 import { aSlice } from '../../src/archive/archive.builder.ts'
 import { buildFile } from '../../src/dicom/dataset.builder.ts'
@@ -169,6 +171,25 @@ describe('devices of a hospital', () => {
       await taken.stop().catch(() => undefined)
     }
   }, 30_000)
+
+  it('may be broken in two thousand ways: nobody is kept waiting, and the well-behaved are answered in between', async () => {
+    // ARC-06; `npm run fuzz -- dimse` does the same a hundred thousand times
+    await register('FUZZ', { permissions: ['store', 'query', 'retrieve', 'worklist'] })
+    await change({ artimMs: 1_000, idleMs: 1_000, stallMs: 1_000 })
+    const good = await aStudy()
+    expect((await store('CT01', good.file)).code).toBe(0)
+    const captures = readCaptures()
+    expect([...captures.keys()]).toEqual(expect.arrayContaining(['store', 'find-study', 'find-worklist', 'move', 'get', 'performed-step', 'commitment']))
+    const check = async () => {
+      expect((await echo('CT01')).code).toBe(0)
+    }
+    const result = await fuzz({ port: hospital.node.dimsePort, associations: 2_000, seed: 20_261_122, captures, atOnce: 64, check, checkEvery: 500 })
+    expect(result.hanging).toEqual([])
+    expect(result.answeredBytes).toBeGreaterThan(100_000) // most were understood far enough to be answered
+    expect(await find('CT01')).toContain(good.study)
+    await until('nobody is left', async () => (await admin.get<DicomService>('/api/dicom-settings')).openAssociations === 0)
+    await change({ artimMs: 15_000, idleMs: 120_000, stallMs: 30_000 })
+  }, 90_000)
 
   it('are called by TLS with our certificate where they are registered so, and never without', async () => {
     // AGT-09, PS3.15 B.12: DCMTK's storescp asks for a certificate of ours
