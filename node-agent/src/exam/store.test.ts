@@ -95,6 +95,27 @@ describe('the register of exams', () => {
   })
 })
 
+describe('registering an exam whose images came first', () => {
+  it('takes them over when they are of the same patient, and keeps what was noted about them', async () => {
+    // ARC-11
+    const examId = await record({ patientId: registration.patientId, accessionNumber: registration.accessionNumber })
+    expect((await listExams(db, { origin: 'images', limit: 10 })).rows.map((exam) => exam.examId)).toEqual([examId])
+    await db.write((tx) => tx.run("UPDATE exam SET label = 'vip', clinical_history = '咳嗽' WHERE exam_id = $1", [examId]))
+    expect(await db.write((tx) => registerExam(tx, { ...registration, clinicalHistory: '', patientName: '登记名' }, west, 9_000))).toBe(examId)
+    expect(await findExam(db, examId)).toMatchObject({ patientName: '登记名', clinicalHistory: '咳嗽', label: 'vip', instanceCount: 2 })
+    expect((await listExams(db, { origin: 'images', limit: 10 })).rows).toEqual([])
+    await expect(db.write((tx) => registerExam(tx, registration, west, 9_500))).rejects.toMatchObject({ code: 'exam/exists' })
+  })
+  it('leaves images of another patient under the same number to a person, and registers the exam beside them', async () => {
+    const images = await record({ patientId: 'SOMEBODY-ELSE', accessionNumber: registration.accessionNumber })
+    const examId = await db.write((tx) => registerExam(tx, registration, west, 9_000))
+    expect(examId).not.toBe(images)
+    expect((await listExams(db, { origin: 'images', limit: 10 })).rows.map((exam) => exam.examId)).toEqual([images])
+    // What comes now under the number belongs to what was registered.
+    expect(await record({ patientId: registration.patientId, accessionNumber: registration.accessionNumber, studyInstanceUid: study(7) })).toBe(examId)
+  })
+})
+
 describe('the region of an exam', () => {
   const inRegion = async (regionId?: RegionId) =>
     (await listExams(db, { regionId, limit: 10 })).rows.map(({ accessionNumber }) => accessionNumber).sort()

@@ -84,6 +84,7 @@ describe('the pages of a service', () => {
 
   it('answer the application for its own paths, and 404 for a missing file', async () => {
     expect((await get('/desk/consults/abc')).body.toString()).toContain('app-1a2b')
+    expect((await get('/desk/archive/studies/1.2.840.113.7001')).body.toString()).toContain('app-1a2b')
     expect((await get('/desk/assets/old-0.js')).status).toBe(404)
     expect((await get('/desk?task=1')).headers['location']).toBe('/desk/?task=1')
     expect((await get('/')).headers['location']).toBe('/desk/')

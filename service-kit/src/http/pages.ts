@@ -27,7 +27,8 @@ export function pages(prefix: string, distFolder: string): RequestHandler {
 /** @throws {Problem} request/not-found for a file that is not there; a path without an ending belongs to the application. */
 async function send(files: PageFiles, path: string, request: Request, response: Response): Promise<void> {
   const file = files.has(path) ? path : '/index.html'
-  if (file !== path && extname(path) !== '') throw new Problem('request/not-found')
+  // A UID in the page's own address has dots as well; what ends in figures alone is no file.
+  if (file !== path && /[a-z]/i.test(extname(path))) throw new Problem('request/not-found')
   const { encoding, bytes } = await files.body(file, (encodings) => request.acceptsEncodings(encodings))
   response.set({
     'Cache-Control': file.startsWith('/assets/') ? IMMUTABLE : 'no-cache',
