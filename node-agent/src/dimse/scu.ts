@@ -194,7 +194,7 @@ class Sending {
 
   /** One instance. @returns the problem when the association is over with it. */
   async #store(association: RequestedAssociation, { instance, context, plain }: Member): Promise<Problem | undefined> {
-    const { sopInstanceUid, sopClassUid } = instance
+    const { sopInstanceUid } = instance
     const asStored = association.contextFor(context)
     const inPlain = isProblem(asStored) && plain ? association.contextFor(plain) : asStored
     const accepted = isProblem(inPlain) ? asStored : inPlain
