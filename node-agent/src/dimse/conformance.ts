@@ -8,7 +8,7 @@ import { serviceSopClasses, storageSopClasses } from './sop-classes.ts'
 
 /** CONFORMANCE.md, written from the tables that the code itself uses; `npx tsx node-agent/src/dimse/write-conformance.ts` writes the file. */
 export function conformanceStatement(): string {
-  return [heading, implementation(), services(), storage(), query(), retrieval, commitment, scu(), errors, syntaxes()].join('\n\n') + '\n'
+  return [heading, implementation(), services(), storage(), query(), retrieval, commitment, worklist, performedSteps, scu(), errors, syntaxes()].join('\n\n') + '\n'
 }
 
 const heading = `# DICOM conformance statement of the Lianpian node agent
@@ -37,12 +37,14 @@ ${table(
     ['Role selection', 'as SCP: SCP role 1 for storage classes (C-GET) and for Storage Commitment, otherwise 0'],
     ['SOP class extended negotiation', 'FIND: relational queries, combined date and time, fuzzy names; MOVE and GET: relational retrieval'],
     ['User identity', 'read and not used'],
-    ['Calling AE title', 'must be registered (configurable); otherwise rejected, permanent, calling AE title not recognised'],
-    ['Called AE title', 'not checked (configurable)'],
-    ['Associations at once', `${defaultLimits.maxAssociations}; one more is rejected, transient, local limit exceeded`],
+    ['Calling AE title', 'must be registered (switched on and off at run time); otherwise rejected, permanent, calling AE title not recognised'],
+    ['Called AE title', 'not checked (configurable); one of a receiving node chooses that node, on any port'],
+    ['Receiving nodes', 'further AE titles, with or without a port of their own: what is sent there is kept for one submitter, and only that is found and fetched there'],
+    ['Associations at once', `${defaultLimits.maxAssociations}; one more is rejected, transient, local limit exceeded; fewer per calling AE title where registered so`],
     ['ARTIM', seconds(defaultLimits.artimMs)],
     ['Idle between messages', seconds(defaultLimits.idleMs)],
     ['Stalled inside a message', `less than ${defaultLimits.minBytesPerStall} bytes in ${seconds(defaultLimits.stallMs)}`],
+    ['Changes of these settings', 'hold from the next association on; none needs a restart'],
     ['Security', 'TLS 1.2 or later when configured, optionally with client certificates'],
   ],
 )}`
@@ -68,9 +70,11 @@ function storage(): string {
   return `## Storage as SCP (C-STORE)
 
 Objects are stored as sent, in the transfer syntax in which they came, with a new file meta header. Success (0x0000) is
-answered after file and index rows are on disk. Of the syntaxes proposed for a context the first known one is accepted.
+answered after file and index rows are on disk. Of the syntaxes proposed for a context the first known one is accepted,
+unless others are preferred for the calling AE title.
 A repeated identical object is answered with success and changes nothing; changed content replaces the earlier object, which is kept aside.
-Private storage classes, and classes below the storage root that are newer than this table, are accepted (configurable).
+Private storage classes, and classes below the storage root that are newer than this table, are accepted (configurable); every class of this table can be
+refused by setting. A device whose scope is limited stores only what lies within it, otherwise 0x0124.
 
 ${table(
   ['SOP class', 'UID'],
@@ -137,6 +141,40 @@ association while that is open, otherwise on one that we open to the registered 
 over a restart.
 
 As SCU: N-ACTION to a node that images were sent to; its N-EVENT-REPORT is taken on the same association and on one that the node opens to us.`
+
+const worklist = `## Modality worklist as SCP (C-FIND)
+
+Steps that registration or a person has scheduled and no device has ended, in the order of their times; without a key for the day, none that was due more than seven
+days ago. A device is told of what lies within its scope, and, where registered so, only of steps for its own AE title or for no device in particular.
+
+Matched, inside Scheduled Procedure Step Sequence and outside, are all elements that are returned: single value, lists of UIDs, wildcards, ranges; date and time of the step
+together are one range of moments; person names without regard to case, in any of their component groups. Keys that are not matched give 0xFF01. Of each step the elements that
+were asked for are returned, of a sequence asked for without items all of it.
+
+| module | elements |
+| --- | --- |
+| scheduled procedure step | Modality, ScheduledStationAETitle, ScheduledStationName, ScheduledProcedureStepStartDate, ScheduledProcedureStepStartTime, ScheduledPerformingPhysicianName, ScheduledProcedureStepDescription, ScheduledProtocolCodeSequence, ScheduledProcedureStepID, ScheduledProcedureStepLocation, ScheduledProcedureStepStatus, PreMedication, RequestedContrastAgent, CommentsOnTheScheduledProcedureStep |
+| requested procedure | RequestedProcedureID, RequestedProcedureDescription, RequestedProcedureCodeSequence, StudyInstanceUID, RequestedProcedurePriority, ReasonForTheRequestedProcedure, PatientTransportArrangements, ConfidentialityConstraintOnPatientDataDescription |
+| imaging service request, visit | AccessionNumber, RequestingPhysician, RequestingService, ReferringPhysicianName, AdmissionID, CurrentPatientLocation |
+| patient | PatientName, PatientID, IssuerOfPatientID, PatientBirthDate, PatientSex, PatientSize, PatientWeight, MedicalAlerts, Allergies, PregnancyStatus, SpecialNeeds, PatientState |`
+
+const performedSteps = `## Modality performed procedure step as SCP (N-CREATE, N-SET)
+
+Success is answered when the step is in the database, with the scheduled steps it belongs to and a record in the study's log. It belongs to the scheduled step whose
+Scheduled Procedure Step ID it names, otherwise to those of its accession number, otherwise of its study; not where it names another patient. COMPLETED ends the scheduled step;
+one that was only DISCONTINUED is scheduled again.
+
+| answer | when |
+| --- | --- |
+| 0x0000 | taken; a SOP Instance UID that the device leaves out is given by us |
+| 0x0106 | N-CREATE with another status than IN PROGRESS, N-SET with an unknown one, or a SOP Instance UID that is none |
+| 0x0110, error ID 0xA710 | N-SET after COMPLETED or DISCONTINUED |
+| 0x0111 | the step exists |
+| 0x0112 | the step does not exist |
+| 0x0120 | status, Scheduled Step Attributes Sequence with a Study Instance UID, performed step ID, station AE title, start date, start time or modality is missing |
+| 0x0124 | the caller may not use the worklist, or the scheduled step lies outside its scope |
+
+N-SET changes what PS3.4 Table F.7.2-1 lets it change; other attributes in it are passed over.`
 
 function scu(): string {
   const seconds = (ms: number) => `${ms / 1000} s`
