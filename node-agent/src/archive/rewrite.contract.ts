@@ -23,8 +23,8 @@ async function bytesOf(stream: AsyncIterable<unknown>): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-/** Rewriting stored studies, on every database we ship and in both forms of files. */
-export function rewriteContract(name: string, newDatabase: () => Promise<Database | undefined>, form: Partial<ArchiveOptions> = {}): void {
+/** Rewriting stored studies, on every database we ship and in both forms of files. @param sameDatabase opens the latest new one again; undefined: a file in the archive's folder. */
+export function rewriteContract(name: string, newDatabase: () => Promise<Database | undefined>, form: Partial<ArchiveOptions> = {}, sameDatabase = newDatabase): void {
   describe(`rewriting a study on ${name}`, () => {
     let test: TestArchive
     beforeEach(async () => {
@@ -101,7 +101,8 @@ export function rewriteContract(name: string, newDatabase: () => Promise<Databas
       const row = await test.db.get<{ path: string; fileId: string }>('SELECT path, file_id AS "fileId" FROM archive_instance WHERE sop_instance_uid = $1', [trace?.sopInstanceUid ?? ''])
       await rename(path.join(test.root, row?.path ?? ''), path.join(test.root, 'incoming', `${row?.fileId}.part`))
       await rename(path.join(test.root, trace?.keptAs ?? ''), path.join(test.root, row?.path ?? ''))
-      test = await test.reopen(test.db.dialect === 'postgres' ? { db: (await newDatabase())! } : {})
+      const db = await sameDatabase()
+      test = await test.reopen(db ? { db } : {})
       expect(await test.archive.verify({ digests: true })).toMatchObject({ missing: [], wrongDigest: [], wrongSize: [], orphans: [] })
       expect(await bytesOf(await test.archive.openReplaced(trace?.keptAs ?? ''))).toHaveLength(trace?.previousSizeBytes ?? 0)
     })

@@ -44,21 +44,14 @@ describe('converting an archive on PostgreSQL', () => {
 archiveContract('PostgreSQL', async () =>
   openDatabase({ dialect: 'postgres', url: await postgres.newDatabase(), schema: `archive_${randomUUID().slice(0, 8)}` }),
 )
-rewriteContract('PostgreSQL', async () =>
-  openDatabase({ dialect: 'postgres', url: await postgres.newDatabase(), schema: `archive_${randomUUID().slice(0, 8)}` }),
-)
-storageContract(
-  'a folder and PostgreSQL',
+let latest: { url: string; schema: string }
+const open = () => openDatabase({ dialect: 'postgres', ...latest })
+rewriteContract(
+  'PostgreSQL',
   async () => {
-    const folder = await mkdtemp(path.join(tmpdir(), 'lianpian-far-'))
-    const store = new FolderStore('far', folder)
-    await store.mark()
-    return {
-      open: () => store,
-      down: () => rename(folder, `${folder}.away`),
-      up: () => rename(`${folder}.away`, folder),
-      end: () => rm(folder, { recursive: true, force: true }),
-    }
+    latest = { url: await postgres.newDatabase(), schema: `archive_${randomUUID().slice(0, 8)}` }
+    return open()
   },
-  async () => ({ db: await openDatabase({ dialect: 'postgres', url: await postgres.newDatabase(), schema: `archive_${randomUUID().slice(0, 8)}` }), end: () => Promise.resolve() }),
+  {},
+  open,
 )
