@@ -8,6 +8,7 @@ export const archiveRoutes = [
       { path: 'monitor', component: () => import('../matching/MonitorPage.vue') },
       { path: 'unmatched', component: () => import('../matching/UnmatchedPage.vue') },
       { path: 'normalisation', component: () => import('../matching/RulesPage.vue') },
+      { path: 'compression', component: () => import('../compression/CompressionPage.vue') },
     ],
   },
 ]

@@ -7,6 +7,7 @@ export const archiveTabs: readonly Tab[] = [
   { path: '/archive/monitor', title: 'monitor.title', rights: ['system.configure', 'system.monitor', 'device.watch'] },
   { path: '/archive/unmatched', title: 'unmatched.title', rights: ['exam.list'] },
   { path: '/archive/normalisation', title: 'rules.title', rights: ['system.configure', 'device.watch'] },
+  { path: '/archive/compression', title: 'compression.title', rights: ['system.configure', 'system.monitor'] },
 ]
 
 export const rightsOfArchive: readonly Right[] = [...new Set(archiveTabs.flatMap(({ rights }) => rights))]
