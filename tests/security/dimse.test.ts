@@ -9,7 +9,11 @@ import { newTransactionUid } from '../../node-agent/src/commitment/transaction.t
 import { askForCommitment } from '../../node-agent/src/commitment/wire.ts'
 import { getFrom, moveFrom, type Retrieved } from '../../node-agent/src/dimse/scu-query.ts'
 import type { StorageSink } from '../../node-agent/src/dimse/services.ts'
-import { serviceSopClasses } from '../../node-agent/src/dimse/sop-classes.ts'
+import { anElement, writeDataSet } from '../../node-agent/src/dicom/data-set.ts'
+import { EXPLICIT_LE } from '../../node-agent/src/dicom/transfer-syntax.ts'
+import { commandFields, DATASET_FOLLOWS } from '../../node-agent/src/dimse/command-set.ts'
+import { defaultScuSettings, RequestedAssociation } from '../../node-agent/src/dimse/requested-association.ts'
+import { MODALITY_PERFORMED_PROCEDURE_STEP, serviceSopClasses } from '../../node-agent/src/dimse/sop-classes.ts'
 import { eventually } from '../support/region.ts'
 import { makeStudies, type MadeStudy } from '../support/studies.ts'
 import { readTable } from './support/table.ts'
@@ -24,11 +28,14 @@ describe('DICOM services', () => {
   const folder = mkdtempSync(join(tmpdir(), 'lianpian-dimse-'))
   const studies = new Map<string, MadeStudy>()
   beforeAll(async () => {
-    const registered = { store: { permissions: ['store'] }, query: { permissions: ['query'] }, fetch: { permissions: ['query', 'retrieve'] }, narrow: { permissions: ['query', 'retrieve'], scope: { modalities: ['US'] } }, closed: { allowed: false } }
+    const registered = { store: { permissions: ['store'] }, query: { permissions: ['query'] }, fetch: { permissions: ['query', 'retrieve'] }, narrow: { permissions: ['query', 'retrieve'], scope: { modalities: ['US'] } }, modality: { permissions: ['worklist'] }, closed: { allowed: false } }
     for (const [name, rights] of Object.entries(registered)) {
       const { status, text } = await ask(node.url, { method: 'POST', path: '/api/dicom-nodes', body: { aeTitle: name.toUpperCase(), host: '127.0.0.1', port: 11_999, ...rights }, headers: bearer(node.tokens['admin'] ?? '') })
       expect(status, text).toBe(201)
     }
+    const scheduled = { patientId: 'W1', patientName: '周八', modality: 'DX', accessionNumber: 'W100', startDate: new Date().toLocaleDateString('sv-SE'), startTime: '10:00' }
+    const added = await ask(node.url, { method: 'POST', path: '/api/worklist', body: scheduled, headers: bearer(node.tokens['registrar'] ?? '') })
+    expect(added.status, added.text).toBe(201)
     for (const [n, made] of makeStudies(folder, { count: table.roles.length, instancesEach: 1, batch: 79 }).entries()) studies.set(table.roles[n] ?? '', made)
   })
   afterAll(() => rmSync(folder, { recursive: true }))
@@ -49,6 +56,12 @@ describe('DICOM services', () => {
       if (told === 'refused' || /Final Find Response \((?!Success)/i.test(told)) return 'refused'
       return told.includes('Find Response: 1') || told.includes(exam.study) && /Pending/.test(told) ? 'found' : 'nothing'
     },
+    'dimse C-FIND (worklist)': async (role) => {
+      const told = await run('findscu', ['-W', '-v', '-aet', role.toUpperCase(), '-aec', dicom.aeTitle, '-k', 'AccessionNumber=W100', '-k', 'PatientID', ...peer]).then(({ stdout, stderr }) => stdout + stderr, () => 'refused')
+      if (told === 'refused' || /Final Find Response \((?!Success)/i.test(told)) return 'refused'
+      return told.includes('Find Response: 1') ? 'found' : 'nothing'
+    },
+    'dimse N-CREATE, N-SET': (role) => beginStep(role.toUpperCase(), `2.25.${table.roles.indexOf(role) + 1}`).then((status) => (status === 0 ? 'success' : 'refused'), () => 'refused'), // prettier-ignore
     // Nobody listens at the registered addresses: what was found is counted as not sent.
     'dimse C-MOVE': async (role) => retrieved(() => moveFrom(service, { ...theExam, destinationAeTitle: role.toUpperCase() }, { callingAeTitle: role.toUpperCase() })),
     'dimse C-GET': async (role) => retrieved(() => getFrom(service, theExam, nowhere, { callingAeTitle: role.toUpperCase() })),
@@ -58,6 +71,20 @@ describe('DICOM services', () => {
     },
   }
   const service = { aeTitle: dicom.aeTitle, host: dicom.host, port: dicom.port }
+  /** N-CREATE of a performed procedure step. @returns its status */
+  const beginStep = async (callingAeTitle: string, sopInstanceUid: string) => {
+    const context = { id: 1, abstractSyntaxUid: MODALITY_PERFORMED_PROCEDURE_STEP, transferSyntaxUids: [EXPLICIT_LE] }
+    const association = await RequestedAssociation.open(service, [context], { ...defaultScuSettings, callingAeTitle })
+    const step = [
+      anElement('Modality', 'DX'), anElement('PatientID', 'W1'), anElement('PerformedProcedureStepID', 'P1'), anElement('PerformedStationAETitle', 'DX01'),
+      anElement('PerformedProcedureStepStartDate', '20261122'), anElement('PerformedProcedureStepStartTime', '101500'), anElement('PerformedProcedureStepStatus', 'IN PROGRESS'),
+      anElement('ScheduledStepAttributesSequence', [[anElement('StudyInstanceUID', '2.25.4711'), anElement('AccessionNumber', 'W100')]]),
+    ] // prettier-ignore
+    const command = { commandField: commandFields.nCreate, affectedSopClassUid: MODALITY_PERFORMED_PROCEDURE_STEP, affectedSopInstanceUid: sopInstanceUid, commandDataSetType: DATASET_FOLLOWS }
+    const { status } = await association.request(1, command, [writeDataSet(step, EXPLICIT_LE, 'ISO_IR 192')])
+    await association.release()
+    return status
+  }
   const theExam = { root: 'study', level: 'STUDY', keys: { StudyInstanceUID: exam.study } } as const
   const nowhere: StorageSink = { begin: () => Promise.reject(new Problem('archive/out-of-space')) }
   const retrieved = (retrieve: () => Promise<Retrieved>) =>
