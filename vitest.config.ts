@@ -6,7 +6,7 @@ const common = (group: number) => ({ environment: 'node', testTimeout: 20_000, h
 // Kinds of tests: beside the code; against real peers; attacks on one shared region; several processes. Those that start
 // servers mostly wait for them, so two files at once use two cores better than one; more would starve each other.
 // `endurance` takes minutes of both cores for each file; `npm run test:endurance` runs it, `npm test` says that it was left out.
-const endurance = ['tests/scenarios/rolling-update.test.ts', 'tests/scenarios/long-outage.test.ts', 'tests/browser/modalities.test.ts']
+const endurance = ['tests/scenarios/rolling-update.test.ts', 'tests/scenarios/long-outage.test.ts', 'tests/browser/modalities.test.ts', 'tests/scenarios/archive-kill.test.ts']
 const twoAtOnce = { fileParallelism: true, maxWorkers: 2, minWorkers: 1 } as const
 export default defineConfig({
   test: {
