@@ -168,8 +168,9 @@ export class Corrections implements StandingCorrections {
     const kept = new Map((await archive.replacements(studyInstanceUid)).filter(({ rewriteId }) => rewriteId === correctionId).map((row) => [row.sopInstanceUid, row]))
     const rewritten = await this.#rewrite(correction, async (file) => {
       const before = kept.get(file.row.sopInstanceUid)
-      // The very file that came, unless it was replaced since or came later; then its values are put back.
-      if (before && before.newSm3 === file.row.sm3) return archive.openReplaced(before.keptAs)
+      // The very file that came, unless it was replaced since or came later.
+      const asItCame = before?.newSm3 === file.row.sm3 ? await archive.openReplaced(before.keptAs).catch(unlessGone) : undefined
+      if (asItCame) return asItCame
       return before?.previousSm3 === file.row.sm3 ? undefined : this.#corrected(file, correction, former)
     }) // prettier-ignore
     const study = await this.#study(studyInstanceUid)
@@ -223,6 +224,12 @@ export class Corrections implements StandingCorrections {
     const state = correction.state === 'running' ? 'failed' : 'done'
     await db.write((tx) => saveCorrection(tx, { ...correction, state, problem, endedAt: this.#now(), ...(state === 'done' && { undone: null }) })).catch((cause: unknown) => log.error({ err: cause }, 'correction not noted'))
   }
+}
+
+/** A former file that is not there any more: its values are put back then. */
+function unlessGone(error: unknown): undefined {
+  if (isProblem(error) && error.code === 'request/not-found') return undefined
+  throw error
 }
 
 const valuesOf = (changes: Correction['changes'], side: 'from' | 'to'): Record<string, string> =>

@@ -49,7 +49,7 @@ describe('the key states of an exam', () => {
     const at = new Date(2026, 2, 1, 8, 20).getTime()
     expect(statesOf(traces({ performed: [step] })).find(({ state }) => state === 'acquired')).toMatchObject({ at, system: 'CT01', count: 120, detail: 'COMPLETED' })
     const fromImages = statesOf(traces({ exam: anExam({ studyDate: '2026-03-01', studyTime: '08:15:00' }) })).find(({ state }) => state === 'acquired')
-    expect(fromImages).toMatchObject({ at: new Date(2026, 2, 1, 8, 15).getTime(), detail: 'image header' })
+    expect(fromImages).toMatchObject({ at: new Date(2026, 2, 1, 8, 15).getTime(), detail: 'image-header' })
   })
 
   it('guess nothing: images alone are neither requested nor registered nor matched', () => {

@@ -55,7 +55,7 @@ export function statesOf({ exam, origin, scheduled, performed, arrived, correcti
     if (begun !== undefined || ended !== undefined) add('acquired', ended ?? begun ?? 0, step.stationAeTitle, step.callingAeTitle, step.state, step.instanceCount)
   }
   const taken = localTime(`${exam.studyDate.replaceAll('-', '')} ${exam.studyTime.replaceAll(':', '')}`)
-  if (performed.length === 0 && arrived && taken !== undefined) add('acquired', taken, '', arrived.source, 'image header', arrived.instances)
+  if (performed.length === 0 && arrived && taken !== undefined) add('acquired', taken, '', arrived.source, 'image-header', arrived.instances)
   if (arrived) add('arrived', arrived.at, arrived.source, here, '', arrived.instances)
   for (const { state, endedAt, actor, reason, target } of corrections)
     if (endedAt !== null && state === 'done') {
@@ -63,7 +63,7 @@ export function statesOf({ exam, origin, scheduled, performed, arrived, correcti
       if (target.kind === 'exam') add('matched', endedAt, actor.name, here, reason)
     }
   const byHand = corrections.some(({ state, target }) => state === 'done' && target.kind === 'exam')
-  if (isRegistered && arrived && !byHand) add('matched', Math.max(arrived.at, registeredAt(events) ?? arrived.at), '', here, 'accession number and patient')
+  if (isRegistered && arrived && !byHand) add('matched', Math.max(arrived.at, registeredAt(events) ?? arrived.at), '', here, 'accession-and-patient')
   for (const event of events) {
     const state = event.action === 'exam.change' ? (changesReport(event) ? 'reported' : undefined) : stateOfAction[event.action]
     if (state) add(state, event.at, event.actor.name ?? event.actor.id, systemOf(event, here), '', event.count ?? 1)

@@ -101,6 +101,11 @@ export const zhCN = {
     images: '{n} 幅影像',
     states: { running: '正在更正', done: '已更正', undoing: '正在撤销', undone: '已撤销', failed: '未完成' },
     empty: '（空）',
+    attributes: {
+      PatientName: '患者姓名', PatientID: '患者号', PatientSex: '性别', PatientBirthDate: '出生日期', PatientAge: '年龄', AccessionNumber: '检查号', StudyDescription: '检查描述', SeriesDescription: '序列描述',
+      StudyDate: '检查日期', StudyTime: '检查时间', Modality: '影像类型', BodyPartExamined: '检查部位', SpecificCharacterSet: '字符集', InstitutionName: '医院名称', StationName: '设备名称',
+      ReferringPhysicianName: '申请医生', ProtocolName: '扫描协议', Manufacturer: '厂商', ManufacturerModelName: '型号',
+    }, // prettier-ignore
   },
   rules: {
     title: '规整规则',
@@ -184,6 +189,7 @@ export const zhCN = {
     json: '导出 JSON',
     stateNames: { requested: '申请', registered: '登记', scheduled: '预约', acquired: '采集', arrived: '到达', matched: '匹配', archived: '归档', corrected: '更正', reported: '报告', signed: '签名', viewed: '调阅', sent: '发送', exported: '导出', deleted: '删除' },
     times: '{n} 次',
+    details: { 'image-header': '取自影像标头', 'accession-and-patient': '检查号与患者号一致', COMPLETED: '已完成', 'IN PROGRESS': '进行中', DISCONTINUED: '已中止' },
     rules: '入库规整',
     examNumber: '按检查号查询状态',
     track: '查询',
@@ -292,6 +298,11 @@ export const en: typeof zhCN = {
     images: '{n} images',
     states: { running: 'being corrected', done: 'corrected', undoing: 'being undone', undone: 'undone', failed: 'not finished' },
     empty: '(empty)',
+    attributes: {
+      PatientName: 'Patient name', PatientID: 'Patient number', PatientSex: 'Sex', PatientBirthDate: 'Birth date', PatientAge: 'Age', AccessionNumber: 'Accession number', StudyDescription: 'Study description', SeriesDescription: 'Series description',
+      StudyDate: 'Study date', StudyTime: 'Study time', Modality: 'Modality', BodyPartExamined: 'Body part', SpecificCharacterSet: 'Character set', InstitutionName: 'Institution', StationName: 'Station',
+      ReferringPhysicianName: 'Referring physician', ProtocolName: 'Protocol', Manufacturer: 'Manufacturer', ManufacturerModelName: 'Model',
+    }, // prettier-ignore
   },
   rules: {
     title: 'Normalisation',
@@ -375,6 +386,7 @@ export const en: typeof zhCN = {
     json: 'Export JSON',
     stateNames: { requested: 'Requested', registered: 'Registered', scheduled: 'Scheduled', acquired: 'Acquired', arrived: 'Arrived', matched: 'Matched', archived: 'Archived', corrected: 'Corrected', reported: 'Reported', signed: 'Signed', viewed: 'Viewed', sent: 'Sent', exported: 'Exported', deleted: 'Deleted' },
     times: '{n} times',
+    details: { 'image-header': 'from the image headers', 'accession-and-patient': 'same accession number and patient', COMPLETED: 'completed', 'IN PROGRESS': 'in progress', DISCONTINUED: 'discontinued' },
     rules: 'Normalised on the way in',
     examNumber: 'States by accession number',
     track: 'Look up',
