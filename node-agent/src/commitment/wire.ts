@@ -90,12 +90,14 @@ function acceptedOf(association: RequestedAssociation) {
 function takeReport({ transferSyntaxUid }: OpenContext, command: CommandSet, told: (result: CommitmentResult) => void): PeerRequest {
   if (command.commandField !== commandFields.nEventReport) throw protocolFault('a requestor is not asked', { commandField: command.commandField })
   const dataset = new IncomingIdentifier(MAX_TRANSACTION_BYTES)
+  let result: CommitmentResult | undefined
   return {
     take: (data: Buffer) => void dataset.take(data),
     complete: async () => {
-      told(readResult(dataset.whole(), transferSyntaxUid))
+      result = readResult(dataset.whole(), transferSyntaxUid)
       return responseTo(command, { status: status.success })
     },
+    answered: () => result && told(result),
     abandon: () => undefined,
   }
 }

@@ -85,6 +85,8 @@ export interface PeerRequest {
   take(data: Buffer): Promise<void> | undefined
   /** It is whole: do it. @returns the response. */
   complete(): Promise<CommandSet>
+  /** The response has gone out: now the association may be released. */
+  answered?(): void
   /** The association broke off before it was whole. */
   abandon(): void
 }
@@ -338,6 +340,7 @@ export class RequestedAssociation implements UpperLayerUser {
       if (this.#ending) return
       await this.#sender.send(contextId, response)
       this.#awaitResponse()
+      request.answered?.()
     } catch (error) {
       this.abort(isProblem(error) ? error : new Problem('service/internal', {}, { cause: error }))
     }

@@ -7,10 +7,13 @@ import { identityOf } from '../../../scripts/region/dicom-file.ts'
 import type { ApiUser } from '../../../scripts/region/api.ts'
 import { aSlice } from '../../src/archive/archive.builder.ts'
 import { buildFile } from '../../src/dicom/dataset.builder.ts'
+import { newTransactionUid } from '../../src/commitment/transaction.ts'
+import { askForCommitment } from '../../src/commitment/wire.ts'
+import { getFrom, moveFrom } from '../../src/dimse/scu-query.ts'
 import { sendInstances } from '../../src/dimse/scu.ts'
 import { instanceOfFile } from '../../src/dimse/stored-instance.ts'
 import { password, TestHospital } from '../support/region.ts'
-import { run } from './dimse-support.ts'
+import { run, startReceiver } from './dimse-support.ts'
 
 const soon = { timeout: 15_000, interval: 50 }
 const account = (username: string, ...roles: string[]) => ({ username, password, name: username, title: '', roles })
@@ -293,6 +296,49 @@ describe('DICOM nodes', () => {
     // Nobody registered it: it belongs where its device stands.
     await vi.waitFor(async () => expect(await as('zhao').get<ExamDetail>(`/api/exams/by-study/${uid(4)}`)).toMatchObject({ campus: '总院', department: '超声科', area: '总院超声' }), soon)
     expect(await find('WS-ALL')).toEqual(studiesOf(1, 2, 3, 4))
+  })
+
+  it('fetch the exams of their scope and no other, each of which is told to the trail; a promise to keep images as well', async () => {
+    // SEC-03, SEC-12, FED-25, ARC-15
+    const us = { aeTitle: 'TEST', host: '127.0.0.1', port: house.node.dimsePort }
+    const node = (aeTitle: string, more: Partial<DicomNode>) => as('admin').send('POST', '/api/dicom-nodes', { aeTitle, host: '127.0.0.1', port: 104, ...more })
+    const destination = await startReceiver()
+    try {
+      await node('WS-DEST', { port: destination.port })
+      await node('WS-GET', { scope: { campuses: ['西院'] }, permissions: ['retrieve'] })
+      const asked = { root: 'study', level: 'STUDY', keys: { StudyInstanceUID: studiesOf(1, 2, 3).join('\\') } } as const
+      const got = async (aeTitle: string) => {
+        const kept: string[] = []
+        const sink = { begin: async ({ sopInstanceUid }: { sopInstanceUid: string }) => ({ write: async () => undefined, commit: async () => void kept.push(sopInstanceUid), abort: async () => undefined }) }
+        const { status } = await getFrom(us, asked, sink, { callingAeTitle: aeTitle })
+        return { status, studies: kept.map((instance) => instance.replace('.1.1', '')).sort() }
+      }
+      expect(await got('WS-ALL')).toEqual({ status: 0, studies: studiesOf(1, 2, 3) })
+      expect(await got('WS-GET')).toEqual({ status: 0, studies: studiesOf(2) })
+      expect(await got('WS-WEST')).toEqual({ status: 0x0124, studies: [] }) // may query only
+      const { ruleId } = await rule({ effect: 'deny', subject: { kind: 'dicom-node', id: 'WS-ALL' }, object: { kind: 'patient', id: 'P1' } })
+      expect((await got('WS-ALL')).studies).toEqual(studiesOf(2, 3))
+      await withdraw(ruleId)
+      // By C-MOVE what counts is who asks, not where it goes.
+      expect(await moveFrom(us, { ...asked, destinationAeTitle: 'WS-DEST' }, { callingAeTitle: 'WS-GET' })).toMatchObject({ status: 0, completed: 1 })
+      expect(await moveFrom(us, { ...asked, destinationAeTitle: 'NOBODY' }, { callingAeTitle: 'WS-GET' })).toMatchObject({ status: 0xa801 })
+      expect((await destination.archive.archive.studies()).map(({ studyInstanceUid }) => studyInstanceUid)).toEqual(studiesOf(2))
+      const instances = [{ sopClassUid: '1.2.840.10008.5.1.4.1.1.2', sopInstanceUid: `${uid(1)}.1.1` }]
+      const committed = await askForCommitment(us, { transactionUid: newTransactionUid(), instances }, { callingAeTitle: 'US9' })
+      expect(committed?.committed).toEqual(instances)
+      interface Row { readonly action: string; readonly outcome: string; readonly actor: { readonly id: string }; readonly object: { readonly id: string }; readonly facts?: Record<string, unknown> } // prettier-ignore
+      await vi.waitFor(async () => {
+        const { rows } = await as('auditor').get<{ rows: Row[] }>('/api/audit/records?action=image.view,transfer.send,study.commit&limit=200')
+        const told = rows.map(({ action, outcome, actor, object }) => [action, outcome, actor.id, object.id])
+        expect(told).toContainEqual(['image.view', 'success', 'WS-ALL', uid(1)])
+        expect(told).toContainEqual(['image.view', 'refused', 'WS-GET', uid(1)])
+        expect(told).toContainEqual(['transfer.send', 'success', 'WS-GET', uid(2)])
+        expect(told).toContainEqual(['study.commit', 'success', 'US9', uid(1)])
+        expect(rows.find(({ action }) => action === 'transfer.send')?.facts).toMatchObject({ destination: 'WS-DEST', mode: 'c-move', instances: 1 })
+      }, soon)
+    } finally {
+      await destination.stop()
+    }
   })
 })
 

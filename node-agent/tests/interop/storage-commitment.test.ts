@@ -231,7 +231,11 @@ describe('committing to images that a modality has sent', () => {
     const row = await node.archive.archive.instance(damaged?.sopInstanceUid ?? '')
     await truncate(path.join(node.archive.root, row?.path ?? ''), 1_000)
     const asked = [damaged, { sopClassUid: '1.2.840.10008.5.1.4.1.1.4', sopInstanceUid: misnamed?.sopInstanceUid }, sound] as InstanceReference[]
-    const result = await askForCommitment(node.peer, { transactionUid: newTransactionUid(), instances: asked }, { callingAeTitle: 'MODALITY', waitMs: 3_000 })
+    const transactionUid = newTransactionUid()
+    const result = await askForCommitment(node.peer, { transactionUid, instances: asked }, { callingAeTitle: 'MODALITY', waitMs: 3_000 })
+    // The report was acknowledged before the association ended: nobody is called again.
+    await until('it is written down', async () => (await stateOf(transactionUid))?.state === 'done')
+    expect((await stateOf(transactionUid))?.attempts).toBe(1)
     expect(result?.committed).toEqual([sound])
     expect(new Map(result?.failed.map(({ sopInstanceUid, reason }) => [sopInstanceUid, reason]))).toEqual(
       new Map([
