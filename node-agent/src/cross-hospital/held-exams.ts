@@ -124,6 +124,12 @@ export class HeldExams {
     }
   }
 
+  /** The grant that entitles this person to a study of that hospital, renewed if it is about to end. */
+  async grantFor(user: Asserted, study: StudyInstanceUid, owner: HospitalId): Promise<KeptGrant | undefined> {
+    const held = await this.#current(user, study)
+    return held && held.owner === owner && held.withdrawnAt === null && this.#parts.now() < held.expires ? held : undefined
+  }
+
   /** The images, for DICOMweb and WADO; undefined when this person holds no valid grant for the study. @throws {Problem} access/… */
   async forStudy(user: Viewer, study: StudyInstanceUid, doing: 'view' | 'export'): Promise<StudyAccess | undefined> {
     const { db, access, regional, transfers, region, vault, now } = this.#parts

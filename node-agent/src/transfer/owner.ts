@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { TrustStore } from 'pki'
 import type { AuditTrail, Log, Metrics } from 'service-kit'
 import {
+  documentStatus,
   HospitalId,
   isProblem,
   MANIFEST_ROWS,
@@ -12,7 +13,11 @@ import {
   PieceRequest,
   parseWith,
   Problem,
+  RetrieveDocuments,
   services,
+  type AssertedPerson,
+  type AuditActor,
+  type DocumentsGiven,
   type EpochMs,
   type ManifestRow,
   type OpenedTransfer,
@@ -27,7 +32,9 @@ import { actorElsewhere } from '../audit/actor-elsewhere.ts'
 import type { Line } from '../region/line.ts'
 import type { PieceCoder } from './cipher-thread.ts'
 import { clearPart, metadataFrame, noSessionFrame, refusalFrame } from './frames.ts'
+import { findDocuments, type Failure } from './documents.ts'
 import { OwnerSession } from './owner-session.ts'
+import { Turnstile } from './turnstile.ts'
 
 export interface TransferOwnerParts {
   readonly hospitalId: HospitalId
@@ -44,8 +51,22 @@ export interface TransferOwnerParts {
   readonly assertions?: AssertionDesk
   /** Sessions nobody uses end after this long. */
   readonly sessionMs: number
+  /** 上传线程数: pieces that are read and enciphered at the same time; as many as are asked for unless told. */
+  readonly piecesAtOnce?: () => number
   readonly now?: () => EpochMs
 }
+
+/** Who asks for what is where. */
+interface Admitted {
+  readonly archive: Archive
+  readonly owner: HospitalId
+  readonly person: AssertedPerson | undefined
+  /** Why the person asks. */
+  readonly reason: string | undefined
+}
+
+const actorOf = (asker: HospitalId, person: AssertedPerson | undefined): AuditActor =>
+  person ? actorElsewhere(asker, person) : { kind: 'hospital', id: asker, hospitalId: asker }
 
 /** Sessions of one hospital at a time; a receiver that opens ever new ones ends its own oldest. */
 const SESSIONS_PER_ASKER = 32
@@ -58,12 +79,15 @@ export class TransferOwner {
   /** Manifests of sessions whose rows are asked for page by page. */
   readonly #manifests = new Map<string, readonly ManifestRow[]>()
   readonly #sentBytes
+  readonly #turnstile
 
   constructor(parts: TransferOwnerParts) {
     this.#parts = parts
     this.#now = parts.now ?? Date.now
+    this.#turnstile = new Turnstile(parts.piecesAtOnce ?? (() => Number.POSITIVE_INFINITY))
     this.#sentBytes = parts.metrics.counter('transfer_sent_bytes_total', 'Image bytes given to other hospitals')
     parts.line.serve(services.transferOpen, ({ from, body }) => this.#open(from, body))
+    parts.line.serve(services.documentRetrieve, ({ from, body }) => this.#documents(from, body))
     parts.line.serveBytes(services.transferPiece, (frame, from) => this.#answer(frame, from, 'piece'))
     parts.line.serveBytes(services.transferMetadata, (frame, from) => this.#answer(frame, from, 'metadata'))
   }
@@ -100,54 +124,91 @@ export class TransferOwner {
     const page = rows.slice(fromRow, fromRow + MANIFEST_ROWS)
     if (fromRow + page.length >= rows.length) this.#manifests.delete(session.sessionId)
     return {
-      sessionId: session.sessionId,
-      encryptionKey: Buffer.from(session.keys.encryptionKey).toString('base64'),
-      macKey: Buffer.from(session.keys.macKey).toString('base64'),
-      expires: this.#now() + this.#parts.sessionMs,
+      ...this.#keysOf(session),
       manifest: { studyInstanceUid: session.study, rows: page, madeAt: session.startedAt },
       totalRows: rows.length,
     }
   }
 
   async #begin(asker: HospitalId, request: OpenTransfer): Promise<OwnerSession> {
-    const { regional, inHospital, access, trust, hospitalId, log, assertions } = this.#parts
-    const { studyInstanceUid: study, grant } = request
+    const admitted = await this.#admitted(asker, request, services.transferOpen)
+    const { archive } = admitted
+    const { studyInstanceUid: study, purpose } = request
+    if (!(await archive.study(study))) throw new Problem('transfer/unknown-study', { studyInstanceUid: study })
+    const session = this.#session(asker, request, { ...admitted, purpose, rows: await archive.manifest(study) })
+    this.#tellSent(session, admitted.reason, { mode: purpose })
+    return session
+  }
+
+  /** Exactly the instances that were named, or why not, one by one (FED-27, AGT-11). */
+  async #documents(from: PartyId, body: unknown): Promise<DocumentsGiven> {
+    const asker = parseWith(HospitalId, from, 'sender')
+    const request = parseWith(RetrieveDocuments, body, services.documentRetrieve)
+    const admitted = await this.#admitted(asker, request, services.documentRetrieve)
+    const { documents, failures } = await findDocuments(admitted.archive, request)
+    const status = documentStatus(documents.length, failures.length)
+    const answer = { status, repositoryUniqueId: this.#parts.hospitalId, documents, failures }
+    if (documents.length === 0) {
+      this.#tellRefused(asker, request, admitted, failures)
+      return { ...answer, session: null }
+    }
+    const session = this.#session(asker, request, { ...admitted, purpose: 'pull', rows: documents })
+    this.#tellSent(session, admitted.reason, { mode: 'documents', asked: request.sopInstanceUids.length, notGiven: failures.length })
+    return { ...answer, session: this.#keysOf(session) }
+  }
+
+  /** Before anything is looked up: a stranger learns nothing, not even whether the study exists. @throws {Problem} access/… */
+  async #admitted(asker: HospitalId, { studyInstanceUid: study, grant, assertion }: Pick<OpenTransfer, 'studyInstanceUid' | 'grant' | 'assertion'>, service: string): Promise<Admitted> {
+    const { regional, inHospital, access, trust, hospitalId, assertions } = this.#parts
     const { owner } = grant.grant
     const archive = owner === hospitalId ? inHospital : regional
     const exam = { owner, study, kept: archive.name }
-    // Before anything is looked up: a stranger learns nothing, not even whether the study exists.
-    const asserted = request.assertion && (await assertions?.admit(request.assertion, { from: asker, service: services.transferOpen, study, needs: ['image.view', 'consult.process', 'region.search'] }))
+    const asserted = assertion && (await assertions?.admit(assertion, { from: asker, service, study, needs: ['image.view', 'consult.process', 'region.search'] }))
     const person = asserted?.person
     await access.admitHospital(asker, 'view', exam, grant, isGenuineGrant(grant, trust(), this.#now()), person)
-    if (!(await archive.study(study))) throw new Problem('transfer/unknown-study', { studyInstanceUid: study })
-    const rows = await archive.manifest(study)
+    return { archive, owner, person, reason: asserted?.reason }
+  }
+
+  #session(asker: HospitalId, { studyInstanceUid: study, grant }: Pick<OpenTransfer, 'studyInstanceUid' | 'grant'>, of: Omit<Admitted, 'reason'> & Pick<OwnerSession, 'purpose'> & { rows: readonly ManifestRow[] }): OwnerSession {
     this.#endIdleSessions()
     const own = [...this.#sessions.values()].filter((session) => session.asker === asker).sort((a, b) => a.lastUsedAt - b.lastUsedAt)
     for (const session of own.slice(0, Math.max(0, own.length - SESSIONS_PER_ASKER + 1))) this.#end(session)
-    const session = new OwnerSession({
-      sessionId: randomUUID(),
-      asker,
-      owner,
-      purpose: request.purpose,
-      grant,
-      person,
-      archive,
-      study,
-      rows,
-      now: this.#now(),
-    })
+    const { archive, owner, person, purpose, rows } = of
+    const session = new OwnerSession({ sessionId: randomUUID(), asker, owner, purpose, grant, person, archive, study, rows, now: this.#now() })
     this.#sessions.set(session.sessionId, session)
     this.#manifests.set(session.sessionId, rows)
-    log.info({ asker, studyInstanceUid: study, purpose: request.purpose, instances: rows.length }, 'transfer opened')
-    const { grantId, taskId } = grant.grant
-    this.#parts.audit?.note({
-      action: 'transfer.send', outcome: 'success', basis: 'grant', purpose: grant.grant.purpose,
-      actor: person ? actorElsewhere(asker, person) : { kind: 'hospital', id: asker, hospitalId: asker },
-      ...(asserted?.reason !== undefined && { reason: asserted.reason }),
-      object: { type: 'study', id: study, owner },
-      facts: { source: hospitalId, destination: asker, mode: request.purpose, instances: rows.length, bytes: session.bytesTotal, authorisationId: grantId, ...(taskId !== undefined && { taskId }) },
-    }) // prettier-ignore
+    this.#parts.log.info({ asker, studyInstanceUid: study, purpose, instances: rows.length }, 'transfer opened')
     return session
+  }
+
+  #keysOf({ sessionId, keys }: OwnerSession): Pick<OpenedTransfer, 'sessionId' | 'encryptionKey' | 'macKey' | 'expires'> {
+    return {
+      sessionId,
+      encryptionKey: Buffer.from(keys.encryptionKey).toString('base64'),
+      macKey: Buffer.from(keys.macKey).toString('base64'),
+      expires: this.#now() + this.#parts.sessionMs,
+    }
+  }
+
+  #tellSent({ asker, grant: { grant }, person, study, owner, instancesTotal, bytesTotal }: OwnerSession, reason: string | undefined, facts: { mode: string } & Record<string, unknown>): void {
+    const { grantId, taskId } = grant
+    this.#parts.audit?.note({
+      action: 'transfer.send', outcome: 'success', basis: 'grant', purpose: grant.purpose,
+      actor: actorOf(asker, person),
+      ...(reason !== undefined && { reason }),
+      object: { type: 'study', id: study, owner },
+      facts: { source: this.#parts.hospitalId, destination: asker, instances: instancesTotal, bytes: bytesTotal, authorisationId: grantId, ...(taskId !== undefined && { taskId }), ...facts },
+    }) // prettier-ignore
+  }
+
+  /** Nothing of what was named is there: the attempt is kept all the same. */
+  #tellRefused(asker: HospitalId, { studyInstanceUid, grant: { grant } }: RetrieveDocuments, { person, owner }: Admitted, failures: readonly Failure[]): void {
+    this.#parts.audit?.note({
+      action: 'transfer.send', outcome: 'failed', basis: 'grant', purpose: grant.purpose, code: failures[0]?.code ?? 'archive/unknown-instance',
+      actor: actorOf(asker, person),
+      object: { type: 'study', id: studyInstanceUid, owner },
+      facts: { source: this.#parts.hospitalId, destination: asker, mode: 'documents', notGiven: failures.length, authorisationId: grant.grantId },
+    }) // prettier-ignore
   }
 
   /** Everything up to the counter happens before the first await, so requests are judged in the order they arrived. */
@@ -167,9 +228,11 @@ export class TransferOwner {
   }
 
   async #piece(session: OwnerSession, request: PieceRequest): Promise<Uint8Array> {
-    const bytes = await session.read(request.sopInstanceUid, request.offset, request.length)
-    this.#sentBytes.inc(bytes.length)
-    return this.#parts.coder.seal(session.keys, request, bytes)
+    return this.#turnstile.pass(async () => {
+      const bytes = await session.read(request.sopInstanceUid, request.offset, request.length)
+      this.#sentBytes.inc(bytes.length)
+      return this.#parts.coder.seal(session.keys, request, bytes)
+    })
   }
 
   async #metadata(session: OwnerSession, request: MetadataRequest, frame: Uint8Array): Promise<Uint8Array> {

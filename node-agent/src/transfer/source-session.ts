@@ -31,6 +31,8 @@ export interface OpenSession {
   readonly assertion?: SignedAssertion | undefined
 }
 
+const bytesOf = (base64: string): Uint8Array => Uint8Array.from(Buffer.from(base64, 'base64'))
+
 /** Our end of a transfer session: asks pieces and metadata of one study from one source, under the session's keys. */
 export class SourceSession {
   readonly manifest: Manifest
@@ -72,9 +74,12 @@ export class SourceSession {
     if (first.manifest.studyInstanceUid !== studyInstanceUid || new Set(rows.map((row) => row.sopInstanceUid)).size !== rows.length) {
       throw new Problem('transfer/bad-request', { frame: 'manifest' })
     }
-    const keyOf = (base64: string) => Uint8Array.from(Buffer.from(base64, 'base64'))
-    const keys = { encryptionKey: keyOf(first.encryptionKey), macKey: keyOf(first.macKey) }
-    return new SourceSession(open, first.sessionId, keys, { ...first.manifest, rows })
+    return SourceSession.of(open, first, { ...first.manifest, rows })
+  }
+
+  /** A session that was opened by another message, for what that message named. */
+  static of(open: Omit<OpenSession, 'assertion'>, { sessionId, encryptionKey, macKey }: { sessionId: string; encryptionKey: string; macKey: string }, manifest: Manifest): SourceSession {
+    return new SourceSession(open, sessionId, { encryptionKey: bytesOf(encryptionKey), macKey: bytesOf(macKey) }, manifest)
   }
 
   /** @throws {Problem} the source's refusal; transfer/unknown-session, bad-request; region/hospital-offline */

@@ -12,6 +12,7 @@ import {
   type AuthorisationRow,
   type CrossSearch,
   type CrossViewingRow,
+  type DocumentAnswers,
   type ExamDetail,
   type GrantRow,
   type HeldExam,
@@ -249,6 +250,43 @@ describe('a doctor at B and the exams of A and C', () => {
     const back = Date.now()
     await vi.waitFor(async () => expect((await imagesOf(doctorB, studyAt(A))).status).toBe(403), soon)
     expect(Date.now() - back).toBeLessThan(5_000)
+  })
+})
+
+describe('an image-document consumer at B and the sources at A and C', () => {
+  const ask = (ownerHospital: HospitalId, sopInstanceUids: readonly string[], more: object = {}, by: ApiUser = doctorB) =>
+    by.send<DocumentAnswers>('POST', '/api/image-documents', { ownerHospital, studyInstanceUid: studyAt(ownerHospital), sopInstanceUids, ...more })
+  const uid = (id: HospitalId, number: number | string) => `${studyAt(id)}.1.${number}`
+
+  it('is told of each instance whether it may have it, and why not; both hospitals keep who asked for what', async () => {
+    // FED-26, FED-27, AGT-11
+    await expect(ask(C, [uid(C, 1)])).rejects.toMatchObject({ status: 403 })
+    const ofA = await authorise(recordsA)
+    await open(await search(), A)
+    const answer = await ask(A, [uid(A, 3), uid(A, 1), '2.25.404', uid(A, 1)], { seriesInstanceUid: `${studyAt(A)}.1` })
+    expect(answer).toMatchObject({ status: 'PartialSuccess', repositoryUniqueId: A })
+    expect(answer.documents.map(({ state, sopInstanceUid }) => [state, sopInstanceUid])).toEqual([
+      ['given', uid(A, 3)],
+      ['given', uid(A, 1)],
+      ['refused', '2.25.404'],
+    ])
+    expect(answer.documents[2]).toMatchObject({ errorCode: 'XDSDocumentUniqueIdError', code: 'archive/unknown-instance', titleEn: 'No such instance' })
+    const [first] = answer.documents
+    const image = await doctorB.raw(`${first?.state === 'given' ? first.retrieveUrl : ''}/frames/1`, { headers: { accept: 'multipart/related; type="application/octet-stream"' } })
+    expect(image.status).toBe(200)
+    // An instance of another study is as unknown as one that there is not.
+    expect(await ask(A, [uid(C, 1), '2.25.405'])).toMatchObject({ status: 'Failure', documents: [{ code: 'archive/unknown-instance' }, { code: 'archive/unknown-instance' }] })
+    for (const [at, action] of [[auditorA, 'transfer.send'], [auditorB, 'transfer.receive']] as const)
+      await vi.waitFor(async () => {
+        const told = (await records(at, { action, objectId: studyAt(A) })).filter(({ facts }) => facts?.['mode'] === 'documents')
+        expect(told.find(({ outcome }) => outcome === 'failed')).toMatchObject({ code: 'archive/unknown-instance', facts: { notGiven: 2 } })
+      }, soon) // prettier-ignore
+    // A colleague without a grant, a question without UIDs, our own study.
+    await expect(ask(A, [uid(A, 1)], {}, expertB)).rejects.toMatchObject({ code: 'access/no-grant' })
+    await expect(ask(A, [])).rejects.toMatchObject({ code: 'request/invalid' })
+    expect(await ask(B, [uid(B, 2), '2.25.406'])).toMatchObject({ status: 'PartialSuccess', documents: [{ state: 'given', wasHere: true }, { state: 'refused' }] })
+    await withdraw(recordsA, ofA)
+    await vi.waitFor(async () => expect(ask(A, ['2.25.407'])).rejects.toMatchObject({ status: 403 }), soon)
   })
 })
 

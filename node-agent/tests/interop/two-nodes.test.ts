@@ -1,13 +1,16 @@
 import { randomUUID } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { ConsultDetail, ConsultRow, ExamRow, LinkStatus, LiveExam, MessageRow, ProcessorChoice, RetentionRules, TransferRow } from 'specs'
+import { noPlacement, type AuditPage, type ConsultDetail, type ConsultRow, type CrossSearch, type DocumentAnswers, type ExamRow, type LinkStatus, type LiveExam, type MessageRow, type ProcessorChoice, type RetentionRules, type TransferRow } from 'specs'
 import { unpackFixtures } from '../../../scripts/fixtures.mjs'
 import { identityOf } from '../../../scripts/region/dicom-file.ts'
 import { startLineCutter, type LineCutter } from '../../../service-kit/tests/support/line-cutter.ts'
 import type { ApiUser } from '../../../scripts/region/api.ts'
 import { A, B, C, CENTRE } from '../../src/access/builders.ts'
+import { aSlice } from '../../src/archive/archive.builder.ts'
+import { buildFile } from '../../src/dicom/dataset.builder.ts'
 import { sendInstances } from '../../src/dimse/scu.ts'
 import { instanceOfFile } from '../../src/dimse/stored-instance.ts'
 import { filesBelow, readableIn } from '../support/on-disk.ts'
@@ -15,6 +18,8 @@ import { TestRegion, type TestHospital } from '../support/region.ts'
 
 const soon = { timeout: 40_000, interval: 50 }
 const heads = 93
+/** With the check character of GB 11643-1999. */
+const idCard = '530102197003150025'
 const chests = 75
 // Small pieces, so that the 66 KB head slices and 525 KB chest slices need several of them.
 const transfer = { pieceBytes: 65_536, piecesInFlight: 4, retryWaitMs: 100, maxRetryWaitMs: 500, pieceTimeoutMs: 2_000 }
@@ -223,6 +228,7 @@ describe('a hospital and an expert hospital in one region', () => {
     })
 
     const study = exam.studyInstanceUid ?? ''
+    await askForThree(study)
     const instances = await metadataOf(expert, study)
     expect(instances).toHaveLength(chests)
     const last = instances.at(-1)
@@ -243,6 +249,62 @@ describe('a hospital and an expert hospital in one region', () => {
     expect((await expert.raw(path)).status).toBe(403)
     await expect(expert.get(`/api/consults/${taskId}/exam`)).rejects.toMatchObject({ status: 403 })
   })
+
+  /** A message that names three instances brings these three, once; the rest of the study stays where it is. */
+  async function askForThree(study: string): Promise<void> {
+    // FED-27, AGT-11, AGT-12
+    const held = (await metadataOf(doctor, study)).map((instance) => valueOf(instance, '00080018'))
+    const sopInstanceUids = [40, 7, 61].map((at) => held[at] ?? '')
+    const ask = () => expert.send<DocumentAnswers>('POST', '/api/image-documents', { ownerHospital: A, studyInstanceUid: study, sopInstanceUids })
+    const answer = await ask()
+    expect(answer.documents.map((document) => [document.sopInstanceUid, document.state, document.state === 'given' && document.wasHere])).toEqual(sopInstanceUids.map((uid) => [uid, 'given', false]))
+    expect(await ask()).toMatchObject({ status: 'Success', documents: [{ wasHere: true }, { wasHere: true }, { wasHere: true }] })
+    const sent = await (await a.signIn('auditor')).get<AuditPage>(`/api/audit/records?action=transfer.send&objectId=${study}`)
+    expect(sent.rows.map(({ facts }) => [facts?.['mode'], facts?.['instances']])).toEqual([['documents', 3]])
+    expect((await expert.get<{ rows: TransferRow[] }>('/api/transfers')).rows.filter(({ studyInstanceUid, direction }) => studyInstanceUid === study && direction === 'in')).toEqual([])
+  }
+
+  it('the platform answers for what it does not hold: it asks the holder, both keep it in their logs, and the second time the images are there', async () => {
+    // FED-26, FED-24, AGT-10, AGT-12
+    const study = '2.25.7310'
+    await registerWithImages(study)
+    await (await a.signIn('records')).send('POST', '/api/grants/authorisations', { grantees: [CENTRE], purposes: ['treatment'], scope: { modalities: [] }, expires: Date.now() + 86_400_000, reason: '区域影像调阅' })
+    const reader = await centre.signIn('doctor')
+    const ofPlatform = (address: string) => reader.raw(`/dicom-web/studies/${study}${address}`, { headers: { accept: 'application/dicom+json' } })
+    expect((await ofPlatform('/metadata')).status).toBe(404) // until the holder has been asked whether this person may
+    const search = await reader.send<CrossSearch>('POST', '/api/cross-hospital/searches', { patient: { name: '赵敏', idCard }, purpose: 'treatment', reason: '区域会诊对照' })
+    await vi.waitFor(async () => expect((await reader.get<CrossSearch>(`/api/cross-hospital/searches/${search.searchId}`)).rows.map(({ hospitalId }) => hospitalId)).toEqual([A]), soon)
+    await reader.send('POST', '/api/cross-hospital/exams', { searchId: search.searchId, hospitalId: A, studyInstanceUid: study })
+    expect((await (await ofPlatform('/metadata')).json()) as unknown[]).toHaveLength(3)
+    const wado = `/wado?requestType=WADO&studyUID=${study}&seriesUID=${study}.1&objectUID=${study}.1.2&contentType=image/png`
+    expect((await reader.raw(wado)).status).toBe(200)
+    const told = async (at: TestHospital, action: string) => (await (await at.signIn('auditor')).get<AuditPage>(`/api/audit/records?action=${action}&objectId=${study}`)).rows
+    await vi.waitFor(async () => {
+      expect(await told(a, 'transfer.send')).toMatchObject([{ facts: { source: A, destination: CENTRE, mode: 'pull', instances: 3 } }])
+      expect(await told(centre, 'transfer.receive')).toMatchObject([{ facts: { source: A, destination: CENTRE, instances: 3 } }])
+    }, soon)
+    line.cut()
+    expect((await reader.raw(wado)).status).toBe(200)
+    line.restore()
+  })
+
+  /** An exam at A of somebody with an identity card, with three images. */
+  async function registerWithImages(study: string): Promise<void> {
+    const exam = { ...noPlacement, accessionNumber: 'PLATFORM-1', patientId: 'A-731', patientName: '赵敏', patientSex: 'F', patientBirthDate: '1970-03-15', modality: 'CT', bodyPart: '胸部', description: '胸部平扫', studyDate: '2026-03-02',
+      studyTime: '09:30:00', studyInstanceUid: study, clinicalHistory: '', reportFindings: '', reportImpression: '', idCard } // prettier-ignore
+    const { examId } = await doctor.send<ExamRow>('POST', '/api/exams', exam)
+    const folder = await mkdtemp(join(tmpdir(), 'lianpian-platform-'))
+    const instances = await Promise.all(
+      [1, 2, 3].map(async (number) => {
+        const file = join(folder, `${number}.dcm`)
+        await writeFile(file, buildFile(aSlice({ StudyInstanceUID: study, SeriesInstanceUID: `${study}.1`, SOPInstanceUID: `${study}.1.${number}`, InstanceNumber: String(number), AccessionNumber: exam.accessionNumber, PatientID: exam.patientId })))
+        return instanceOfFile(file, await identityOf(file))
+      }),
+    )
+    await sendInstances({ host: '127.0.0.1', port: a.node.dimsePort, aeTitle: 'TEST' }, instances, { callingAeTitle: 'CT01' })
+    await rm(folder, { recursive: true })
+    await vi.waitFor(async () => expect((await doctor.get<ExamRow>(`/api/exams/${examId}`)).instanceCount).toBe(3), soon)
+  }
 
   it('goes on at the byte where it stopped after the line was cut and the receiver restarted', async () => {
     // AGT-15, AGT-16, FED-04
