@@ -9,6 +9,7 @@ export const archiveRoutes = [
       { path: 'unmatched', component: () => import('../matching/UnmatchedPage.vue') },
       { path: 'normalisation', component: () => import('../matching/RulesPage.vue') },
       { path: 'compression', component: () => import('../compression/CompressionPage.vue') },
+      { path: 'storage', component: () => import('../storage/StoragePage.vue') },
     ],
   },
 ]

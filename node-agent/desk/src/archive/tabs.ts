@@ -8,6 +8,7 @@ export const archiveTabs: readonly Tab[] = [
   { path: '/archive/unmatched', title: 'unmatched.title', rights: ['exam.list'] },
   { path: '/archive/normalisation', title: 'rules.title', rights: ['system.configure', 'device.watch'] },
   { path: '/archive/compression', title: 'compression.title', rights: ['system.configure', 'system.monitor'] },
+  { path: '/archive/storage', title: 'storage.title', rights: ['system.monitor', 'system.configure', 'exam.delete'] },
 ]
 
 export const rightsOfArchive: readonly Right[] = [...new Set(archiveTabs.flatMap(({ rights }) => rights))]
