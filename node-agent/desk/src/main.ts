@@ -14,10 +14,13 @@ import * as sharingTexts from './cross-hospital/texts.ts'
 import * as exportTexts from './export/texts.ts'
 import * as matchingTexts from './matching/texts.ts'
 import * as compressionTexts from './compression/texts.ts'
+import * as acquisitionTexts from './acquisition/texts.ts'
 import * as storageTexts from './storage/texts.ts'
 import * as studyTexts from './study/texts.ts'
+import * as deviceTexts from './dicom-node/texts.ts'
+import * as worklistTexts from './worklist/texts.ts'
 
-const i18n = createI18n({ legacy: false, locale: localStorage.getItem('lianpian-language') ?? 'zh-CN', fallbackLocale: 'zh-CN', messages: { 'zh-CN': { ...kitMessages['zh-CN'], ...securityTexts.zhCN, ...sharingTexts.zhCN, ...exportTexts.zhCN, ...storageTexts.zhCN, ...studyTexts.zhCN, ...compressionTexts.zhCN, ...matchingTexts.zhCN, ...zhCN }, en: { ...kitMessages.en, ...securityTexts.en, ...sharingTexts.en, ...exportTexts.en, ...storageTexts.en, ...studyTexts.en, ...compressionTexts.en, ...matchingTexts.en, ...en } } })
+const i18n = createI18n({ legacy: false, locale: localStorage.getItem('lianpian-language') ?? 'zh-CN', fallbackLocale: 'zh-CN', messages: { 'zh-CN': { ...kitMessages['zh-CN'], ...securityTexts.zhCN, ...sharingTexts.zhCN, ...exportTexts.zhCN, ...storageTexts.zhCN, ...studyTexts.zhCN, ...deviceTexts.zhCN, ...worklistTexts.zhCN, ...acquisitionTexts.zhCN, ...compressionTexts.zhCN, ...matchingTexts.zhCN, ...zhCN }, en: { ...kitMessages.en, ...securityTexts.en, ...sharingTexts.en, ...exportTexts.en, ...storageTexts.en, ...studyTexts.en, ...deviceTexts.en, ...worklistTexts.en, ...acquisitionTexts.en, ...compressionTexts.en, ...matchingTexts.en, ...en } } })
 const router = createRouter({
   history: createWebHistory('/desk/'),
   routes: [

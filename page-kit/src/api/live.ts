@@ -22,7 +22,7 @@ export function createLiveEvents({ open = () => new EventSource('/api/events'), 
   let source: EventSource | undefined
   let again: ReturnType<typeof setTimeout> | undefined
   let wasConnected = false
-  const types = ['consult', 'hospital', 'refusal', 'link', 'transfer', 'exam', 'audit', 'break-glass', 'rule', 'grant', 'cross-search'] as const
+  const types = ['consult', 'hospital', 'refusal', 'link', 'transfer', 'exam', 'audit', 'break-glass', 'rule', 'grant', 'cross-search', 'forward', 'acquisition', 'import', 'routing'] as const
 
   function start() {
     if (source) return
