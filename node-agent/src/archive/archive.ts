@@ -359,6 +359,8 @@ export interface Archive {
   series(studyInstanceUid: string | undefined, query?: MatchQuery): Promise<SeriesMatch[]>
   instances(studyInstanceUid: string | undefined, seriesInstanceUid?: string, query?: MatchQuery): Promise<InstanceMatch[]>
   study(studyInstanceUid: string): Promise<StudyRow | undefined>
+  /** All studies page by page in the order of their UIDs, for comparisons; `after` is '' at first, then the last UID of the page before. */
+  studyCounts(after: string, limit: number): Promise<StudyCounts[]>
   instance(sopInstanceUid: string): Promise<InstanceRow | undefined>
 
   /** @throws {Problem} archive/unknown-instance; archive/wrong-key, archive/damaged-file for encrypted files */

@@ -12,8 +12,10 @@ export interface UpkeepSetup {
   quietMs(): number
   /** Rows of a backfill's step; 500 unless told. */
   readonly stepRows?: number
-  /** Up to so many rows of a table everything is done before the archive is open, and an index is built without waiting; 20,000 unless told. */
+  /** Up to so many rows of a table an index is built before the archive is open, and rows are filled as far as `atOnceMs` reaches; 20,000 unless told. */
   readonly smallRows?: number
+  /** How long the archive may stay closed for it; 1,000 unless told. */
+  readonly atOnceMs?: number
   /** On SQLite a large index waits until nothing has come in for so long; 5,000 unless told. */
   readonly quietEnoughMs?: number
   /** … but no longer than this; 15 minutes unless told. */
@@ -53,7 +55,7 @@ export class Upkeep {
   #running: Promise<void> = Promise.resolve()
 
   private constructor(setup: UpkeepSetup) {
-    this.#setup = { stepRows: 500, smallRows: 20_000, quietEnoughMs: 5_000, patienceMs: 900_000, ...setup }
+    this.#setup = { stepRows: 500, smallRows: 20_000, atOnceMs: 1_000, quietEnoughMs: 5_000, patienceMs: 900_000, ...setup }
   }
 
   /** Finds what is missing, does what is small, and begins the rest beside whoever called. */
@@ -68,9 +70,18 @@ export class Upkeep {
     ]
     const sizes = new Map<string, boolean>()
     for (const { table } of upkeep.#tasks) sizes.set(table, await upkeep.#isSmall(table))
-    for (const backfill of unfinished) if (sizes.get(backfill.table)) await upkeep.#backfill(backfill, 0)
-    for (const index of missing) if (sizes.get(index.table)) await upkeep.#build(index)
-    if (upkeep.#tasks.length > 0) upkeep.#running = upkeep.#work(unfinished.filter((each) => !sizes.get(each.table)), missing.filter((each) => !sizes.get(each.table)))
+    const deadline = performance.now() + upkeep.#setup.atOnceMs
+    const isLate = () => performance.now() > deadline
+    const [laterBackfills, laterIndexes]: [Backfill[], ArchiveIndex[]] = [[], []]
+    for (const backfill of unfinished) {
+      const isDone = sizes.get(backfill.table) === true && (await upkeep.#backfill(backfill, { pauseFactor: 0, isEnough: isLate }))
+      if (!isDone) laterBackfills.push(backfill)
+    }
+    for (const index of missing) {
+      if (sizes.get(index.table) === true && !isLate()) await upkeep.#build(index)
+      else laterIndexes.push(index)
+    }
+    if (upkeep.#tasks.length > 0) upkeep.#running = upkeep.#work(laterBackfills, laterIndexes)
     return upkeep
   }
 
@@ -92,7 +103,7 @@ export class Upkeep {
 
   async #work(unfinished: readonly Backfill[], missing: readonly ArchiveIndex[]): Promise<void> {
     const works = [
-      ...unfinished.map((backfill) => ({ name: backfill.name, run: () => this.#backfill(backfill, PAUSE_FACTOR) })),
+      ...unfinished.map((backfill) => ({ name: backfill.name, run: () => this.#backfill(backfill, { pauseFactor: PAUSE_FACTOR }) })),
       ...missing.map((index) => ({ name: index.name, run: () => this.#buildInQuiet(index) })),
     ]
     for (const { name, run } of works) {
@@ -110,19 +121,22 @@ export class Upkeep {
     }
   }
 
-  async #backfill(backfill: Backfill, pauseFactor: number): Promise<void> {
+  /** @returns whether nothing is left. */
+  async #backfill(backfill: Backfill, { pauseFactor, isEnough = () => false }: { pauseFactor: number; isEnough?: () => boolean }): Promise<boolean> {
     const { db, stepRows, log } = this.#setup
     this.#note(backfill.name, { state: 'running', total: await approximateRows(db, backfill.table) })
-    while (!this.#stopped.signal.aborted) {
+    while (!this.#stopped.signal.aborted && !isEnough()) {
       const began = performance.now()
       const at = await db.write((tx) => oneStep(tx, backfill, stepRows))
       if (at.endedAt !== null) {
         log.info({ backfill: backfill.name, rows: at.done }, 'rows of before have what new ones have')
-        return this.#done(backfill.name)
+        this.#done(backfill.name)
+        return true
       }
       this.#note(backfill.name, { done: at.done })
       if (pauseFactor > 0) await this.#pause(Math.max(MIN_PAUSE_MS, (performance.now() - began) * pauseFactor))
     }
+    return false
   }
 
   async #buildInQuiet(index: ArchiveIndex): Promise<void> {

@@ -1,7 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database, Log } from 'service-kit'
 import type { EpochMs, ExamPlacement, StudyInstanceUid } from 'specs'
-import type { Archive, StudyRow } from '../archive/archive.ts'
-import { findExamOfStudy, recordStudy } from './store.ts'
+import type { Archive, StudyCounts, StudyRow } from '../archive/archive.ts'
+import { countsOfStudies, findExamOfStudy, recordStudy } from './store.ts'
 
 /** Where the device of an AE title stands, or the receiving node that it sent to, if that is known. */
 type PlaceOf = (aeTitle: string, receivingNodes: readonly string[]) => Promise<Partial<ExamPlacement> | undefined>
@@ -9,9 +10,14 @@ type PlaceOf = (aeTitle: string, receivingNodes: readonly string[]) => Promise<P
 /** Instances of one study arrive by the hundred; the exam follows this often. */
 const SETTLE_MS = 150
 
+/** Studies compared at once; beside the service at most a quarter of the time goes into it. */
+const PAGE = 500
+const PAUSE_FACTOR = 3
+const MIN_PAUSE_MS = 20
+
 /**
  * Keeps the exam table in step with the in-hospital archive. An exam is derived, so nothing is lost with the process:
- * at the start everything the archive holds is compared again.
+ * at the start everything the archive holds is compared again, the newest first.
  */
 export class ExamIntake {
   readonly #db: Database
@@ -23,6 +29,8 @@ export class ExamIntake {
   readonly #waiting = new Map<StudyInstanceUid, StudyRow>()
   #timer: ReturnType<typeof setTimeout> | undefined
   #running: Promise<void> = Promise.resolve()
+  #comparing: Promise<void> = Promise.resolve()
+  readonly #stopping = new AbortController()
   #stopListening: () => void = () => undefined
 
   constructor(options: { db: Database; archive: Archive; log: Log; onChange: (examId: string) => void; placeOf?: PlaceOf; now?: () => EpochMs }) {
@@ -34,23 +42,48 @@ export class ExamIntake {
     this.#now = options.now ?? Date.now
   }
 
-  /** Compares the whole archive once, page by page, then listens. */
+  /**
+   * Listens, and compares the newest studies at once: what was interrupted is nearly always among them. The rest of a large archive is compared beside
+   * the service, page by page.
+   */
   async start(): Promise<void> {
     this.#stopListening = this.#archive.onStored(({ study }) => this.#noteStored(study))
-    const limit = 500
-    for (let offset = 0; ; offset += limit) {
-      const page = await this.#archive.studies({ limit, offset })
-      for (const study of page) {
-        const exam = await findExamOfStudy(this.#db, study.studyInstanceUid)
-        if (exam?.instanceCount !== study.instanceCount || exam.sizeBytes !== study.sizeBytes || exam.regionId !== study.regionId)
-          this.#waiting.set(study.studyInstanceUid, study)
-      }
-      if (page.length < limit) break
-    }
+    const newest = await this.#archive.studies({ limit: PAGE })
+    await this.#compare(newest)
     await this.flush()
+    if (newest.length < PAGE) return
+    this.#comparing = this.#compareAll().catch((error: unknown) => this.#log.error({ err: error }, 'the archive could not be compared with the exams'))
+  }
+
+  async #compareAll(): Promise<void> {
+    let after = ''
+    while (!this.#stopping.signal.aborted) {
+      const began = performance.now()
+      const page = await this.#archive.studyCounts(after, PAGE)
+      await this.#compare(page)
+      await this.flush()
+      const last = page.at(-1)
+      if (page.length < PAGE || !last) return
+      after = last.studyInstanceUid
+      await sleep(Math.max(MIN_PAUSE_MS, (performance.now() - began) * PAUSE_FACTOR), undefined, { signal: this.#stopping.signal }).catch(() => undefined)
+    }
+  }
+
+  /** Lets those wait whose exam says something else. */
+  async #compare(page: readonly StudyCounts[]): Promise<void> {
+    const exams = await countsOfStudies(this.#db, page.map(({ studyInstanceUid }) => studyInstanceUid)) // prettier-ignore
+    for (const { studyInstanceUid, instanceCount, sizeBytes, regionId } of page) {
+      const exam = exams.get(studyInstanceUid)
+      if (exam?.instanceCount === instanceCount && exam.sizeBytes === sizeBytes && exam.regionId === regionId) continue
+      const study = await this.#archive.study(studyInstanceUid)
+      // What came in meanwhile is newer.
+      if (study && !this.#waiting.has(studyInstanceUid)) this.#waiting.set(studyInstanceUid, study)
+    }
   }
 
   async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#comparing
     this.#stopListening()
     await this.flush()
   }

@@ -178,6 +178,16 @@ export function findExamOfStudy(db: Queries, studyInstanceUid: StudyInstanceUid)
   return db.get<Exam>(`SELECT ${columns} FROM exam WHERE study_instance_uid = $1`, [studyInstanceUid])
 }
 
+/** What the exams of these studies say of their images, by Study Instance UID. At most a thousand at once. */
+export async function countsOfStudies(db: Queries, uids: readonly StudyInstanceUid[]): Promise<Map<StudyInstanceUid, Pick<Exam, 'instanceCount' | 'sizeBytes' | 'regionId'>>> {
+  const rows = await db.all<Pick<Exam, 'instanceCount' | 'sizeBytes' | 'regionId'> & { uid: StudyInstanceUid }>(
+    `SELECT study_instance_uid AS "uid", instance_count AS "instanceCount", size_bytes AS "sizeBytes", region_id AS "regionId" FROM exam
+     WHERE study_instance_uid IN (${uids.map((_uid, index) => `$${index + 1}`).join(', ') || "''"})`,
+    uids,
+  )
+  return new Map(rows.map(({ uid, ...counts }) => [uid, counts]))
+}
+
 /** Exams that a condition on rows `e` names; it may end with an order and a limit. */
 export function selectExams(db: Queries, condition: (bind: (value: SqlValue) => string) => string): Promise<Exam[]> {
   const params: SqlValue[] = []
