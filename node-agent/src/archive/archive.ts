@@ -149,6 +149,8 @@ export interface StudyRow {
   readonly updatedAt: EpochMs
 }
 
+export type StudyCounts = Pick<StudyRow, 'studyInstanceUid' | 'regionId' | 'instanceCount' | 'sizeBytes'>
+
 export interface SeriesRow {
   readonly regionId: RegionId
   readonly hospitalId: HospitalId

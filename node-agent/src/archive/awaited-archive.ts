@@ -4,7 +4,7 @@ import { isProblem, Problem, type ManifestRow, type RegionId } from 'specs'
 import type { Log } from 'service-kit'
 import type {
   Archive, ArchiveCheck, ArchiveName, ArrivedStudy, CoercionRow, FailedRegistration, IncomingForm, IncomingInstance, IncomingSource, InstanceFile, InstanceMatch, InstanceRow, MatchQuery,
-  PatientRow, Receipt, ReplacementRow, RewriteOne, RewriteOptions, RewriteResult, SeriesMatch, StoredEvent, StudyRow,
+  PatientRow, Receipt, ReplacementRow, RewriteOne, RewriteOptions, RewriteResult, SeriesMatch, StoredEvent, StudyCounts, StudyRow,
 } from './archive.ts' // prettier-ignore
 import type { ArchiveStorage } from './storage/archive-storage.ts'
 
