@@ -145,6 +145,7 @@ class WaitingArchive implements AwaitedArchive {
   series = (study: string | undefined, query?: MatchQuery): Promise<SeriesMatch[]> => this.#its((archive) => archive.series(study, query))
   instances = (study: string | undefined, series?: string, query?: MatchQuery): Promise<InstanceMatch[]> => this.#its((archive) => archive.instances(study, series, query))
   study = (uid: string): Promise<StudyRow | undefined> => this.#its((archive) => archive.study(uid))
+  studyCounts = (after: string, limit: number): Promise<StudyCounts[]> => this.#its((archive) => archive.studyCounts(after, limit))
   instance = (uid: string): Promise<InstanceRow | undefined> => this.#its((archive) => archive.instance(uid))
   open = (uid: string): Promise<InstanceFile> => this.#its((archive) => archive.open(uid))
   read = (uid: string, offset: number, length: number): Promise<Buffer> => this.#its((archive) => archive.read(uid, offset, length))

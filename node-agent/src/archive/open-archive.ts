@@ -28,6 +28,7 @@ import type {
   RewriteResult,
   SeriesMatch,
   StoredEvent,
+  StudyCounts,
   StudyRow,
 } from './archive.ts'
 import { adoptStudies } from './adopt-region.ts'
