@@ -290,6 +290,14 @@ class DiskArchive implements Archive {
     return this.#index.study(studyInstanceUid)
   }
 
+  studyCounts(after: string, limit: number): Promise<StudyCounts[]> {
+    return this.#db.all<StudyCounts>(
+      `SELECT study_instance_uid AS "studyInstanceUid", region_id AS "regionId", instance_count AS "instanceCount", size_bytes AS "sizeBytes" FROM archive_study
+       WHERE study_instance_uid > $1 ORDER BY study_instance_uid LIMIT $2`,
+      [after, limit],
+    )
+  }
+
   instance(sopInstanceUid: string): Promise<InstanceRow | undefined> {
     return this.#index.storedFile(sopInstanceUid)
   }
