@@ -269,6 +269,8 @@ export class ServedAssociation implements UpperLayerUser {
   }
 
   #start(context: AcceptedContext, command: CommandSet): undefined {
+    // The peer went while the message before was being answered: nobody would ever abandon what began now.
+    if (!this.#layer.isEstablished) return
     const service = this.#host.services.find(({ kind, commands }) => kind === context.kind && commands.includes(command.commandField))
     if (service) return this.#serve(service, context, command)
     switch (command.commandField) {

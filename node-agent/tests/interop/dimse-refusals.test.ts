@@ -19,6 +19,7 @@ import {
 } from '../../src/dimse/command-set.ts'
 import { decodePdu, encodePdu, type Pdu } from '../../src/dimse/pdu.ts'
 import { echo } from '../../src/dimse/scu.ts'
+import { type StorageSink } from '../../src/dimse/server.ts'
 import { STUDY_ROOT_FIND, VERIFICATION } from '../../src/dimse/sop-classes.ts'
 import { datasetOf, fixture, type Receiver, run, startReceiver, until } from './dimse-support.ts'
 
@@ -216,6 +217,34 @@ describe('a peer that does not keep to the rules', () => {
     const rogue = await associating()
     rogue.command(1, { commandField: 0x8030, messageIdBeingRespondedTo: 1, commandDataSetType: NO_DATASET, status: 0 })
     expect(await rogue.end()).toMatchObject({ type: 'A-ABORT' })
+  })
+
+  it('that goes while its first object is being committed begins no second one, which nobody would end', async () => {
+    // ARC-06. Found by `npm run fuzz -- dimse`: the second object's file stayed open for ever.
+    let begun = 0
+    let finishFirst = () => undefined as void
+    const storage: StorageSink = {
+      begin: async () => {
+        begun += 1
+        return { write: async () => undefined, commit: () => new Promise<void>((resolve) => (finishFirst = resolve)), abort: async () => undefined }
+      },
+    }
+    const slow = await startReceiver({ storage })
+    try {
+      const rogue = await Rogue.associate(slow.port)
+      rogue.command(3, store())
+      rogue.dataset(3, Buffer.alloc(8))
+      rogue.command(3, store({ messageId: 8, affectedSopInstanceUid: '2.25.302' }))
+      await until('the first is being committed', () => begun === 1)
+      await delay(30)
+      rogue.socket.destroy()
+      await until('the association has ended', () => slow.server.openAssociations === 0)
+      finishFirst()
+      await delay(30)
+      expect(begun).toBe(1)
+    } finally {
+      await slow.stop()
+    }
   })
 
   it('whose data set breaks off leaves nothing behind', async () => {
