@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from 'vitest'
 import { openDatabase } from 'service-kit'
 import { startPostgres, type TestPostgres } from '../../../service-kit/tests/support/postgres.ts'
+import { commitmentContract } from '../../src/commitment/store.contract.ts'
 import { policyContract } from '../../src/access/policy/policy.contract.ts'
 
 let postgres: TestPostgres
@@ -10,3 +11,4 @@ beforeAll(async () => {
 afterAll(() => postgres.stop())
 
 policyContract('PostgreSQL', () => openDatabase({ dialect: 'postgres', url: postgres.url, schema: 'policy' }), 100) // SEC-03
+commitmentContract('PostgreSQL', () => openDatabase({ dialect: 'postgres', url: postgres.url, schema: 'commitment' })) // LOC-05
