@@ -14,6 +14,7 @@ import { ExamIntake } from './exam/intake.ts'
 import { forgetPseudonyms } from './export/project.ts'
 import { joinSharing } from './grant/join.ts'
 import { openAcquisition } from './node/acquisition.ts'
+import type { CampusKeeper } from './matching/campus.ts'
 import { eraseCorrections } from './matching/store.ts'
 import { openCommitments } from './node/commitment.ts'
 import { openCompression } from './node/compression.ts'
@@ -63,10 +64,12 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const { db, hospitalId, vault, inHospital, regional, encryption, codecs } = ground
 
   // Parts that earlier ones speak to, but only once everything runs.
-  const later: { region?: Region; audience?: LiveAudience; transfers?: TransferEngine; consults?: Consults; router?: Router; storage?: StorageDesk } = {}
+  const later: { region?: Region; audience?: LiveAudience; transfers?: TransferEngine; consults?: Consults; router?: Router; storage?: StorageDesk; campuses?: CampusKeeper } = {}
   const announce = (event: LiveEvent) => {
     later.audience?.publish(event)
-    if (event.type === 'exam') later.router?.examChanged(event.examId)
+    if (event.type !== 'exam') return
+    later.router?.examChanged(event.examId)
+    later.campuses?.examChanged(event.examId)
   }
   const identity = await openIdentity(ground, announce, () => later.region)
   const { audit, outbound, accounts, face } = identity
@@ -127,7 +130,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const storage = await openStorage(ground, { face, access, audit, outbound, retention, announce })
   later.storage = storage
   const switches = await ServiceSwitches.open({ db, log, audit })
-  const { corrections } = await openMatching(ground, { face, access, audit, announce, owner: images.owner, hospitalName: () => region.nameOf(hospitalId) })
+  const { corrections, campuses } = await openMatching(ground, { face, access, audit, announce, owner: images.owner, hospitalName: () => region.nameOf(hospitalId) })
   const commitments = openCommitments(ground, { audit, access, outbound, devices, face, kinds: () => region.hospital?.kinds ?? [] })
   const http = await addHttpFaces(ground, {
     ...identity, ...rights, ...images, ...consultation,
@@ -137,6 +140,8 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   await retention.start()
   await intake.start()
   await corrections.start()
+  later.campuses = campuses
+  campuses.start()
   await forwarder.start()
   await parameters.start()
   await transfers.start()
@@ -170,6 +175,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     await sharing.stop()
     await signing.stop()
     await corrections.stop()
+    await campuses.stop()
     await intake.stop()
     await retention.stop()
     await policy.stop()

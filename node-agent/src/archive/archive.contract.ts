@@ -275,6 +275,20 @@ export function archiveContract(name: string, newDatabase: () => Promise<Databas
         await test.archive.delete(studyInstanceUid)
     })
 
+    it('keeps campuses apart at every level', async () => {
+      // ARC-19
+      await test.archive.placeStudies(new Map([['2.25.1', '东院'], ['2.25.2', '西院'], ['2.25.404', '东院']])) // prettier-ignore
+      const of = async (campus: string) => [
+        (await test.archive.studies({ campus })).map((row) => [row.studyInstanceUid, row.campus]),
+        (await test.archive.series(undefined, { campus })).map((row) => [row.seriesInstanceUid, row.campus]).sort(),
+        (await test.archive.instances(undefined, undefined, { campus })).length,
+      ]
+      expect(await of('东院')).toEqual([[['2.25.1', '东院']], [['2.25.1.1', '东院'], ['2.25.1.2', '东院']], 4]) // prettier-ignore
+      expect(await of('西院')).toEqual([[['2.25.2', '西院']], [['2.25.2.1', '西院']], 3])
+      await test.archive.placeStudies(new Map([['2.25.1', ''], ['2.25.2', '']])) // prettier-ignore
+      expect((await test.archive.studies({ campus: '东院' })).length).toBe(0)
+    })
+
     it('counts what is there after replacing, repeating and deleting', async () => {
       // FED-22, ARC-12
       const before = test.archive.totals()

@@ -100,6 +100,8 @@ export interface MatchQuery extends MatchingRules {
   readonly regionId?: RegionId | undefined
   /** Only what came at this receiving node (FED-19). */
   readonly receivingNode?: string | undefined
+  /** Only rows of this campus (ARC-19). */
+  readonly campus?: string | undefined
   readonly limit?: number
   readonly offset?: number
 }
@@ -145,6 +147,8 @@ export interface StudyRow {
   readonly duplicateCount: number
   /** '' while the lasting copy of its files is on the local disk; otherwise the store that has it (ARC-20). */
   readonly tier: string
+  /** 院区, '' while nothing is known of it (ARC-19). */
+  readonly campus: string
   readonly receivedAt: EpochMs
   readonly updatedAt: EpochMs
 }
@@ -173,6 +177,7 @@ export interface SeriesRow {
   readonly sizeBytes: number
   /** Changes whenever an instance of the series does: key of caches. */
   readonly version: number
+  readonly campus: string
   readonly updatedAt: EpochMs
 }
 
@@ -385,6 +390,8 @@ export interface Archive {
    * or the new. Sent again, the originals count as duplicates (ARC-12). @throws {Problem} archive/identity-conflict, archive/out-of-space
    */
   rewriteStudy(studyInstanceUid: string, options: RewriteOptions, rewriteOne: RewriteOne): Promise<RewriteResult>
+  /** Notes to which campus studies and their series belong; unknown studies are no error. */
+  placeStudies(campusOf: ReadonlyMap<string, string>): Promise<void>
   /** Studies of which something came or changed within a time, newest first. */
   arrivals(within: { since: EpochMs; until: EpochMs; limit: number }): Promise<ArrivedStudy[]>
   /** What was changed on the way in, newest first: of a study, or of everything between two times. */

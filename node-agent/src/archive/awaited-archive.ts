@@ -156,6 +156,7 @@ class WaitingArchive implements AwaitedArchive {
   replacements = (study: string): Promise<ReplacementRow[]> => this.#its((archive) => archive.replacements(study))
   openReplaced = (keptAs: string): Promise<Readable> => this.#its((archive) => archive.openReplaced(keptAs))
   rewriteStudy = (study: string, options: RewriteOptions, rewriteOne: RewriteOne): Promise<RewriteResult> => this.#its((archive) => archive.rewriteStudy(study, options, rewriteOne))
+  placeStudies = (campusOf: ReadonlyMap<string, string>): Promise<void> => this.#its((archive) => archive.placeStudies(campusOf))
   arrivals = (within: Parameters<Archive['arrivals']>[0]): Promise<ArrivedStudy[]> => this.#its((archive) => archive.arrivals(within))
   coercions = (filter?: Parameters<Archive['coercions']>[0]): Promise<CoercionRow[]> => this.#its((archive) => archive.coercions(filter))
   failedRegistrations = (): Promise<FailedRegistration[]> => this.#its((archive) => archive.failedRegistrations())

@@ -38,6 +38,15 @@ export class Conditions {
   }
 
   /** What came at one receiving node (FED-19): a study, or whatever belongs to one. */
+  /** @param alias of a table that has the column: studies, series. */
+  matchCampus(alias: string, campus: string | undefined): void {
+    if (campus !== undefined) this.add(`${alias}.campus = ${this.parameter(campus)}`)
+  }
+
+  matchCampusOfStudy(alias: string, campus: string | undefined): void {
+    if (campus !== undefined) this.add(`${alias}.study_instance_uid IN (SELECT placed.study_instance_uid FROM archive_study placed WHERE placed.campus = ${this.parameter(campus)})`)
+  }
+
   matchReceiver(alias: string, receivingNode: string | undefined): void {
     if (receivingNode === undefined) return
     this.add(`${alias}.study_instance_uid IN (SELECT receiver.study_instance_uid FROM archive_study_receiver receiver WHERE receiver.receiving_node = ${this.parameter(receivingNode)})`)

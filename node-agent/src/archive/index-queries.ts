@@ -18,6 +18,7 @@ const studyColumns = [
   'instance_count',
   'size_bytes',
   'duplicate_count',
+  'campus',
   'tier',
   'received_at',
   'updated_at',
@@ -30,6 +31,7 @@ const seriesColumns = [
   'instance_count',
   'size_bytes',
   'version',
+  'campus',
   'updated_at',
 ]
 const instanceColumns = [
@@ -117,6 +119,7 @@ export class IndexQueries {
     addMatches(conditions, 'series', query.match ?? {}, { ...query, driver: studies === undefined ? undefined : '' })
     conditions.matchRegion('series', query.regionId)
     conditions.matchReceiver('series', query.receivingNode)
+    conditions.matchCampus('series', query.campus)
     return this.#db.all<SeriesRow>(
       `SELECT ${select('series', seriesColumns)} FROM archive_series series JOIN archive_study study ON study.study_instance_uid = series.study_instance_uid
        ${conditions.where} ORDER BY ${studies?.length === 1 ? '' : 'study.study_date DESC, study.study_time DESC, study.study_instance_uid, '}${numberOrder('series', 'series_number', 'series_instance_uid')} ${page(conditions, query)}`,
@@ -150,6 +153,7 @@ export class IndexQueries {
     addMatches(conditions, 'instance', query.match ?? {}, { ...query, driver: studies === undefined ? undefined : '' })
     conditions.matchRegion('instance', query.regionId)
     conditions.matchReceiver('instance', query.receivingNode)
+    conditions.matchCampusOfStudy('instance', query.campus)
     return this.#db.all<InstanceRow>(
       `SELECT ${select('instance', instanceColumns)} FROM archive_instance instance
        JOIN archive_series series ON series.study_instance_uid = instance.study_instance_uid AND series.series_instance_uid = instance.series_instance_uid

@@ -28,6 +28,8 @@ export const archiveIndexes: readonly ArchiveIndex[] = [
   { name: 'archive_study_accession_begins', table: 'archive_study', columns: 'accession_number text_pattern_ops', only: 'postgres' },
   // What lists tell of a study's series, without reading their rows.
   { name: 'archive_series_facets', table: 'archive_series', columns: 'study_instance_uid, modality, body_part_examined' },
+  // 院区: what is asked for within one campus, in the order of lists.
+  { name: 'archive_study_by_campus', table: 'archive_study', columns: 'campus, study_date DESC, study_time DESC, study_instance_uid', where: "campus <> ''" },
   // What came today.
   { name: 'archive_study_by_update', table: 'archive_study', columns: 'updated_at, study_instance_uid' },
   { name: 'archive_patient_by_id', table: 'archive_patient', columns: 'patient_id, patient_key' },

@@ -360,6 +360,14 @@ class DiskArchive implements Archive {
     return result
   }
 
+  async placeStudies(campusOf: ReadonlyMap<string, string>): Promise<void> {
+    if (campusOf.size === 0) return
+    await this.#db.write(async (tx) => {
+      for (const [study, campus] of campusOf)
+        for (const table of ['archive_study', 'archive_series']) await tx.run(`UPDATE ${table} SET campus = $2 WHERE study_instance_uid = $1 AND campus <> $2`, [study, campus])
+    })
+  }
+
   arrivals(within: Parameters<Archive['arrivals']>[0]): Promise<ArrivedStudy[]> {
     return this.#index.arrivals(within)
   }

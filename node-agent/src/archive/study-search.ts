@@ -93,7 +93,7 @@ async function countsFew(db: Database, sql: string, { params }: Conditions): Pro
 /** Where the way through the studies ends; '' when it may go to the end, as it may when every study matches. */
 async function oldestDay({ db, studies, lookedAt = LOOKED_AT }: SearchGround, query: MatchQuery): Promise<string> {
   const { StudyDate = '', ...others } = query.match ?? {}
-  const asksMore = Object.values(others).some((text) => text.trim() !== '') || query.regionId !== undefined || query.receivingNode !== undefined
+  const asksMore = Object.values(others).some((text) => text.trim() !== '') || query.regionId !== undefined || query.receivingNode !== undefined || query.campus !== undefined
   if (!asksMore || studies() <= lookedAt) return ''
   const conditions = new Conditions(db.dialect)
   addMatches(conditions, 'study', { StudyDate })
@@ -111,6 +111,7 @@ export function studyUidsSql(conditions: Conditions, query: MatchQuery, way: Way
   if (way.by === 'order' && way.from !== '') conditions.add(`study.study_date >= ${conditions.parameter(way.from)}`)
   conditions.matchRegion('study', query.regionId)
   conditions.matchReceiver('study', query.receivingNode)
+  conditions.matchCampus('study', query.campus)
   // Sorted by an expression, no index in that order tempts the database to go through all.
   const order = way.by === 'order' ? 'study.study_date DESC, study.study_time DESC' : `(study.study_date || '') DESC, (study.study_time || '') DESC`
   return `SELECT study.study_instance_uid AS "uid" FROM archive_study study ${conditions.where} ORDER BY ${order}, study.study_instance_uid ${page(conditions, query)}`

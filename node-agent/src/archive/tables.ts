@@ -94,4 +94,6 @@ export const migrations: readonly Migration[] = [
       'CREATE INDEX archive_study_receiver_by_study ON archive_study_receiver (study_instance_uid)',
     ],
   },
+  // 院区 (ARC-19): as the exam's register says it (matching/campus.ts).
+  { name: '0007-campus', up: ["ALTER TABLE archive_study ADD COLUMN campus TEXT NOT NULL DEFAULT ''", "ALTER TABLE archive_series ADD COLUMN campus TEXT NOT NULL DEFAULT ''"] },
 ]

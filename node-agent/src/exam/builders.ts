@@ -7,5 +7,5 @@ export const aStudyRow = (change: Partial<StudyRow> = {}): StudyRow => ({
   regionId: RegionId.parse('yunling'), hospitalId: A, studyInstanceUid: CHEST, patientId: 'P1', issuerOfPatientId: '', patientName: 'Wang^XiaoDong=王^小东',
   patientBirthDate: '19600521', patientSex: 'M', patientAge: '', studyDate: '20260301', studyTime: '081500.25', accessionNumber: 'ACC1', studyId: '',
   studyDescription: '胸部CT', referringPhysicianName: '', institutionName: '', modalitiesInStudy: ['CT'], bodyPartsExamined: ['CHEST'], sopClassesInStudy: [],
-  seriesCount: 1, instanceCount: 2, sizeBytes: 100, duplicateCount: 0, tier: '', receivedAt: 1_000, updatedAt: 1_000, ...change,
+  seriesCount: 1, instanceCount: 2, sizeBytes: 100, duplicateCount: 0, tier: '', campus: '', receivedAt: 1_000, updatedAt: 1_000, ...change,
 }) // prettier-ignore

@@ -11,4 +11,5 @@ export const matchingMigrations: readonly Migration[] = [
       'CREATE INDEX study_correction_by_state ON study_correction (state)',
     ],
   },
+  { name: '0002-mark', up: ['CREATE TABLE matching_mark (name TEXT PRIMARY KEY, marked_at BIGINT NOT NULL)'] },
 ]

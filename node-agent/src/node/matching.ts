@@ -4,6 +4,7 @@ import type { AccessControl } from '../access/access-control.ts'
 import { headerCoercion } from '../archive/coercion/coerce.ts'
 import { addNormalisationRoutes } from '../archive/coercion/routes.ts'
 import { NormalisationRules } from '../archive/coercion/rule-book.ts'
+import { CampusKeeper } from '../matching/campus.ts'
 import { Corrections } from '../matching/corrections.ts'
 import { addMonitorRoutes } from '../matching/monitor-routes.ts'
 import { addMatchingRoutes } from '../matching/routes.ts'
@@ -20,7 +21,7 @@ export interface MatchingParts {
 }
 
 /** Whose images they are, and what their headers say: corrections, rules for what comes in, and the pages about them. */
-export async function openMatching(ground: Ground, { face, access, audit, announce, owner, hospitalName }: MatchingParts): Promise<{ corrections: Corrections }> {
+export async function openMatching(ground: Ground, { face, access, audit, announce, owner, hospitalName }: MatchingParts): Promise<{ corrections: Corrections; campuses: CampusKeeper }> {
   const { db, log, hospitalId, inHospital: archive, coercing } = ground
   const rules = await NormalisationRules.open(db)
   const corrections = await Corrections.open({ db, archive, audit, hospitalId, log, announce, onRewritten: (study) => owner.contentChanged(study) })
@@ -30,5 +31,5 @@ export async function openMatching(ground: Ground, { face, access, audit, announ
   addMatchingRoutes(face, { db, archive, access, audit, hospitalId, corrections, announce })
   addMonitorRoutes(face, { db, archive, access, audit, trail: audit, hospitalId, hospitalName })
   addNormalisationRoutes(face, { db, archive, rules, audit })
-  return { corrections }
+  return { corrections, campuses: new CampusKeeper({ db, archive, log }) }
 }

@@ -43,13 +43,13 @@ interface Asked {
   readonly source: StudyRoutes['source']
   readonly user: Viewer
   readonly archive: Archive
-  readonly query: Pick<StudySearch, 'limit' | 'receivingNode'>
+  readonly query: Pick<StudySearch, 'limit' | 'receivingNode' | 'campus'>
 }
 
 async function pageOf(asked: Asked, match: Match, place: Place): Promise<StudyRow[]> {
   const { source, user, archive, query } = asked
   const matching = { ...matchFrom(match, place), fuzzy: true, regionId: undefined }
-  const search = { source, user, archive, matching, ask: (page: MatchQuery) => archive.studies({ ...page, receivingNode: query.receivingNode }) }
+  const search = { source, user, archive, matching, ask: (page: MatchQuery) => archive.studies({ ...page, receivingNode: query.receivingNode, campus: query.campus }) }
   const rows = (await permittedRows(search, place.shown + query.limit)).slice(place.shown)
   // A range of days leaves out what has no day.
   const isDated = place.day !== '' && place.day !== UNDATED
@@ -71,9 +71,9 @@ async function listRows(archive: Archive, studies: readonly StudyRow[]): Promise
 function listRow(study: StudyRow, series: readonly SeriesRow[], receivingNodes: string[]): StudyListRow {
   const name = displayName(study.patientName)
   const devices = series.map(({ stationName, manufacturer, manufacturerModelName }) => stationName || `${manufacturer} ${manufacturerModelName}`.trim())
-  const { studyInstanceUid, patientSex, patientAge, accessionNumber, studyId, studyDate, studyTime, seriesCount, instanceCount, sizeBytes, tier, receivedAt } = study
+  const { studyInstanceUid, patientSex, patientAge, accessionNumber, studyId, studyDate, studyTime, seriesCount, instanceCount, sizeBytes, tier, campus, receivedAt } = study
   return {
-    studyInstanceUid, patientSex, patientAge, accessionNumber, studyId, studyDate, studyTime, seriesCount, instanceCount, sizeBytes, tier, receivedAt, receivingNodes,
+    studyInstanceUid, patientSex, patientAge, accessionNumber, studyId, studyDate, studyTime, seriesCount, instanceCount, sizeBytes, tier, campus, receivedAt, receivingNodes,
     patientName: maskName(name, 'L1'),
     patientId: maskNumber(study.patientId, 'L1'),
     patientBirthDate: maskBirthDate(study.patientBirthDate, 'L1'),

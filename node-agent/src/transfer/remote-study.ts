@@ -60,6 +60,7 @@ export class RemoteStudyAccess implements StudyAccess {
       bodyPartsExamined: [],
       duplicateCount: 0,
     tier: '',
+    campus: '',
     }
     const { startedAt, updatedAt } = this.#job
     return {
@@ -137,7 +138,8 @@ export class RemoteStudyAccess implements StudyAccess {
       studyInstanceUid: this.studyInstanceUid,
       seriesInstanceUid,
       modality,
-      version: 0,
+      campus: '',
+    version: 0,
       updatedAt: this.#job.updatedAt,
     }
   }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { ArchiveMonitor, AuditPage, CorrectionRow, ExamDetail, ExamStates, ExamRow, KeptNormalisationRule, MatchSuggestion, NormalisationChange, NodeRefusalRow, UnmatchedRow } from 'specs'
+import type { ArchiveMonitor, AuditPage, CorrectionRow, ExamDetail, ExamStates, ExamRow, KeptNormalisationRule, MatchSuggestion, NormalisationChange, NodeRefusalRow, StudyListRow, UnmatchedRow } from 'specs'
 import type { z } from 'zod'
 import type { ApiUser } from '../../../scripts/region/api.ts'
 import { ensureSystemPackages } from '../../../scripts/run.mjs'
@@ -204,6 +204,17 @@ describe('images that belong to no registered exam', () => {
     expect(await dump(`${STUDY}.1.2`, '0010,0020')).toContain('[P9]')
     const monitor = await admin.get<ArchiveMonitor>('/api/archive-monitor?campus=东院')
     expect(monitor.studies).toMatchObject([{ studyInstanceUid: STUDY, registered: true, matched: true }])
+  })
+
+  it('belong to the campus of their exam, and a campus is asked for by itself', async () => {
+    // ARC-19
+    const of = async (campus: string) => (await technician.get<Page<StudyListRow>>(`/api/studies?campus=${campus}`)).rows.map((row) => [row.studyInstanceUid, row.campus])
+    await vi.waitFor(async () => expect(await of('东院')).toEqual([[STUDY, '东院']]), soon)
+    expect(await of('西院')).toEqual([])
+    await technician.send('PATCH', `/api/exams/${right.examId}`, { campus: '西院' })
+    await vi.waitFor(async () => expect(await of('西院')).toEqual([[STUDY, '西院']]), soon)
+    expect(await of('东院')).toEqual([])
+    expect((await technician.get<Page<ExamRow>>('/api/exams?campus=西院')).rows.map(({ examId }) => examId)).toEqual([right.examId])
   })
 })
 

@@ -18,6 +18,8 @@ export const StudySearch = z.object({
   device: words(16),
   /** 接收节点, at which AE title they came (FED-19). */
   receivingNode: words(16),
+  /** 院区 (ARC-19). */
+  campus: words(32),
   dateFrom: z.iso.date().optional(),
   dateTo: z.iso.date().optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
@@ -53,6 +55,7 @@ export const StudyListRow = z.object({
   sizeBytes: z.number().int(),
   /** 存储层, '' for the archive's own disk. */
   tier: z.string(),
+  campus: z.string(),
   receivedAt: EpochMs,
 })
 export type StudyListRow = z.output<typeof StudyListRow>
