@@ -1,13 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { sendSlice, testArchive } from '../../src/archive/archive.builder.ts'
+import { FolderStore } from '../../src/archive/storage/folder-store.ts'
+import { defaultPolicy } from '../../src/archive/storage/policy.ts'
 
 const filler = fileURLToPath(new URL('./archive-filler.ts', import.meta.url))
 
@@ -57,6 +59,37 @@ describe('an archive whose process is killed', () => {
     expect(await readdir(path.join(test.root, 'incoming'))).toEqual([])
     await test.close()
   })
+
+  it('has every instance, wherever it lay at that moment: on its way to a store, back, or aside', async () => {
+    // ARC-08, ARC-20, ARC-22
+    const far = path.join(folder, 'far')
+    await mkdir(far)
+    const store = new FolderStore('far', far)
+    await store.mark()
+    let acknowledged: string[] = []
+    for (const enough of [40, 90]) acknowledged = [...acknowledged, ...uidsOf(await fill(folder, ['20000', '100000', 'none', far], (lines) => lines.length >= enough), 'stored')]
+
+    const test = await testArchive({}, folder)
+    const { storage } = test.archive
+    storage.apply({ stores: [store], policy: { ...defaultPolicy, integrity: { ...defaultPolicy.integrity, everyDays: 0, copiesReadPercent: 100, bytesPerSecond: 10_000_000_000, repair: false } } })
+    // A study whose deletion was cut short is aside or in its place, whole in either.
+    for (const { studyInstanceUid } of await storage.recycled()) await storage.restoreRecycled(studyInstanceUid)
+    for (const uid of acknowledged) {
+      const file = await test.archive.open(uid)
+      expect((await file.read(0, file.sizeBytes)).subarray(128, 132).toString()).toBe('DICM')
+    }
+    await storage.integrity.begin()
+    await storage.integrity.settled
+    expect(await storage.integrity.last()).toMatchObject({ state: 'done', missing: 0, corrupt: 0, unreachable: 0, checked: test.archive.totals().instances })
+    expect(await test.archive.verify({ digests: true })).toMatchObject({ missing: [], wrongSize: [], wrongDigest: [], orphans: [] })
+    // An object whose copying was cut short is removed after a day.
+    await test.db.run('UPDATE archive_discard SET not_before = 0')
+    const rows = async () => (await test.db.all<{ key: string }>('SELECT object_key AS "key" FROM archive_copy')).map(({ key }) => key).sort()
+    const keys = async () => { const found: string[] = []; for await (const { key } of store.list()) found.push(key); return found.sort() } // prettier-ignore
+    await vi.waitFor(async () => expect(await keys()).toEqual(await rows()), { timeout: 20_000, interval: 200 })
+    expect((await rows()).length).toBeGreaterThan(10)
+    await test.close()
+  }, 90_000)
 
   it('refuses what the disk cannot take, keeps what it has, and goes on when there is room again', async () => {
     // The process may not write files over 256 KiB: larger instances meet a real error of the operating system.
