@@ -55,3 +55,18 @@ rewriteContract(
   {},
   open,
 )
+storageContract(
+  'a folder and PostgreSQL',
+  async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'lianpian-far-'))
+    const store = new FolderStore('far', folder)
+    await store.mark()
+    return {
+      open: () => store,
+      down: () => rename(folder, `${folder}.away`),
+      up: () => rename(`${folder}.away`, folder),
+      end: () => rm(folder, { recursive: true, force: true }),
+    }
+  },
+  async () => ({ db: await openDatabase({ dialect: 'postgres', url: await postgres.newDatabase(), schema: `archive_${randomUUID().slice(0, 8)}` }), end: () => Promise.resolve() }),
+)

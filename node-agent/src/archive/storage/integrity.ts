@@ -53,7 +53,7 @@ export class Integrity {
     const row = await this.#parts.db.get<Omit<IntegrityPass, 'total'> & { position: string }>(`SELECT ${passColumns} FROM archive_check_pass ORDER BY started_at DESC LIMIT 1`)
     if (!row) return undefined
     const total = (await this.#parts.db.get<{ total: number }>('SELECT COALESCE(SUM(instance_count), 0) AS "total" FROM archive_study'))?.total ?? 0
-    const waits = row.state === 'running' && !isWithin(this.#parts.policy().integrity, this.#parts.now())
+    const waits = row.state === 'running' && !this.#isRunning && !isWithin(this.#parts.policy().integrity, this.#parts.now())
     return { ...row, state: waits ? 'waiting' : row.state, total }
   }
 
@@ -107,7 +107,8 @@ export class Integrity {
     const { db, now } = this.#parts
     for (;;) {
       const pass = await this.last()
-      if (!pass || (pass.state !== 'running' && !(pass.state === 'waiting' && atOnce)) || this.#stopped.signal.aborted) return
+      const mayNow = atOnce || isWithin(this.#parts.policy().integrity, now())
+      if (pass?.state !== 'running' || !mayNow || this.#stopped.signal.aborted) return
       const files = await db.all<FileRow>(`${selectFile} WHERE instance.sop_instance_uid > $1 ORDER BY instance.sop_instance_uid LIMIT ${PORTION}`, [pass.position])
       const counts = { checkedBytes: 0, missing: 0, corrupt: 0, repaired: 0, unreachable: 0 }
       for (const file of files) {
