@@ -1,6 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { connect as connectNet, createServer } from 'node:net'
 import path from 'node:path'
+import dcmjs from 'dcmjs'
+import dcmjsDimse from 'dcmjs-dimse'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { EXPLICIT_LE, IMPLICIT_LE } from '../../src/dicom/transfer-syntax.ts'
 import { type StorageSink } from '../../src/dimse/services.ts'
@@ -18,6 +20,8 @@ const head = { patientId: '', study: '', series: '', instances: [] as string[] }
 const jpeg = { study: '', series: '', instance: '' }
 
 beforeAll(async () => {
+  dcmjs.log.setLevel('error')
+  dcmjsDimse.log.setLevel('error')
   service = await startRetrieveService()
   workstation = await startDestination('WS01')
   service.nodes.set('WS01', workstation.peer)
@@ -148,6 +152,39 @@ describe('getscu of DCMTK', () => {
     // getscu proposes uncompressed syntaxes alone: what is stored compressed is changed for it.
     await get({ QueryRetrieveLevel: 'STUDY', StudyInstanceUID: jpeg.study })
     expect(await workstation.syntaxes()).toEqual([EXPLICIT_LE])
+  })
+})
+
+describe('dcmjs-dimse', () => {
+  /** Asks, and collects its responses and what is stored to it meanwhile. */
+  function ask(request: InstanceType<typeof dcmjsDimse.requests.CMoveRequest> | InstanceType<typeof dcmjsDimse.requests.CGetRequest>) {
+    return new Promise<{ responses: Record<string, number>[]; stored: string[] }>((resolve, reject) => {
+      const responses: Record<string, number>[] = []
+      const stored: string[] = []
+      const client = new dcmjsDimse.Client()
+      request.on('response', (response) => responses.push({ status: response.getStatus(), completed: response.getCompleted(), failed: response.getFailures() }))
+      client.on('cStoreRequest', (store, answer) => {
+        stored.push(String(store.getAffectedSopInstanceUid()))
+        const response = dcmjsDimse.responses.CStoreResponse.fromRequest(store)
+        response.setStatus(0)
+        answer(response)
+      })
+      client.on('closed', () => resolve({ responses, stored }))
+      client.on('networkError', reject)
+      client.addRequest(request)
+      client.send('127.0.0.1', service.peer.port, 'DCMJS', 'LIANPIAN')
+    })
+  }
+
+  it('moves a series and gets one', async () => {
+    // ARC-15, FED-25
+    const { CMoveRequest, CGetRequest } = dcmjsDimse.requests
+    const moved = await ask(CMoveRequest.createSeriesMoveRequest('WS01', head.study, head.series))
+    expect(moved.responses.at(-1)).toEqual({ status: 0, completed: 20, failed: 0 })
+    expect(await workstation.files()).toHaveLength(20)
+    const got = await ask(CGetRequest.createSeriesGetRequest(head.study, head.series))
+    expect(got.responses.at(-1)).toEqual({ status: 0, completed: 20, failed: 0 })
+    expect(got.stored.sort()).toEqual([...head.instances].sort())
   })
 })
 
