@@ -44,6 +44,8 @@ const ID = 0x00100020
 const BIRTH_DATE = 0x00100030
 const BIRTH_TIME = 0x00100032
 const HISTORY = 0x001021b0
+/** A former value as it came (ADR 0023): the bytes of a name, perhaps. */
+const NONCONFORMING_VALUE = 0x04000552
 /** As in identity-mask.ts; PS3.3 C.7.1.1, C.2.3, C.2.4. */
 const blanked = new Set([0x00100050, 0x00101000, 0x00101001, 0x00101005, 0x00101040, 0x00101050, 0x00101060, 0x00101080, 0x00101090, 0x00102154, 0x00102155, 0x00102297, 0x00102298, 0x00102299, 0x00104000])
 const LONGEST = 64 * 1024
@@ -124,7 +126,7 @@ async function collect(chunks: AsyncIterable<Buffer>): Promise<Buffer[]> {
   return all
 }
 
-const isMasked = (tag: number) => tag === NAME || tag === ID || tag === BIRTH_DATE || tag === BIRTH_TIME || tag === HISTORY || blanked.has(tag)
+const isMasked = (tag: number) => tag === NAME || tag === ID || tag === BIRTH_DATE || tag === BIRTH_TIME || tag === HISTORY || tag === NONCONFORMING_VALUE || blanked.has(tag)
 
 /** Same length, padded with spaces (PS3.5 6.2). */
 function maskedValue({ tag, depth }: ElementHead, bytes: Buffer): Buffer {

@@ -22,6 +22,8 @@ describe('what DICOMweb tells people of a patient', () => {
     }
     expect(maskDataset(patient)).toEqual(masked)
     expect(maskDataset({ '04000561': { vr: 'SQ', Value: [patient] } })).toEqual({ '04000561': { vr: 'SQ', Value: [masked] } })
+    const bytes = { '04000552': { vr: 'OB', InlineBinary: '1cXI/Q==' } }
+    expect(maskDataset({ '04000561': { vr: 'SQ', Value: [{ '04000551': { vr: 'SQ', Value: [bytes] } }] } })).toEqual({ '04000561': { vr: 'SQ', Value: [{ '04000551': { vr: 'SQ' } }] } })
   })
   it('masks names that are written in one piece or in Chinese alone', () => {
     const name = (Alphabetic: string) => maskDataset({ '00100010': { vr: 'PN', Value: [{ Alphabetic }] } })['00100010']?.Value?.[0]

@@ -20,6 +20,7 @@ const emptied = new Set([
   '00100030', // Patient's Birth Date: a year alone is no date; Patient's Age stays
   '00100032', '00100050', '00101000', '00101001', '00101002', '00101005', '00101040', '00101050', '00101060', '00101080', '00101090',
   '00102154', '00102155', '00102297', '00102298', '00102299', '00104000',
+  '04000551', // former values as bytes, names among them, where they were no valid text
 ]) // prettier-ignore
 const PATIENT_NAME = '00100010'
 const PATIENT_ID = '00100020'

@@ -2,6 +2,7 @@ import { hasRight, type AuditTrail, type HttpFace } from 'service-kit'
 import { ArchiveMonitor, ExamStates, Problem, StudyInstanceUid, type EpochMs, type HospitalId } from 'specs'
 import { z } from 'zod'
 import type { AccessControl } from '../access/access-control.ts'
+import type { ListingPolicy } from '../access/policy/search-key.ts'
 import { selectExamsWithOrigin } from '../exam/store.ts'
 import { statesOf, tracesOf, type TracesParts } from './exam-states.ts'
 import { readMonitor } from './monitor.ts'
@@ -11,6 +12,7 @@ export interface MonitorRoutes extends TracesParts {
   readonly access: AccessControl
   readonly audit: AuditTrail
   readonly hospitalId: HospitalId
+  readonly listing?: ListingPolicy
   readonly now?: () => EpochMs
 }
 
@@ -32,12 +34,13 @@ const caretakers = ['system.configure', 'system.monitor', 'device.watch'] as con
 
 /** 归档监控与检查状态 (ARC-18, ARC-27). */
 export function addMonitorRoutes(face: HttpFace, parts: MonitorRoutes): void {
-  const { db, archive, access, audit, hospitalId, now = Date.now } = parts
+  const { db, archive, access, audit, hospitalId, listing = 'open', now = Date.now } = parts
 
   face.route(
     { method: 'GET', path: '/api/archive-monitor', summary: 'What came in, was registered, matched and archived, with what went wrong', allow: [...caretakers], query: MonitorQuery, answer: ArchiveMonitor },
     async ({ user, query: { since = now() - DAY_MS, until = now() + 1, ...filter } }) => {
-      const mayList = hasRight(user, 'exam.list')
+      // Where nobody lists patients without a search key (SEC-05), the monitor counts and names none.
+      const mayList = listing === 'open' && hasRight(user, 'exam.list')
       if (mayList) await access.admitUser(user, 'list', { owner: hospitalId, kept: 'in-hospital' }, { action: 'exam.search', by: { ...filter, list: 'archive-monitor' } })
       return readMonitor({ db, archive, hospitalId }, { since, until, ...filter }, mayList ? access.conditionFor(user, 'list') : undefined)
     },

@@ -39,12 +39,15 @@ const UnmatchedQuery = z.object({
   after: z.string().regex(/^\d+_[0-9a-f-]{36}$/).optional(),
 }) // prettier-ignore
 
-/** 未匹配影像、归属更正与撤销 (ARC-11, ARC-21): asked of whoever may change the exam that the images have and the one that they are to have. */
+/**
+ * 未匹配影像、归属更正与撤销 (ARC-11, ARC-21): asked of whoever may change the exam that the images have and the one that they are to have. The list needs no search
+ * key (SEC-05): it is the work of those who register and correct, and shows nobody else.
+ */
 export function addMatchingRoutes(face: HttpFace, { db, archive, access, audit, hospitalId, corrections, announce, now = Date.now }: MatchingRoutes): void {
   const own = (named: { study?: StudyInstanceUid; examId?: string }) => ({ owner: hospitalId, ...named, kept: 'in-hospital' }) as const
 
   face.route(
-    { method: 'GET', path: '/api/matching/unmatched', summary: 'Images that belong to no registered exam, newest first', allow: ['exam.list'], query: UnmatchedQuery, answer: Page(UnmatchedRow).extend({ atLeast: z.boolean() }) },
+    { method: 'GET', path: '/api/matching/unmatched', summary: 'Images that belong to no registered exam, newest first', allow: ['exam.change', 'exam.register'], query: UnmatchedQuery, answer: Page(UnmatchedRow).extend({ atLeast: z.boolean() }) },
     async ({ user, query: { after, ...query } }) => {
       const { limit: _limit, ...by } = query
       await access.admitUser(user, 'list', { owner: hospitalId, kept: 'in-hospital' }, { action: 'exam.search', by: { ...by, list: 'unmatched' } })

@@ -29,7 +29,7 @@ export async function openMatching(ground: Ground, { face, access, audit, announ
   coercing.coerce = headerCoercion({ rules, corrections })
   coercing.changedContent = (source, modality) => rules.changedContent(source, modality)
   addMatchingRoutes(face, { db, archive, access, audit, hospitalId, corrections, announce })
-  addMonitorRoutes(face, { db, archive, access, audit, trail: audit, hospitalId, hospitalName })
+  addMonitorRoutes(face, { db, archive, access, audit, trail: audit, hospitalId, hospitalName, listing: ground.settings.access.listing })
   addNormalisationRoutes(face, { db, archive, rules, audit })
   return { corrections, campuses: new CampusKeeper({ db, archive, log }) }
 }

@@ -6,7 +6,7 @@ export const archiveTabs: readonly Tab[] = [
   { path: '/archive/studies', title: 'studies.title', rights: ['exam.list'] },
   { path: '/archive/worklist', title: 'worklist.title', rights: ['exam.list'] },
   { path: '/archive/monitor', title: 'monitor.title', rights: ['system.configure', 'system.monitor', 'device.watch'] },
-  { path: '/archive/unmatched', title: 'unmatched.title', rights: ['exam.list'] },
+  { path: '/archive/unmatched', title: 'unmatched.title', rights: ['exam.change', 'exam.register'] },
   { path: '/archive/normalisation', title: 'rules.title', rights: ['system.configure', 'device.watch'] },
   { path: '/archive/compression', title: 'compression.title', rights: ['system.configure', 'system.monitor'] },
   { path: '/archive/acquisition', title: 'acquire.title', rights: ['system.configure', 'device.watch'] },
