@@ -151,7 +151,7 @@ class DiskArchive implements Archive {
       log: this.#log,
       pathTemplate: this.#options.pathTemplate,
       exclusively: (work) => this.#commits.exclusively(work),
-      usedBytes: () => this.#totals.sizeBytes,
+      totals: () => this.#totals,
       onStudyChanged: (study, change) => this.#studyChanged(study, change),
     })
     const large = await this.#db.get(`SELECT 1 AS one FROM archive_study LIMIT 1 OFFSET ${countedAtOnce}`)
