@@ -29,6 +29,7 @@ export interface StorageDeskParts {
   readonly now?: () => number
 }
 
+const KEPT_TIMES = 20
 const names: readonly ArchiveName[] = ['in-hospital', 'regional']
 const example = { studyDate: '20261122', modality: 'CT', studyInstanceUid: '1.2.840.1', seriesInstanceUid: '1.2.840.1.1', sopInstanceUid: '1.2.840.1.1.1' }
 
@@ -38,6 +39,7 @@ export class StorageDesk {
   readonly #now: () => number
   readonly #policies = new Map<ArchiveName, KeptPolicy>()
   readonly #stores = new Map<ArchiveName, ImageStore[]>()
+  readonly #figures = new Map<string, { readonly value: unknown; readonly until: number }>()
 
   private constructor(parts: StorageDeskParts) {
     this.#parts = parts
@@ -203,12 +205,22 @@ export class StorageDesk {
     return [local, ...(await Promise.all(rows))]
   }
 
+  /** Figures over a whole archive are asked for again and again by open pages: what took long is kept for a while. */
+  async #kept<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const held = this.#figures.get(key)
+    if (held && held.until > this.#now()) return held.value as T
+    const began = this.#now()
+    const value = await work()
+    this.#figures.set(key, { value, until: this.#now() + (this.#now() - began) * KEPT_TIMES })
+    return value
+  }
+
   async #uses(): Promise<(StoreUse & { storeId: string })[]> {
     const found: (StoreUse & { storeId: string })[] = []
     for (const name of names) {
       if (name === 'regional' && this.#parts.regional.absence) continue
       const storage = this.storageOf(name)
-      const [bytes, waiting] = [await storage.bytesByStore(), await storage.waiting()]
+      const [bytes, waiting] = [await this.#kept(`${name}/bytes`, () => storage.bytesByStore()), await this.#kept(`${name}/waiting`, () => storage.waiting())]
       for (const { storeId } of this.#stores.get(name) ?? []) {
         const held = bytes.find((each) => each.storeId === storeId)
         const waits = waiting.find((each) => each.storeId === storeId)
@@ -234,8 +246,8 @@ export class StorageDesk {
       totals: archive.totals(),
       freeBytes: await archive.freeBytes(),
       quota: archive.storage.quota(),
-      owners: (await archive.storage.owners()).map((owner) => ({ ...owner, quotaBytes: quotas[owner.hospitalId] ?? null })),
-      tiers: await archive.storage.tiers(),
+      owners: (await this.#kept(`${name}/owners`, () => archive.storage.owners())).map((owner) => ({ ...owner, quotaBytes: quotas[owner.hospitalId] ?? null })),
+      tiers: await this.#kept(`${name}/tiers`, () => archive.storage.tiers()),
       ...(await archive.storage.counts()),
       pass: last ? withoutPosition(last) : null,
     }

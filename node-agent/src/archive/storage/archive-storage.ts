@@ -26,7 +26,7 @@ export interface ArchiveStorageSetup {
   readonly log: Log
   readonly pathTemplate?: string | undefined
   readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>
-  readonly usedBytes: () => number
+  readonly totals: () => { readonly instances: number; readonly sizeBytes: number }
   /** A study came back or went: counts and caches follow. */
   readonly onStudyChanged: (studyInstanceUid: string, change: { readonly studies: number; readonly instances: number; readonly sizeBytes: number }) => Promise<void>
   readonly now?: () => number
@@ -91,6 +91,7 @@ export class ArchiveStorage {
     this.#mover = new Mover({ ...common, space, copier: this.#copier, recalls: this.recalls })
     this.integrity = new Integrity({
       ...common, encryption, copier: this.#copier, recalls: this.recalls,
+      instances: () => setup.totals().instances,
       onFinding: (finding) => this.#terms?.onFinding?.(finding),
       onPassEnd: (pass) => this.#terms?.onPassEnd?.(pass),
     }) // prettier-ignore
@@ -271,13 +272,13 @@ export class ArchiveStorage {
   // quotas
 
   quota(): QuotaState {
-    return decideQuota(this.#setup.usedBytes(), this.#policy.quotaBytes, this.#policy.warnPercent)
+    return decideQuota(this.#setup.totals().sizeBytes, this.#policy.quotaBytes, this.#policy.warnPercent)
   }
 
   /** @throws {Problem} archive/quota */
   async requireQuota(owner: string): Promise<void> {
     const { quotaBytes, ownerQuotas } = this.#policy
-    if (this.quota() === 'full') throw new Problem('archive/quota', { quotaBytes, usedBytes: this.#setup.usedBytes() })
+    if (this.quota() === 'full') throw new Problem('archive/quota', { quotaBytes, usedBytes: this.#setup.totals().sizeBytes })
     const own = (ownerQuotas as Readonly<Record<string, number>>)[owner]
     if (own === undefined) return
     if (this.#now() - this.#ownersAt > OWNER_USE_MS) {

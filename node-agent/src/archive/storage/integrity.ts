@@ -27,6 +27,8 @@ export interface IntegrityParts {
   readonly policy: () => StoragePolicy
   readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>
   readonly now: () => number
+  /** How many there are. */
+  readonly instances: () => number
   /** A new fault, or a pass that has ended: for alarm and trail. */
   readonly onFinding?: (finding: Omit<IntegrityFinding, 'copiesAt'>) => void
   readonly onPassEnd?: (pass: IntegrityPass) => void
@@ -52,9 +54,8 @@ export class Integrity {
   async last(): Promise<(IntegrityPass & { position: string }) | undefined> {
     const row = await this.#parts.db.get<Omit<IntegrityPass, 'total'> & { position: string }>(`SELECT ${passColumns} FROM archive_check_pass ORDER BY started_at DESC LIMIT 1`)
     if (!row) return undefined
-    const total = (await this.#parts.db.get<{ total: number }>('SELECT COALESCE(SUM(instance_count), 0) AS "total" FROM archive_study'))?.total ?? 0
     const waits = row.state === 'running' && !this.#isRunning && !isWithin(this.#parts.policy().integrity, this.#parts.now())
-    return { ...row, state: waits ? 'waiting' : row.state, total }
+    return { ...row, state: waits ? 'waiting' : row.state, total: this.#parts.instances() }
   }
 
   /** Begins a pass unless one is under way. */

@@ -27,6 +27,8 @@ export interface MoverParts {
 const AT_ONCE = 4
 const IDLE_MS = 2_000
 const DISCARDS = 50
+/** A store that was taken away may be set up again. */
+const UNKNOWN_STORE_MS = 3_600_000
 
 /** Works off what is to be copied, moved, called back and removed, one study after the other; everything waits in the database. */
 export class Mover {
@@ -71,8 +73,7 @@ export class Mover {
   /** One study or some removals. @returns whether there was anything to do. */
   async step(): Promise<boolean> {
     const { db, stores } = this.#parts
-    const named = await db.all<{ storeId: string }>("SELECT DISTINCT store_id AS \"storeId\" FROM archive_move WHERE store_id <> '' UNION SELECT DISTINCT store_id FROM archive_discard")
-    const without = stores.paused(named.map(({ storeId }) => storeId))
+    const without = stores.paused()
     if (await this.#discard(without)) return true
     const move = await nextMove(db, Date.now(), without)
     if (!move) return false
@@ -171,7 +172,9 @@ export class Mover {
         if (!wanted) await stores.use(storeId, (store) => store.delete(objectKey))
       } catch (error) {
         if (!isProblem(error)) throw error
-        return false // the store is left alone for a while
+        if (error.code !== 'store/unknown') return false // the store is left alone for a while
+        await db.run('UPDATE archive_discard SET not_before = $1 WHERE store_id = $2 AND object_key = $3', [Date.now() + UNKNOWN_STORE_MS, storeId, objectKey])
+        continue
       }
       await db.run('DELETE FROM archive_discard WHERE store_id = $1 AND object_key = $2', [storeId, objectKey])
     }

@@ -14,12 +14,14 @@ export const enqueue = (db: Queries, study: string, storeId: string, kind: MoveK
 
 const columns = `study_instance_uid AS "studyInstanceUid", store_id AS "storeId", kind, asked_at AS "askedAt", asked_by AS "askedBy", not_before AS "notBefore", attempts, fault`
 
-/** What somebody waits for goes first. */
-export const nextMove = (db: Queries, now: number, without: readonly string[]): Promise<StorageMove | undefined> =>
-  db.get<StorageMove>(
-    `SELECT ${columns} FROM archive_move WHERE not_before <= $1${notIn(without, 2)} ORDER BY CASE kind WHEN 'recall' THEN 0 WHEN 'home' THEN 1 ELSE 2 END, asked_at LIMIT 1`,
-    [now, ...without],
+/** What somebody waits for goes first; the rest in the order of asking. */
+export async function nextMove(db: Queries, now: number, without: readonly string[]): Promise<StorageMove | undefined> {
+  const due = `not_before <= $1${notIn(without, 2)}`
+  return (
+    (await db.get<StorageMove>(`SELECT ${columns} FROM archive_move WHERE kind IN ('recall', 'home') AND ${due} LIMIT 1`, [now, ...without])) ??
+    (await db.get<StorageMove>(`SELECT ${columns} FROM archive_move WHERE ${due} ORDER BY not_before, asked_at LIMIT 1`, [now, ...without]))
   )
+}
 
 export const listMoves = (db: Queries, limit: number): Promise<StorageMove[]> => db.all<StorageMove>(`SELECT ${columns} FROM archive_move ORDER BY asked_at LIMIT ${limit}`)
 

@@ -34,4 +34,5 @@ export const storageMigrations: readonly Migration[] = [
       'CREATE TABLE archive_recycled_file (kept_as TEXT PRIMARY KEY, study_instance_uid TEXT NOT NULL)',
     ],
   },
+  { name: '0002-moves-by-kind', up: ['CREATE INDEX archive_move_by_kind ON archive_move (kind, not_before)'] },
 ]
