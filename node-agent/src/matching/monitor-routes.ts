@@ -1,11 +1,12 @@
 import { hasRight, type AuditTrail, type HttpFace } from 'service-kit'
-import { ArchiveMonitor, ExamStates, Problem, StudyInstanceUid, type EpochMs, type HospitalId } from 'specs'
+import { ArchiveMonitor, ExamStates, Problem, StudyInstanceUid, StudyPlaces, type EpochMs, type HospitalId } from 'specs'
 import { z } from 'zod'
 import type { AccessControl } from '../access/access-control.ts'
 import type { ListingPolicy } from '../access/policy/search-key.ts'
 import { selectExamsWithOrigin } from '../exam/store.ts'
 import { statesOf, tracesOf, type TracesParts } from './exam-states.ts'
 import { readMonitor } from './monitor.ts'
+import { placesOf } from './places.ts'
 import { matchedExam } from './unmatched.ts'
 
 export interface MonitorRoutes extends TracesParts {
@@ -52,6 +53,14 @@ export function addMonitorRoutes(face: HttpFace, parts: MonitorRoutes): void {
       const { studyInstanceUid, sizeBytes } = await archive.retryFailed(fileId)
       audit.note({ action: 'study.store', outcome: 'success', object: { type: 'study', id: studyInstanceUid, owner: hospitalId }, basis: 'retry', facts: { instances: 1, bytes: sizeBytes } }, { each: true })
       return { status: 204 }
+    },
+  )
+
+  face.route(
+    { method: 'GET', path: '/api/studies/:studyUid/places', summary: 'Where the files of a study are, where they went, and what took the place of what', allow: ['exam.read'], params: z.object({ studyUid: StudyInstanceUid }), answer: StudyPlaces },
+    async ({ user, params: { studyUid } }) => {
+      await access.admitUser(user, 'read', { owner: hospitalId, study: studyUid, kept: 'in-hospital' })
+      return placesOf({ db, archive }, studyUid)
     },
   )
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { ArchiveMonitor, AuditPage, CorrectionRow, ExamDetail, ExamStates, ExamRow, KeptNormalisationRule, MatchSuggestion, NormalisationChange, NodeRefusalRow, StudyListRow, UnmatchedRow } from 'specs'
+import type { ArchiveMonitor, AuditPage, CorrectionRow, ExamDetail, ExamStates, ExamRow, KeptNormalisationRule, MatchSuggestion, NormalisationChange, NodeRefusalRow, StudyListRow, StudyPlaces, UnmatchedRow } from 'specs'
 import type { z } from 'zod'
 import type { ApiUser } from '../../../scripts/region/api.ts'
 import { ensureSystemPackages } from '../../../scripts/run.mjs'
@@ -180,6 +180,10 @@ describe('images that belong to no registered exam', () => {
     }, soon)
     expect(moved!.states.find(({ state }) => state === 'corrected')).toMatchObject({ actor: 'doctor', detail: '急诊补录' })
     expect(moved!.states.find(({ state }) => state === 'arrived')).toMatchObject({ actor: 'CT01', count: 4 })
+    expect(await technician.get<StudyPlaces>(`/api/studies/${STUDY}/places`)).toMatchObject({
+      tier: '', duplicates: 1, forwards: [], coerced: [{ instances: 1 }],
+      replaced: [{ reason: 'correction', by: 'doctor' }, { reason: 'restored', instances: 3 }],
+    }) // prettier-ignore
     await expect(registrar.get('/api/exam-states?accessionNumber=NONE')).rejects.toMatchObject({ status: 404 })
   })
 

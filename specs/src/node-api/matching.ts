@@ -95,6 +95,21 @@ export const CorrectionRow = z.object({
 })
 export type CorrectionRow = z.infer<typeof CorrectionRow>
 
+/** GET /api/studies/:studyUid/places: where its files are, where they went, and what took the place of what. */
+export const StudyPlaces = z.object({
+  /** '' for the archive's own disk. */
+  tier: z.string(),
+  sizeBytes: z.number().int(),
+  duplicates: z.number().int(),
+  /** Devices of this hospital, newest first. */
+  forwards: z.array(z.object({ aeTitle: z.string(), state: z.string(), instancesDone: z.number().int(), instancesTotal: z.number().int(), updatedAt: EpochMs })),
+  /** Instances whose former content is kept, by why it was replaced. */
+  replaced: z.array(z.object({ reason: z.enum(['sent', 'correction', 'restored', 'compression']), instances: z.number().int(), lastAt: EpochMs, by: z.string() })),
+  /** What rules and corrections changed on the way in. */
+  coerced: z.array(z.object({ by: z.string(), instances: z.number().int(), lastAt: EpochMs })),
+})
+export type StudyPlaces = z.infer<typeof StudyPlaces>
+
 /** Key states of an exam (ARC-27), in the order of the work. */
 export const ExamStateName = z.enum(['requested', 'registered', 'scheduled', 'acquired', 'arrived', 'matched', 'archived', 'corrected', 'reported', 'signed', 'viewed', 'sent', 'exported', 'deleted'])
 export type ExamStateName = z.infer<typeof ExamStateName>
