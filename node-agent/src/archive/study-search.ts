@@ -19,6 +19,8 @@ export interface SearchGround {
 
 /** A key that so few studies have finds them at once; of one that more have, the newest are met soon enough on the way through all. */
 const FEW = 8_000
+/** So many names are handed on one by one. */
+const LISTED = 1_000
 /** Studies that a search may look at which no key narrows, the newest first. */
 export const LOOKED_AT = 100_000
 
@@ -42,8 +44,9 @@ export async function findWay(ground: SearchGround, query: MatchQuery): Promise<
     const predicate = predicateOf(match, keyword, query)
     if (predicate && isNarrow(predicate) && (keyword === 'StudyInstanceUID' || (await isFew(ground, keyword, predicate)))) return { by: 'key', keyword }
   }
-  const names = namesSql(ground, predicateOf(match, 'PatientName', query))
-  if (names && (await areFewNames(ground, names))) return { by: 'name', sql: names }
+  const names = nameSearch(ground, predicateOf(match, 'PatientName', query))
+  const few = names && (await fewNames(ground, names))
+  if (few) return { by: 'name', sql: few }
   return { by: 'order', from: await oldestDay(ground, query) }
 }
 
@@ -65,24 +68,35 @@ async function isFew({ db }: SearchGround, keyword: string, predicate: Predicate
   return countsFew(db, `SELECT 1 AS one FROM archive_study study ${conditions.where}`, conditions)
 }
 
-/** Folded names that may match; undefined when the search is not by name. */
-function namesSql(ground: SearchGround, predicate: Predicate | undefined): ((conditions: Conditions) => string) | undefined {
-  if (predicate?.kind === 'words') {
-    // The longest word is the rarest, more often than not.
-    const word = [...predicate.words].sort((a, b) => b.length - a.length)[0] ?? ''
-    return ground.nameWords() ? (conditions) => conditions.namesWith(word) : undefined
-  }
+/** How folded names are found that may match. */
+interface NameSearch {
+  readonly sql: (conditions: Conditions) => string
+  /** By an index of words; otherwise every name is looked at. */
+  readonly isIndexed: boolean
+}
+
+function nameSearch(ground: SearchGround, predicate: Predicate | undefined): NameSearch | undefined {
+  if (predicate?.kind === 'words')
+    return ground.nameWords() ? { isIndexed: true, sql: (conditions) => predicate.words.map((word) => conditions.namesWith(word)).join(' INTERSECT ') } : undefined
   if (predicate?.kind !== 'name') return undefined
   const { pattern } = predicate
   const beginning = /^[^*?=]*/.exec(pattern)?.[0] ?? ''
-  if (beginning !== '' && ground.nameWords()) return (conditions) => conditions.namesWith(beginning)
+  if (beginning !== '' && ground.nameWords()) return { isIndexed: true, sql: (conditions) => conditions.namesWith(beginning) }
   // The middle of a name: names are fewer than studies, and shorter.
-  return (conditions) => `SELECT patient_name_key FROM archive_patient WHERE ${conditions.nameLike('patient_name_key', pattern)}`
+  return { isIndexed: false, sql: (conditions) => `SELECT patient_name_key AS "name_key" FROM archive_patient WHERE ${conditions.nameLike('patient_name_key', pattern)}` }
 }
 
-async function areFewNames({ db }: SearchGround, sql: (conditions: Conditions) => string): Promise<boolean> {
-  const conditions = new Conditions(db.dialect)
-  return countsFew(db, sql(conditions), conditions)
+/** The names, where neither they nor the studies under them are many: of one name there may be hundreds. */
+async function fewNames({ db }: SearchGround, { sql, isIndexed }: NameSearch): Promise<((conditions: Conditions) => string) | undefined> {
+  const finding = new Conditions(db.dialect)
+  const names = await db.all<{ name: string }>(`SELECT name_key AS "name" FROM (${sql(finding)} LIMIT ${LISTED + 1}) found`, finding.params)
+  const distinct = [...new Set(names.map(({ name }) => name))]
+  const isListed = names.length <= LISTED
+  if (!isListed && !isIndexed) return undefined
+  const among = isListed ? (conditions: Conditions) => (distinct.length === 0 ? 'NULL' : distinct.map((name) => conditions.parameter(name)).join(', ')) : sql
+  const counting = new Conditions(db.dialect)
+  const isFew = await countsFew(db, `SELECT 1 AS one FROM archive_study study WHERE study.patient_name_key IN (${among(counting)})`, counting)
+  return isFew ? among : undefined
 }
 
 async function countsFew(db: Database, sql: string, { params }: Conditions): Promise<boolean> {
@@ -92,7 +106,9 @@ async function countsFew(db: Database, sql: string, { params }: Conditions): Pro
 
 /** Where the way through the studies ends; '' when it may go to the end, as it may when every study matches. */
 async function oldestDay({ db, studies, lookedAt = LOOKED_AT }: SearchGround, query: MatchQuery): Promise<string> {
-  const { StudyDate = '', ...others } = query.match ?? {}
+  const { StudyDate = '', PatientName = '', ...others } = query.match ?? {}
+  // Of a name that many have, the index of the order tells row by row.
+  if (PatientName.replaceAll('*', '').trim() !== '') return ''
   const asksMore = Object.values(others).some((text) => text.trim() !== '') || query.regionId !== undefined || query.receivingNode !== undefined || query.campus !== undefined
   if (!asksMore || studies() <= lookedAt) return ''
   const conditions = new Conditions(db.dialect)
