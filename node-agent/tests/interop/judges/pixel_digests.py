@@ -10,7 +10,7 @@ def digest(path):
     dataset = pydicom.dcmread(path)
     samples = dataset.Rows * dataset.Columns * dataset.SamplesPerPixel * int(dataset.get("NumberOfFrames", 1) or 1)
     length = (samples + 7) // 8 if dataset.BitsAllocated == 1 else samples * dataset.BitsAllocated // 8
-    lossy = dataset.get("LossyImageCompressionRatio", [])
+    lossy = dataset.get("LossyImageCompressionRatio") or []
     return {
         "transferSyntaxUid": str(dataset.file_meta.TransferSyntaxUID),
         "sopInstanceUid": str(dataset.SOPInstanceUID),
