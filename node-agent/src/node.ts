@@ -16,6 +16,7 @@ import { joinSharing } from './grant/join.ts'
 import { openAcquisition } from './node/acquisition.ts'
 import type { CampusKeeper } from './matching/campus.ts'
 import { eraseCorrections } from './matching/store.ts'
+import type { Commitments } from './commitment/commitments.ts'
 import { openCommitments } from './node/commitment.ts'
 import { openCompression } from './node/compression.ts'
 import { openConsultation } from './node/consultation.ts'
@@ -64,7 +65,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   const { db, hospitalId, vault, inHospital, regional, encryption, codecs } = ground
 
   // Parts that earlier ones speak to, but only once everything runs.
-  const later: { region?: Region; audience?: LiveAudience; transfers?: TransferEngine; consults?: Consults; router?: Router; storage?: StorageDesk; campuses?: CampusKeeper } = {}
+  const later: { region?: Region; audience?: LiveAudience; transfers?: TransferEngine; consults?: Consults; router?: Router; storage?: StorageDesk; campuses?: CampusKeeper; commitments?: Commitments } = {}
   const announce = (event: LiveEvent) => {
     later.audience?.publish(event)
     if (event.type !== 'exam') return
@@ -101,13 +102,14 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
     regionName: () => region.membership?.regionName,
     configured: settings.transfer,
     onChange: () => later.transfers?.wake(),
+    useBucket: async (s3) => later.storage?.saveBucket({ name: '区域平台' }, { ...s3, storeId: 'platform', name: '区域平台', pathStyle: true, caPem: '', serverSideEncryption: '', reason: '区域平台下发的存储参数' }),
   }) // prettier-ignore
   region.onConnected(() => parameters.refresh())
   const images = openImages(ground, { ...between, cacheTerms: () => later.storage?.policy('regional'), parameters, router: () => later.router, onComplete: () => later.consults?.imagesComplete() })
   const { transfers, forwarder, coder, cache } = images
   later.transfers = transfers
   const compressor = await openCompression(ground, { audit })
-  const acquiring = openAcquisition(ground, { announce, audit, outbound, forwarder: () => forwarder })
+  const acquiring = openAcquisition(ground, { announce, audit, outbound, forwarder: () => forwarder, commitments: () => later.commitments })
   later.router = acquiring.router
   const consultation = await openConsultation(ground, { ...between, transfers })
   const { signing, consults } = consultation
@@ -131,7 +133,7 @@ export async function startNode(settings: NodeSettings, log: Log): Promise<Runni
   later.storage = storage
   const switches = await ServiceSwitches.open({ db, log, audit })
   const { corrections, campuses } = await openMatching(ground, { face, access, audit, announce, owner: images.owner, hospitalName: () => region.nameOf(hospitalId) })
-  const commitments = openCommitments(ground, { audit, access, outbound, devices, face, kinds: () => region.hospital?.kinds ?? [] })
+  const commitments = (later.commitments = openCommitments(ground, { audit, access, outbound, devices, face, kinds: () => region.hospital?.kinds ?? [] }))
   const http = await addHttpFaces(ground, {
     ...identity, ...rights, ...images, ...consultation,
     ...acquiring, compressor, parameters, announce, devices, region, refusals, refused, arrivals, reports, retention, sharing, switches, health,

@@ -5,6 +5,7 @@ import { Importer } from '../acquisition/import/importer.ts'
 import { WatchedFolder } from '../acquisition/import/watched-folder.ts'
 import { Acquisition } from '../acquisition/query-retrieve/engine.ts'
 import { wasFetched } from '../acquisition/query-retrieve/store.ts'
+import type { Commitments } from '../commitment/commitments.ts'
 import { regionOfCaller } from '../dicom-node/store.ts'
 import { peerGate } from '../dicom-node/peer-gate.ts'
 import { archiveSink } from '../dimse/archive-sink.ts'
@@ -17,10 +18,11 @@ export interface AcquisitionOfNodeParts {
   readonly audit: Trail
   readonly outbound: Outbound
   readonly forwarder: () => Forwarder
+  readonly commitments: () => Commitments | undefined
 }
 
 /** What comes because we ask for it, and what goes on by rules. */
-export function openAcquisition({ settings, db, log, joined, inHospital, keyFolder }: Ground, { announce, audit, outbound, forwarder }: AcquisitionOfNodeParts) {
+export function openAcquisition({ settings, db, log, joined, inHospital, keyFolder }: Ground, { announce, audit, outbound, forwarder, commitments }: AcquisitionOfNodeParts) {
   const regionOf = async (aeTitle: string) => (joined.count > 1 ? regionOfCaller(db, aeTitle) : undefined)
   const acquisition: Acquisition = new Acquisition({
     db, log, audit,
@@ -36,6 +38,7 @@ export function openAcquisition({ settings, db, log, joined, inHospital, keyFold
     archive: inHospital,
     wantPriors: (tx, wanted) => acquisition.wantPriors(tx, wanted),
     wasFetched: (study) => wasFetched(db, study),
+    askCommitment: async (tx, asked) => (await commitments()?.ask(tx, asked)) ?? '',
     onChange: (ruleId) => announce({ type: 'routing', ruleId }),
   }) // prettier-ignore
   const importer = new Importer({

@@ -5,6 +5,7 @@ import type { AccessControl } from '../access/access-control.ts'
 import type { AssertionDesk } from '../assertion/admit.ts'
 import type { Assert } from '../assertion/assert.ts'
 import { endedEvent, receivedEvent } from '../audit/edge-events.ts'
+import { transcode } from '../dicom/transcode/transcode.ts'
 import { studiesOfOpenConsults } from '../consult/store.ts'
 import type { PlatformParameters } from '../parameters/platform-parameters.ts'
 import type { Region } from '../region/region.ts'
@@ -38,7 +39,7 @@ export interface ImagesParts {
 
 /** Images between hospitals: fetched and given, what of them is kept here, and what goes on to devices of this hospital. */
 export function openImages(ground: Ground, parts: ImagesParts) {
-  const { settings, db, log, metrics, hospitalId, inHospital, regional, encryption } = ground
+  const { settings, db, log, metrics, hospitalId, inHospital, regional, encryption, codecs } = ground
   const { announce, audit, outbound, region, access, assert, assertions, onComplete, router, parameters } = parts
   const transferSettings = parameters.transferSettings()
   const coder = new CipherThread(log)
@@ -47,6 +48,7 @@ export function openImages(ground: Ground, parts: ImagesParts) {
     archiveOf: (name) => (name === 'regional' ? regional : inHospital),
     callingAeTitle: settings.dimse.aeTitle,
     addressOf: peerGate({ outbound, keyFolder: ground.keyFolder }),
+    transcode: (file, syntax) => transcode(file, syntax, { codecs, turn: { lane: 'forward', background: true } }),
     limitsOf: (nodeId) => limitOf(db, nodeId),
     mayRunAt: async (job) => router()?.mayRunAt(job) ?? 0,
     onChange: ({ studyInstanceUid, nodeId, state, instancesDone, instancesTotal }) => announce({ type: 'forward', studyInstanceUid, nodeId, state, instancesDone, instancesTotal }),

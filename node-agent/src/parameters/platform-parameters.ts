@@ -1,5 +1,5 @@
 import type { AuditTrail, Database, Log, Migration, Vault } from 'service-kit'
-import { AgentParameters, HUB, kinds, noParameters, ParametersChanged, ParametersTold, parseWith, Problem, services, shownParameters, type EpochMs, type PlatformParametersView, type RegionId } from 'specs'
+import { AgentParameters, HUB, kinds, noParameters, ParametersChanged, ParametersTold, parseWith, Problem, services, shownParameters, type EpochMs, type PlatformS3, type PlatformParametersView, type RegionId } from 'specs'
 import type { NodeConfig } from '../config.ts'
 import type { Line } from '../region/line.ts'
 
@@ -25,6 +25,8 @@ export interface PlatformParametersParts {
   readonly regionName: () => string | undefined
   readonly configured: NodeConfig['transfer']
   readonly onChange?: (parameters: AgentParameters) => void
+  /** Sets the bucket up as a store of the archives; what lies there is decided by rules of the hospital. */
+  readonly useBucket?: (s3: PlatformS3) => Promise<unknown>
   readonly now?: () => EpochMs
 }
 
@@ -40,6 +42,8 @@ export class PlatformParameters {
   readonly #now: () => EpochMs
   /** By region. */
   readonly #kept = new Map<string, { readonly version: number; readonly receivedAt: EpochMs; readonly parameters: AgentParameters }>()
+  /** A bucket that could not be reached when it was told; tried again with every refresh. */
+  #untried: PlatformS3 | undefined
   #timer: ReturnType<typeof setInterval> | undefined
   #asking: Promise<void> = Promise.resolve()
 
@@ -97,7 +101,7 @@ export class PlatformParameters {
 
   /** Asks the platform; without an answer the last ones go on counting. */
   refresh(): void {
-    this.#asking = this.#asking.then(() => this.#ask()).catch((error: unknown) => this.#parts.log.info({ err: error }, 'parameters of the platform not told, the last ones count'))
+    this.#asking = this.#asking.then(() => this.#ask()).catch((error: unknown) => this.#parts.log.info({ err: error }, 'parameters of the platform not taken, the last ones count'))
   }
 
   view(): PlatformParametersView {
@@ -120,7 +124,7 @@ export class PlatformParameters {
     const region = regionId()
     if (region === undefined) return
     const told = parseWith(ParametersTold, await line.request(HUB, services.parametersRead, {}, { timeoutMs: ASK_MS }), services.parametersRead)
-    if (this.#kept.get(region)?.version === told.version) return
+    if (this.#kept.get(region)?.version === told.version) return this.#tryBucket()
     const [before, receivedAt] = [this.current, this.#now()]
     await db.write(async (tx) => {
       await tx.run(
@@ -133,6 +137,15 @@ export class PlatformParameters {
     this.#kept.set(region, { version: told.version, receivedAt, parameters: told.parameters })
     log.info({ version: told.version, studiesAtOnce: told.parameters.studiesAtOnce, uploadThreads: told.parameters.uploadThreads }, 'parameters of the platform taken')
     onChange?.(this.current)
+    this.#untried = told.parameters.s3 ?? undefined
+    await this.#tryBucket()
+  }
+
+  async #tryBucket(): Promise<void> {
+    const s3 = this.#untried
+    if (!s3) return
+    await this.#parts.useBucket?.(s3) // what it throws is logged; the transfer parameters count all the same
+    this.#untried = undefined
   }
 
   async #load(): Promise<void> {

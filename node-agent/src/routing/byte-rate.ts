@@ -28,7 +28,8 @@ export class ByteRate {
 
   /** The same instance, read no faster than the line allows. */
   slowed(instance: InstanceToSend): InstanceToSend {
-    return { ...instance, open: async () => this.#paced(await instance.open()) }
+    const { openAs } = instance
+    return { ...instance, open: async () => this.#paced(await instance.open()), ...(openAs && { openAs: async (syntax: string) => this.#paced(await openAs(syntax)) }) }
   }
 
   async *#paced(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {

@@ -2,7 +2,7 @@ import type { Database, Log, Transaction } from 'service-kit'
 import { type DestinationLimit, type EpochMs, isProblem, type ManifestRow, Problem } from 'specs'
 import type { Archive, ArchiveName } from '../archive/archive.ts'
 import { type Delivery, type InstanceToSend, sendInstances } from '../dimse/scu.ts'
-import { instanceOfArchive } from '../dimse/stored-instance.ts'
+import { instanceOfArchive, type Transcode } from '../dimse/stored-instance.ts'
 import { nodesThatTakePushes, readNode } from '../dicom-node/store.ts'
 import { ByteRate } from './byte-rate.ts'
 import {
@@ -35,6 +35,8 @@ export interface ForwarderOptions {
   /** The wait after the first failed attempt; it doubles with each. */
   readonly retryWaitMs?: number
   readonly maxRetryWaitMs?: number
+  /** For nodes that do not take what is stored; without it those are told so. */
+  readonly transcode?: Transcode
   /** How hard a node may be sent to; one association, as fast as it takes it, unless told. */
   readonly limitsOf?: (nodeId: string) => Promise<DestinationLimit>
   /** When a job may run by the time windows of its rule; now or later. */
@@ -210,7 +212,7 @@ export class Forwarder {
 
   /** @returns why not everything is at the node now. */
   async #send(job: ForwardJob, signal: AbortSignal): Promise<Failure | undefined> {
-    const { db, archiveOf, callingAeTitle, addressOf, limitsOf, log, now } = this.#options
+    const { db, archiveOf, callingAeTitle, addressOf, limitsOf, transcode, log, now } = this.#options
     const archive = archiveOf(job.kept)
     const node = await readNode(db, job.nodeId)
     const limit = (await limitsOf?.(job.nodeId)) ?? unlimited
@@ -239,7 +241,7 @@ export class Forwarder {
     write() // shows the total from the beginning
     const rate = this.#rateOf(job.nodeId, limit)
     const instances: InstanceToSend[] = missing.map((row) => {
-      const instance = instanceOfArchive(archive, row)
+      const instance = instanceOfArchive(archive, row, transcode)
       return rate === undefined ? instance : rate.slowed(instance)
     })
     const deliveries = await sendInstances(node, instances, {

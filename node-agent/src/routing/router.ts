@@ -1,6 +1,7 @@
 import type { AuditTrail, Database, Log, Transaction } from 'service-kit'
 import { isProblemCode, type AcquisitionRun, type EpochMs, type PriorSelection, type RetrieveMethod, type RoutingAction, type RoutingRule, type StudyInstanceUid } from 'specs'
 import type { Archive, StudyRow } from '../archive/archive.ts'
+import type { AskedCommitment } from '../commitment/commitments.ts'
 import { listNodes, type RegisteredNode } from '../dicom-node/store.ts'
 import { findExam } from '../exam/store.ts'
 import { nextOpening } from '../schedule/time-window.ts'
@@ -31,6 +32,8 @@ export interface RouterParts {
   readonly forwarder: () => Forwarder
   /** Puts the wish into the queue of active acquisition, in the caller's transaction. */
   readonly wantPriors: (tx: Transaction, wanted: PriorsWanted) => Promise<void>
+  /** Asks a node whether it answers for what it was sent, in the caller's transaction. */
+  readonly askCommitment?: (tx: Transaction, asked: AskedCommitment) => Promise<string>
   /** Whether we have fetched the study ourselves: then it is an old one, and no new exam. */
   readonly wasFetched: (studyInstanceUid: string) => Promise<boolean>
   /** Something that the pages show has changed. */
@@ -117,9 +120,19 @@ export class Router {
     const code = row.problem && isProblemCode(row.problem.code) ? { code: row.problem.code } : {}
     const facts = { destination: row.aeTitle, instances: row.instancesDone, ...code }
     audit.note({ action: 'transfer.forward', outcome: failed ? 'failed' : 'success', actor: { kind: 'system', id: 'routing' }, object: { type: 'study', id: job.studyInstanceUid }, ...code, facts })
+    if (!failed) this.#soon(() => this.#askCommitment(job, row))
     note(db, { ruleId: job.ruleId, ruleName: row.ruleName ?? '', event: 'delivery', studyInstanceUid: job.studyInstanceUid, outcome: failed ? 'failed' : 'delivered', facts }, this.#now())
       .then(() => onChange?.(job.ruleId ?? ''))
       .catch((error: unknown) => log.warn({ err: error }, 'delivery not logged'))
+  }
+
+  async #askCommitment(job: ForwardJob, row: Forward): Promise<void> {
+    const { db, archive, askCommitment } = this.#parts
+    const rule = this.#rules.find(({ id }) => id === job.ruleId)
+    if (!askCommitment || rule?.action.kind !== 'send' || !rule.action.commitment) return
+    const manifest = await archive.manifest(job.studyInstanceUid as StudyInstanceUid)
+    const instances = manifest.filter(({ modality }) => job.seriesModalities?.includes(modality) ?? true).map(({ sopClassUid, sopInstanceUid }) => ({ sopClassUid, sopInstanceUid }))
+    if (instances.length > 0) await db.write((tx) => askCommitment(tx, { nodeId: job.nodeId, aeTitle: row.aeTitle, instances, subject: row.id }))
   }
 
   /** What a rule wanted from an older PACS has come, or has not. */

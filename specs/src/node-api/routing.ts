@@ -38,8 +38,8 @@ export const RetrieveMethod = z.enum(['move', 'get'])
 export type RetrieveMethod = z.infer<typeof RetrieveMethod>
 
 export const RoutingAction = z.discriminatedUnion('kind', [
-  /** 自动路由; of a study only the series of these modalities, where some are named. */
-  z.object({ kind: z.literal('send'), nodeIds: z.array(z.string().max(64)).min(1).max(20), seriesModalities: codes(16) }),
+  /** 自动路由; of a study only the series of these modalities, where some are named. `commitment`: afterwards the node is asked to answer for them (PS3.4 J). */
+  z.object({ kind: z.literal('send'), nodeIds: z.array(z.string().max(64)).min(1).max(20), seriesModalities: codes(16), commitment: z.boolean().default(false) }),
   /** 影像预取: what we hold of the patient goes to these nodes. */
   z.object({ kind: z.literal('send-priors'), nodeIds: z.array(z.string().max(64)).min(1).max(20), select: PriorSelection.prefault({}) }),
   /** 影像预取: what an older PACS holds of the patient is fetched. */

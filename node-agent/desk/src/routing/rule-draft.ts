@@ -5,6 +5,7 @@ export interface RuleDraft extends Pick<RoutingRuleInput, 'name' | 'enabled' | '
   kind: RoutingRuleInput['action']['kind']
   nodeIds: string[]
   seriesModalities: string[]
+  commitment: boolean
   sourceNodeId: string
   method: 'move' | 'get'
   maxStudies: number
@@ -25,6 +26,7 @@ export function draftOf(rule: RoutingRule | undefined): RuleDraft {
     kind: action.kind,
     nodeIds: action.kind === 'fetch-priors' || !rule ? [] : [...action.nodeIds],
     seriesModalities: action.kind === 'send' ? [...action.seriesModalities] : [],
+    commitment: action.kind === 'send' && action.commitment,
     sourceNodeId: action.kind === 'fetch-priors' ? action.sourceNodeId : '',
     method: action.kind === 'fetch-priors' ? action.method : 'move',
     maxStudies: select?.maxStudies ?? 3,
@@ -37,9 +39,9 @@ export function draftOf(rule: RoutingRule | undefined): RuleDraft {
 
 /** @returns what the service takes; undefined while something is missing. */
 export function ruleOf(draft: RuleDraft): RoutingRuleInput | undefined {
-  const { kind, nodeIds, seriesModalities, sourceNodeId, method, maxStudies, maxYears, sameBodyPart, unknownBodyPart, modalityMap, ...rest } = draft
+  const { kind, nodeIds, seriesModalities, commitment, sourceNodeId, method, maxStudies, maxYears, sameBodyPart, unknownBodyPart, modalityMap, ...rest } = draft
   const select = { maxStudies, maxYears, sameBodyPart, unknownBodyPart, modalityMap: parseMap(modalityMap) }
-  const action = kind === 'send' ? { kind, nodeIds, seriesModalities } : kind === 'send-priors' ? { kind, nodeIds, select } : { kind, sourceNodeId, method, select }
+  const action = kind === 'send' ? { kind, nodeIds, seriesModalities, commitment } : kind === 'send-priors' ? { kind, nodeIds, select } : { kind, sourceNodeId, method, select }
   if (kind === 'fetch-priors' && sourceNodeId === '') return undefined
   return RoutingRuleInput.safeParse({ ...rest, action }).data
 }
