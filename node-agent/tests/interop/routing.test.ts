@@ -10,6 +10,9 @@ import { listRuns, wasFetched } from '../../src/acquisition/query-retrieve/store
 import { acquisitionMigrations } from '../../src/acquisition/query-retrieve/tables.ts'
 import { aSlice } from '../../src/archive/archive.builder.ts'
 import { buildFile } from '../../src/dicom/dataset.builder.ts'
+import { createCodecPool, type Codecs } from '../../src/dicom/render/codec-pool.ts'
+import { transcode } from '../../src/dicom/transcode/transcode.ts'
+import type { AskedCommitment } from '../../src/commitment/commitments.ts'
 import { addNode, dicomNodeMigrations } from '../../src/dicom-node/store.ts'
 import { archiveSink } from '../../src/dimse/archive-sink.ts'
 import { ExamIntake } from '../../src/exam/intake.ts'
@@ -33,6 +36,8 @@ let db: Database
 let us: Receiver
 let station: Destination
 let stationId: string
+let codecs: Codecs
+const asked: AskedCommitment[] = []
 let parts: Awaited<ReturnType<typeof startParts>>
 
 beforeEach(async () => {
@@ -43,6 +48,8 @@ beforeEach(async () => {
   await db.migrate('routing', routingMigrations)
   await db.migrate('acquisition', acquisitionMigrations)
   us = await startReceiver()
+  codecs = createCodecPool({ log, threads: 1 })
+  asked.length = 0
   station = await startDestination('AE2')
   stationId = await aNode(station.peer)
   parts = await startParts()
@@ -50,6 +57,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await parts.stop()
   await station.stop()
+  await codecs.close()
   await us.stop()
   await db.close()
   await rm(folder, { recursive: true, force: true })
@@ -64,12 +72,13 @@ async function startParts() {
     callingAeTitle: 'LIANPIAN',
     retryWaitMs: 100,
     maxRetryWaitMs: 500,
+    transcode: (file, syntax) => transcode(file, syntax, { codecs }),
     limitsOf: (nodeId) => limitOf(db, nodeId),
     mayRunAt: async (job) => router.mayRunAt(job),
     onEnd: (job, row) => router.delivered(job, row),
   }) // prettier-ignore
   const acquisition: Acquisition = new Acquisition({ db, log, archive, audit: noAudit, aeTitle: () => 'LIANPIAN', storage: archiveSink(archive), retryWaitMs: 100, onEnd: (run, ended) => void router.priorsFetched(run.wants, ended) })
-  const router: Router = new Router({ db, log, audit: noAudit, archive, forwarder: () => forwarder, wantPriors: (tx, wanted) => acquisition.wantPriors(tx, wanted), wasFetched: (study) => wasFetched(db, study), tickMs: 50 })
+  const router: Router = new Router({ db, log, audit: noAudit, archive, forwarder: () => forwarder, wantPriors: (tx, wanted) => acquisition.wantPriors(tx, wanted), wasFetched: (study) => wasFetched(db, study), askCommitment: async (_tx, what) => `2.25.${asked.push(what)}`, tickMs: 50 })
   const intake = new ExamIntake({ db, archive, log, onChange: (examId) => router.examChanged(examId) })
   await intake.start()
   await forwarder.start()
@@ -145,6 +154,23 @@ describe('routing by rules', () => {
     await sendAs('AE1', await makeStudy(folder, 1, 2))
     await until('it is delivered', async () => (await decisions()).includes('delivered'))
     expect(await station.files()).toEqual([])
+  })
+
+  it('reaches a node that does not take what is stored, and asks it to answer for what it got', async () => {
+    // ARC-17: storescp of DCMTK that takes Implicit VR only
+    const plain = await startDestination('PLAIN', '+xi')
+    try {
+      const nodeId = await aNode(plain.peer)
+      await aRule({ action: { kind: 'send', nodeIds: [nodeId], commitment: true } })
+      const study = await makeStudy(folder, 1, 2)
+      await sendAs('AE1', study)
+      await until('the node is asked', () => asked.length === 1)
+      expect(await plain.syntaxes()).toEqual(['1.2.840.10008.1.2', '1.2.840.10008.1.2'])
+      expect(asked[0]).toMatchObject({ nodeId, aeTitle: 'PLAIN' })
+      expect(asked[0]?.instances.map(({ sopInstanceUid }) => sopInstanceUid).sort()).toEqual(study.files.map(({ sopInstanceUid }) => sopInstanceUid).sort())
+    } finally {
+      await plain.stop()
+    }
   })
 
   it('judges after a restart what became quiet while nobody ran', async () => {
