@@ -9,6 +9,7 @@ import { exportsInFull, maskedFiles, type OnUnmask } from './identity-export.ts'
 import { maskedStudyAccess, seesIdentities } from './identity-mask.ts'
 import { sendMetadata } from './metadata.ts'
 import { searchInstances, searchSeries, searchStudies, searchStudyInstances, searchStudySeries } from './qido.ts'
+import { AcceptParameter, RenderParameters, RetrieveParameters, SearchParameters } from './parameters.ts'
 import { sendRendered, sendRepresentative, sendThumbnail } from './rendered.ts'
 import { goneSignal, retrieveInstances, type Transcode } from './retrieve.ts'
 import { storeInstances } from './stow.ts'
@@ -39,7 +40,7 @@ const multipart = 'multipart/related'
 export function mountDicomWeb(face: HttpFace, { source, renderer, transcode, allow = 'signed-in', identities = seesIdentities, onUnmask, onRefusal, serving = () => undefined }: DicomWebSetup): void {
   type Handler = (request: Request, response: Response, user: Viewer) => Promise<void>
   const getting = (service: ImageService) => (path: string, summary: string, produces: string, handler: Handler) =>
-    face.raw({ method: 'GET', path: `/dicom-web${path}`, summary, allow, produces }, async (request, response, user) => {
+    face.raw({ method: 'GET', path: `/dicom-web${path}`, summary, allow, produces, query: parametersOf(service, path) }, async (request, response, user) => {
       serving(service)
       await handler(request, response, user)
     })
@@ -140,6 +141,12 @@ export function mountDicomWeb(face: HttpFace, { source, renderer, transcode, all
   }
   face.raw({ method: 'POST', path: '/dicom-web/studies', summary: 'STOW-RS: store instances', allow, produces: json }, store)
   face.raw({ method: 'POST', path: `/dicom-web${study}`, summary: 'STOW-RS: store instances of one study', allow, produces: json }, store)
+}
+
+function parametersOf(service: ImageService, path: string) {
+  if (service === 'qido-rs') return SearchParameters
+  if (/\/(?:rendered|thumbnail)$/.test(path)) return RenderParameters
+  return /\/(?:metadata|:frames|\*path)$/.test(path) ? AcceptParameter : RetrieveParameters
 }
 
 function one(request: Request, name: string): string {

@@ -64,6 +64,7 @@ export function mountWadoUri(face: HttpFace, setup: WadoUriSetup): void {
       summary: 'WADO-URI: an instance as a DICOM file or as a picture',
       allow: setup.allow ?? 'signed-in',
       produces: 'application/dicom',
+      query: WadoQuery,
     },
     async (request, response, user) => {
       setup.serving?.()

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { Validator } from '@seriousme/openapi-schema-validator'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Receipt } from '../../src/archive/archive.ts'
@@ -171,5 +172,21 @@ describe('WADO-RS by PS3.18 8.6 and 8.7', () => {
     expect([made.status, made.headers.get('content-type')]).toEqual([200, 'application/dicom; transfer-syntax=1.2.840.10008.1.2.5'])
     expect((await ask({ transferSyntax: '1.2.840.10008.1.2.4.102' })).status).toBe(406)
     expect((await ask({ contentType: 'image/jpeg', presentationUID: '1.2.3' })).status).toBe(406)
+  })
+})
+
+describe('the OpenAPI document', () => {
+  it('is valid by the schema of OpenAPI 3.1 and tells the parameters of every image service', async () => {
+    const document = (await (await fetch(`${web.url}/openapi.json`)).json()) as { paths: Record<string, Record<string, { parameters?: { name: string; in: string }[] }>> }
+    expect(await new Validator().validate(structuredClone(document))).toMatchObject({ valid: true })
+    const named = (path: string) => (document.paths[path]?.['get']?.parameters ?? []).map(({ name, in: where }) => `${where} ${name}`)
+    expect(named('/dicom-web/studies')).toEqual(expect.arrayContaining(['query fuzzymatching', 'query includefield', 'query limit', 'query PatientName']))
+    expect(named('/dicom-web/studies/{study}/series/{series}/rendered')).toEqual(expect.arrayContaining(['path study', 'path series', 'query window', 'query viewport']))
+    expect(named('/wado')).toEqual(expect.arrayContaining(['query requestType', 'query objectUID', 'query transferSyntax']))
+    for (const [path, methods] of Object.entries(document.paths))
+      for (const [method, { parameters = [] }] of Object.entries(methods)) {
+        const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)
+        expect(parameters.filter(({ in: where }) => where === 'path').map(({ name }) => name), `${method} ${path}`).toEqual(inPath)
+      }
   })
 })

@@ -57,6 +57,8 @@ export interface RawSpec<A extends Allow = Allow> {
   readonly passive?: boolean
   /** Media type of the answer, for the OpenAPI document. */
   readonly produces?: string
+  /** Parameters that the handler reads, for the OpenAPI document. */
+  readonly query?: z.ZodType
 }
 
 export type RawHandler<A extends Allow> = (
