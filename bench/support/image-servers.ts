@@ -50,7 +50,7 @@ export async function startOrthanc(folder: string): Promise<ImageServer> {
   const storage = join(folder, 'storage')
   const config = {
     Name: 'bench', StorageDirectory: storage, IndexDirectory: storage, HttpPort: http, DicomPort: dicomPort, DicomAet: 'BENCH', DicomCheckCalledAet: false, DicomAlwaysAllowStore: true,
-    AuthenticationEnabled: false, RemoteAccessAllowed: false, Plugins: ['/usr/share/orthanc/plugins/libOrthancDicomWeb.so'], DicomWeb: { Enable: true }, DicomThreadsCount: 8, SyncStorageArea: true,
+    DicomAlwaysAllowFind: true, AuthenticationEnabled: false, RemoteAccessAllowed: false, Plugins: ['/usr/share/orthanc/plugins/libOrthancDicomWeb.so'], DicomWeb: { Enable: true }, DicomThreadsCount: 8, SyncStorageArea: true,
   } // prettier-ignore
   writeFileSync(join(folder, 'orthanc.json'), JSON.stringify(config))
   const child = spawn('Orthanc', [join(folder, 'orthanc.json')], { stdio: 'ignore' })

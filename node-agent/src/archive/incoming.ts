@@ -225,11 +225,12 @@ export class Incoming implements IncomingInstance {
     this.#block = undefined
     this.#blockBytes = 0
     this.#sm3 ??= this.#setup.digests.begin(length)
-    this.#sm3.update(block, length)
+    const digested = this.#sm3.update(block, length)
     const before = this.#writing
     this.#writing = before.then(() => this.#put(block.bytes.subarray(0, length))).finally(() => this.#setup.digests.blocks.giveBack(block))
     this.#writing.catch(() => undefined) // thrown where it is waited for
     await before
+    await digested
   }
 
   async #put(bytes: Buffer): Promise<void> {

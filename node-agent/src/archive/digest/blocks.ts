@@ -13,34 +13,26 @@ export interface Block {
 
 /**
  * Blocks for what arrives. Making shared memory anew for each costs three times as much as filling it, so some are kept; one is free again when it has been
- * written (said by `giveBack`) and digested (said by the thread, in `digesting`).
+ * written and digested, each of which gives it back.
  */
 export class Blocks {
   readonly memory = new SharedArrayBuffer(KEPT * BLOCK_BYTES)
-  /** For each kept block 1 while the digest thread needs it. */
-  readonly digesting = new SharedArrayBuffer(KEPT * Int32Array.BYTES_PER_ELEMENT)
-  readonly #digesting = new Int32Array(this.digesting)
-  readonly #inUse = Array.from({ length: KEPT }, () => false)
+  readonly #users = Array.from({ length: KEPT }, () => 0)
 
+  /** In use once, by whoever takes it. */
   take(): Block {
-    for (let index = 0; index < KEPT; index++) {
-      if (this.#inUse[index] || Atomics.load(this.#digesting, index) !== 0) continue
-      this.#inUse[index] = true
-      return { bytes: Buffer.from(this.memory, index * BLOCK_BYTES, BLOCK_BYTES), index }
-    }
-    return { bytes: Buffer.from(new SharedArrayBuffer(BLOCK_BYTES)), index: undefined }
+    const index = this.#users.indexOf(0)
+    if (index < 0) return { bytes: Buffer.from(new SharedArrayBuffer(BLOCK_BYTES)), index: undefined }
+    this.#users[index] = 1
+    return { bytes: Buffer.from(this.memory, index * BLOCK_BYTES, BLOCK_BYTES), index }
+  }
+
+  /** Somebody else uses it, too. */
+  share({ index }: Block): void {
+    if (index !== undefined) this.#users[index]! += 1
   }
 
   giveBack({ index }: Block): void {
-    if (index !== undefined) this.#inUse[index] = false
-  }
-
-  lend({ index }: Block): void {
-    if (index !== undefined) Atomics.store(this.#digesting, index, 1)
-  }
-
-  /** The thread is lost: nobody reads any of them any more. */
-  takeAllBack(): void {
-    this.#digesting.fill(0)
+    if (index !== undefined) this.#users[index]! -= 1
   }
 }

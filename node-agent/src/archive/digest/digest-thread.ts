@@ -7,8 +7,7 @@ import type { DigestAnswer, DigestJob } from './digests.ts'
 // Entry of a worker thread: SM3 over blocks that the main thread fills and writes to the disk meanwhile.
 const port = parentPort
 if (!port) throw new Error('digest-thread runs as a worker thread')
-const { memory, digesting } = workerData as { memory: SharedArrayBuffer; digesting: SharedArrayBuffer }
-const flags = new Int32Array(digesting)
+const { memory } = workerData as { memory: SharedArrayBuffer }
 const contents = new Map<number, StreamingSm3>()
 
 function contentOf(id: number): StreamingSm3 {
@@ -17,14 +16,16 @@ function contentOf(id: number): StreamingSm3 {
   return known
 }
 
+const answer = (given: DigestAnswer): void => port.postMessage(given)
+
 port.on('message', (job: DigestJob) => {
-  if ('index' in job) {
-    contentOf(job.id).update(Buffer.from(memory, job.index * BLOCK_BYTES, job.length))
-    Atomics.store(flags, job.index, 0)
-  } else if ('bytes' in job) contentOf(job.id).update(job.bytes)
-  else {
-    if (job.end === 'digest') port.postMessage({ id: job.id, sm3: contentOf(job.id).digestHex() } satisfies DigestAnswer)
-    contents.delete(job.id)
+  const { id } = job
+  if ('end' in job) {
+    answer(job.end === 'digest' ? { id, sm3: contentOf(id).digestHex() } : { id })
+    contents.delete(id)
+    return
   }
+  contentOf(id).update('index' in job ? Buffer.from(memory, job.index * BLOCK_BYTES, job.length) : job.bytes)
+  answer({ id })
 })
 port.postMessage({ ready: true } satisfies DigestAnswer)

@@ -13,21 +13,28 @@ export type DigestJob =
   | { readonly id: number; readonly index: number; readonly length: number }
   | { readonly id: number; readonly bytes: Uint8Array }
   | { readonly id: number; readonly end: 'digest' | 'forget' }
-export type DigestAnswer = { readonly ready: true } | { readonly id: number; readonly sm3: Sm3Hex }
+/** Each block is answered in its turn, and the end with the digest. */
+export type DigestAnswer = { readonly ready: true } | { readonly id: number; readonly sm3?: Sm3Hex }
 
 /** SM3 of one content, fed block by block. */
 export interface ContentDigest {
-  /** The first `length` bytes of the block, which must not change until they are digested. */
-  update(block: Block, length: number): void
+  /** The first `length` bytes of the block, which stays in use until they are digested. @returns what to wait for while too much of it waits. */
+  update(block: Block, length: number): Promise<void> | undefined
   /** Once, after the last block. */
   digest(): Promise<Sm3Hex>
   /** Instead of `digest`, when the content is given up. */
   forget(): void
 }
 
-interface Asked {
-  resolve(sm3: Sm3Hex): void
-  reject(error: unknown): void
+/** Blocks of one content that may wait for the thread; whoever brings more of it waits for the thread, too. */
+const BEHIND = 4
+
+/** A content on the thread. */
+interface UnderWay {
+  readonly waiting: Block[]
+  /** Resolves when the thread has caught up. */
+  caughtUp: (() => void) | undefined
+  end: { resolve(sm3: Sm3Hex): void; reject(error: unknown): void } | undefined
 }
 
 /**
@@ -37,7 +44,7 @@ interface Asked {
 export class Digests {
   readonly blocks = new Blocks()
   readonly #log: Log | undefined
-  readonly #asked = new Map<number, Asked>()
+  readonly #underWay = new Map<number, UnderWay>()
   #worker: Worker | undefined
   #isReady = false
   #lastId = 0
@@ -86,24 +93,43 @@ export class Digests {
 
   #onThread(worker: Worker): ContentDigest {
     const id = ++this.#lastId
+    const content: UnderWay = { waiting: [], caughtUp: undefined, end: undefined }
+    this.#underWay.set(id, content)
     const post = (job: DigestJob) => worker.postMessage(job)
     return {
       update: (block, length) => {
-        this.blocks.lend(block)
+        if (this.#worker !== worker) return
+        this.blocks.share(block)
+        content.waiting.push(block)
         post(block.index === undefined ? { id, bytes: block.bytes.subarray(0, length) } : { id, index: block.index, length })
+        return content.waiting.length > BEHIND ? new Promise((resolve) => (content.caughtUp = resolve)) : undefined
       },
       digest: () =>
         new Promise((resolve, reject) => {
           if (this.#worker !== worker) return reject(new Error('the thread that digests is gone'))
-          this.#asked.set(id, { resolve, reject })
+          content.end = { resolve, reject }
           post({ id, end: 'digest' })
         }),
       forget: () => post({ id, end: 'forget' }),
     }
   }
 
+  #answered({ id, sm3 }: { readonly id: number; readonly sm3?: Sm3Hex }): void {
+    const content = this.#underWay.get(id)
+    if (!content) return
+    const block = content.waiting.shift()
+    if (block) {
+      this.blocks.giveBack(block)
+      content.caughtUp?.()
+      content.caughtUp = undefined
+      return
+    }
+    this.#underWay.delete(id)
+    if (sm3 !== undefined) content.end?.resolve(sm3)
+  }
+
   #start(): void {
-    const worker = new Worker(new URL('./start-digest-thread.mjs', import.meta.url), { execArgv: [], workerData: { memory: this.blocks.memory, digesting: this.blocks.digesting } })
+    const worker = new Worker(new URL('./start-digest-thread.mjs', import.meta.url), { execArgv: [], workerData: { memory: this.blocks.memory } })
     this.#worker = worker
     worker.unref()
     worker.on('message', (answer: DigestAnswer) => {
@@ -111,15 +137,13 @@ export class Digests {
         this.#isReady = true
         return
       }
-      this.#asked.get(answer.id)?.resolve(answer.sm3)
-      this.#asked.delete(answer.id)
+      this.#answered(answer)
     })
     const lost = (error: Error) => {
       if (this.#worker !== worker) return
       this.#worker = undefined
       this.#isReady = false
       this.#log?.error({ err: error }, 'thread that digests what arrives lost')
-      this.blocks.takeAllBack()
       // What was under way fails and is sent again; what comes next is digested here.
       this.#failAll(error)
     }
@@ -128,7 +152,11 @@ export class Digests {
   }
 
   #failAll(error: Error): void {
-    for (const { reject } of this.#asked.values()) reject(error)
-    this.#asked.clear()
+    for (const { waiting, caughtUp, end } of this.#underWay.values()) {
+      for (const block of waiting) this.blocks.giveBack(block)
+      caughtUp?.()
+      end?.reject(error)
+    }
+    this.#underWay.clear()
   }
 }
