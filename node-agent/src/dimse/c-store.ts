@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer'
+import { type Buffer } from 'node:buffer'
 import { isProblem, Problem } from 'specs'
 import { isUid } from './byte-reader.ts'
 import { type CommandSet } from './command-set.ts'
