@@ -33,7 +33,7 @@ describe('DICOM nodes over HTTP', () => {
     const { id } = (await created.json()) as { id: string }
     expect(await (await fetch(`${url}/api/dicom-nodes`, { headers: admin })).json()).toEqual([
       // a node begins with every permission, everywhere in the hospital, and with no label beyond the ordinary
-      { ...node, allowed: true, regionId: null, id, permissions: ['store', 'query', 'retrieve'], scope: {}, labels: [], place: { campus: '', department: '', area: '' } },
+      { ...node, allowed: true, regionId: null, id, permissions: ['store', 'query', 'retrieve'], scope: {}, labels: [], place: { campus: '', department: '', area: '' }, maxAssociations: null, preferredSyntaxes: [], charset: null, ownWorklist: false, secure: false },
     ])
     const echoed = await postJson(`${url}/api/dicom-nodes/${id}/echo`, undefined, admin)
     expect(await echoed.json()).toMatchObject({ ok: false, code: 'dimse/unreachable', title: '无法连接 DICOM 节点' })
