@@ -16,7 +16,7 @@ export class Turnstile {
     } finally {
       this.#inside -= 1
       // More than one where the limit has grown meanwhile.
-      for (let free = this.#limit() - this.#inside; free > 0; free--) this.#waiting.shift()?.()
+      for (let free = this.#limit() - this.#inside; free > 0 && this.#waiting.length > 0; free--) this.#waiting.shift()?.()
     }
   }
 }
