@@ -208,6 +208,8 @@ function addPages({ settings, inHospital, regional }: Ground, { face, region, au
     if ((await inHospital.freeBytes()) < settings.archive.minFreeBytes) throw new Error('out of storage space')
     return undefined
   }, { critical: false }) // prettier-ignore
+  // What a new version still does to the tables of a large archive; nobody waits for it.
+  face.check('archive-upkeep', () => ({ left: [...inHospital.upkeep(), ...regional.upkeep()].map(({ name, state, done, total }) => ({ name, state, done, total })) }), { critical: false })
   face.check('regional-archive', async () => {
     if (regional.absence) throw new Problem('archive/unavailable', { archive: regional.name, ...regional.absence })
     await regional.instance('') // one question to its database, which may have gone since
