@@ -9,6 +9,8 @@ export interface RoutingSubject {
   readonly patientId: string
   /** AE titles that sent images of it; none for what came another way. */
   readonly sources: readonly string[]
+  /** Whether images came that were not here before; false: known ones came again, changed. */
+  readonly hasNew: boolean
   readonly modalities: readonly string[]
   /** Body part and description as the register and the images have them. */
   readonly bodyPartTexts: readonly string[]

@@ -6,6 +6,8 @@ import type { StoredEvent } from '../archive/archive.ts'
 export interface QuietStudy {
   readonly studyInstanceUid: string
   readonly sources: readonly string[]
+  /** Something that was not here before; false: only known instances, with other content. */
+  readonly hasNew: boolean
   readonly lastAt: EpochMs
 }
 
@@ -19,7 +21,7 @@ export class QuietStudies {
   readonly #db: Database
   readonly #log: Log
   readonly #now: () => EpochMs
-  readonly #studies = new Map<string, { readonly sources: Set<string>; lastAt: EpochMs; saved: boolean }>()
+  readonly #studies = new Map<string, { readonly sources: Set<string>; hasNew: boolean; lastAt: EpochMs; saved: boolean }>()
   #savedAt = 0
 
   constructor({ db, log, now }: { db: Database; log: Log; now: () => EpochMs }) {
@@ -34,22 +36,23 @@ export class QuietStudies {
 
   /** What the last stop left. */
   async load(): Promise<void> {
-    for (const row of await this.#db.all<{ study: string; sources: string; lastAt: EpochMs }>('SELECT study_instance_uid AS "study", sources, last_at AS "lastAt" FROM routing_pending'))
-      if (!this.#studies.has(row.study)) this.#studies.set(row.study, { sources: new Set(JSON.parse(row.sources) as string[]), lastAt: row.lastAt, saved: true })
+    for (const row of await this.#db.all<{ study: string; sources: string; hasNew: number; lastAt: EpochMs }>('SELECT study_instance_uid AS "study", sources, has_new AS "hasNew", last_at AS "lastAt" FROM routing_pending'))
+      if (!this.#studies.has(row.study)) this.#studies.set(row.study, { sources: new Set(JSON.parse(row.sources) as string[]), hasNew: row.hasNew === 1, lastAt: row.lastAt, saved: true })
   }
 
   /** A repeated instance changes nothing, so it is no news: what a receiver of ours sends back as it was ends here. */
   note({ receipt, source }: StoredEvent): void {
     if (receipt.outcome.kind === 'duplicate') return
-    const study = this.#studies.get(receipt.studyInstanceUid) ?? { sources: new Set<string>(), lastAt: 0, saved: false }
+    const study = this.#studies.get(receipt.studyInstanceUid) ?? { sources: new Set<string>(), hasNew: false, lastAt: 0, saved: false }
     if (source.kind === 'dimse') study.sources.add(source.peer)
+    study.hasNew ||= receipt.outcome.kind === 'stored'
     study.lastAt = this.#now()
     study.saved = false
     this.#studies.set(receipt.studyInstanceUid, study)
   }
 
   all(): QuietStudy[] {
-    return [...this.#studies].map(([studyInstanceUid, { sources, lastAt }]) => ({ studyInstanceUid, sources: [...sources], lastAt }))
+    return [...this.#studies].map(([studyInstanceUid, { sources, hasNew, lastAt }]) => ({ studyInstanceUid, sources: [...sources], hasNew, lastAt }))
   }
 
   /** Every rule has been asked. Unless an image came meanwhile: then it goes on. */
@@ -67,11 +70,11 @@ export class QuietStudies {
     for (const [, study] of unsaved) study.saved = true
     try {
       await this.#db.write(async (tx) => {
-        for (const [studyInstanceUid, { sources, lastAt }] of unsaved)
+        for (const [studyInstanceUid, { sources, hasNew, lastAt }] of unsaved)
           await tx.run(
-            `INSERT INTO routing_pending (study_instance_uid, sources, last_at) VALUES ($1, $2, $3)
-             ON CONFLICT (study_instance_uid) DO UPDATE SET sources = $2, last_at = $3`,
-            [studyInstanceUid, JSON.stringify([...sources]), lastAt],
+            `INSERT INTO routing_pending (study_instance_uid, sources, has_new, last_at) VALUES ($1, $2, $4, $3)
+             ON CONFLICT (study_instance_uid) DO UPDATE SET sources = $2, has_new = $4, last_at = $3`,
+            [studyInstanceUid, JSON.stringify([...sources]), lastAt, Number(hasNew)],
           )
       })
     } catch (error) {

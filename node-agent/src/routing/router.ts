@@ -179,12 +179,12 @@ export class Router {
     }
   }
 
-  async #judgeStudy(rule: RoutingRule, { studyInstanceUid, sources, lastAt }: QuietStudy): Promise<void> {
+  async #judgeStudy(rule: RoutingRule, { studyInstanceUid, sources, hasNew, lastAt }: QuietStudy): Promise<void> {
     const { db, archive } = this.#parts
     const judged = await db.get<{ lastAt: EpochMs }>('SELECT last_at AS "lastAt" FROM routing_judged WHERE rule_id = $1 AND subject = $2', [rule.id, studyInstanceUid])
     if (judged && judged.lastAt >= lastAt) return
     const study = await archive.study(studyInstanceUid as StudyInstanceUid)
-    const plan = study && (await this.#planIfMatched(rule, await subjectOfStudy(db, study, sources)))
+    const plan = study && (await this.#planIfMatched(rule, await subjectOfStudy(db, study, sources, hasNew)))
     await db.write(async (tx) => {
       if (plan) await this.#carryOut(tx, plan)
       await tx.run('INSERT INTO routing_judged (rule_id, subject, last_at) VALUES ($1, $2, $3) ON CONFLICT (rule_id, subject) DO UPDATE SET last_at = $3', [rule.id, studyInstanceUid, lastAt])
@@ -246,8 +246,8 @@ export class Router {
     }
     const { studyInstanceUid } = subject
     if (studyInstanceUid === null) return none
-    // What we have sent somewhere and is sent to us from there is our own, coming back: whoever changed it on the way, it goes no further.
-    if (await wasSentTo(db, studyInstanceUid, subject.sources)) return { ...none, isEcho: true }
+    // What we have sent somewhere and comes back from there changed is our own: it goes no further. What a workstation adds does.
+    if (!subject.hasNew && (await wasSentTo(db, studyInstanceUid, subject.sources))) return { ...none, isEcho: true }
     const { to, back } = withoutSenders(nodes, subject.sources)
     return { ...none, orders: to.map((node) => ({ studyInstanceUid, node })), back }
   }

@@ -5,7 +5,7 @@ import { whyNotMatched, withoutSenders, type RoutingSubject } from './match-rule
 import { choosePriors, type PriorCandidate } from './priors.ts'
 
 const aSubject = (changes: Partial<RoutingSubject> = {}): RoutingSubject => ({
-  event: 'study-received', examId: 'e1', studyInstanceUid: '1.2.3', patientId: 'P1', sources: ['AE1'], modalities: ['CT'],
+  event: 'study-received', examId: 'e1', studyInstanceUid: '1.2.3', patientId: 'P1', sources: ['AE1'], hasNew: true, modalities: ['CT'],
   bodyPartTexts: ['CHEST', '胸部CT平扫'], campus: '总院', department: '放射科', accessionNumber: 'CT2026001', date: '20261120', ...changes,
 }) // prettier-ignore
 const when = (given: Partial<RoutingCondition>) => RoutingCondition.parse(given)

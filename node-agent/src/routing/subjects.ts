@@ -6,7 +6,7 @@ import type { RoutingSubject } from './match-rule.ts'
 import type { PriorCandidate } from './priors.ts'
 
 /** What rules may know of a study: its images, and the register where it says more. */
-export async function subjectOfStudy(db: Queries, study: StudyRow, sources: readonly string[]): Promise<RoutingSubject> {
+export async function subjectOfStudy(db: Queries, study: StudyRow, sources: readonly string[], hasNew = true): Promise<RoutingSubject> {
   const exam = await findExamOfStudy(db, study.studyInstanceUid)
   return {
     event: 'study-received',
@@ -14,6 +14,7 @@ export async function subjectOfStudy(db: Queries, study: StudyRow, sources: read
     studyInstanceUid: study.studyInstanceUid,
     patientId: study.patientId,
     sources,
+    hasNew,
     modalities: study.modalitiesInStudy,
     bodyPartTexts: [...study.bodyPartsExamined, study.studyDescription, exam?.bodyPart ?? ''].filter((text) => text !== ''),
     campus: exam?.campus ?? '',
@@ -31,6 +32,7 @@ export function subjectOfExam(exam: Exam, sources: readonly string[]): RoutingSu
     studyInstanceUid: exam.studyInstanceUid,
     patientId: exam.patientId,
     sources,
+    hasNew: true,
     modalities: exam.modality === '' ? [] : [exam.modality],
     bodyPartTexts: [exam.bodyPart, exam.description].filter((text) => text !== ''),
     campus: exam.campus,

@@ -40,4 +40,6 @@ export const routingMigrations: readonly Migration[] = [
       `CREATE TABLE routing_destination (node_id TEXT PRIMARY KEY, associations INTEGER NOT NULL, kilobytes_per_second INTEGER NOT NULL)`,
     ],
   },
+  // Whether an instance came that was not here before; otherwise known ones came back changed.
+  { name: '0003-new-instances', up: ['ALTER TABLE routing_pending ADD COLUMN has_new INTEGER NOT NULL DEFAULT 1'] },
 ]

@@ -129,7 +129,7 @@ describe('routing by rules', () => {
     await until('the new slice is there', async () => (await station.files()).length === 6)
   })
 
-  it('never sends back to who sent it, and what comes back from where we sent it goes no further', async () => {
+  it('never sends back to who sent it, and what comes back changed from where we sent it goes no further', async () => {
     // ARC-17
     const [other, third] = [await startDestination('AE1'), await startDestination('AE4')]
     try {
@@ -142,6 +142,10 @@ describe('routing by rules', () => {
       await sendAs('AE2', await makeStudy(folder, 1, 2, { StudyDescription: 'changed' }))
       await until('the loop is noticed', async () => (await decisions()).filter((outcome) => outcome === 'loop').length >= 3)
       expect([(await other.files()).length, (await third.files()).length]).toEqual([0, 0])
+      // What it made of the study is news: it goes on, with the rest of the study, but not back to AE2.
+      await sendAs('AE2', { ...study, files: (await makeStudy(folder, 1, 3)).files.slice(2) })
+      await until('the new image is at AE4', async () => (await third.files()).length === 3)
+      expect(await station.files()).toHaveLength(2)
     } finally {
       await other.stop()
       await third.stop()
