@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Readable } from 'node:stream'
 import { Outbound, OutboundConfig } from 'service-kit'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { sendSlice, testArchive } from '../../src/archive/archive.builder.ts'
 import { imageStoreContract } from '../../src/archive/storage/image-store.contract.ts'
+import { defaultPolicy } from '../../src/archive/storage/policy.ts'
 import { tryStore } from '../../src/archive/storage/image-store.ts'
 import { storageContract } from '../../src/archive/storage/storage.contract.ts'
 import { S3Store } from '../../src/archive/storage/s3-store.ts'
-import { S3Server } from '../support/s3-server.ts'
+import { S3Server, SlowLine } from '../support/s3-server.ts'
 
 const gate = new Outbound()
 
@@ -50,6 +52,32 @@ describe('a bucket', () => {
     expect(await store.head('a.dcm')).toMatchObject({ sizeBytes: 1 })
     store.close()
   })
+})
+
+describe('a slow bucket', () => {
+  it('slows no modality: images are acknowledged at the disk’s pace and wait in the queue', async () => { // ARC-08
+    const here = await aServer()
+    const line = await SlowLine.to(() => here.server.port)
+    const test = await testArchive()
+    try {
+      line.bytesPerSecond = 400_000
+      const store = new S3Store('far', here.server.settings({ endpoint: line.endpoint }), gate)
+      const rule = { ruleId: 'all', name: 'all', to: 'far', after: 'received' as const, days: 0, modalities: [], owners: [], campuses: [] }
+      test.archive.storage.apply({ stores: [store], policy: { ...defaultPolicy, tierRules: [rule], keepLocalDays: 0, integrity: { ...defaultPolicy.integrity, everyDays: 0 } } })
+      const began = performance.now()
+      for (let study = 1; study <= 10; study += 1) await sendSlice(test.archive, { StudyInstanceUID: `2.25.${study}`, SeriesInstanceUID: `2.25.${study}.1`, SOPInstanceUID: `2.25.${study}.1.1`, PixelData: Buffer.alloc(400_000, study) })
+      const tookMs = performance.now() - began
+      expect(tookMs).toBeLessThan(5_000) // the line alone needs ten seconds for it, and as many to read it back
+      await vi.waitFor(async () => expect((await test.archive.storage.moves()).length).toBeGreaterThan(5), { timeout: 5_000, interval: 50 })
+      expect((await (await test.archive.open('2.25.10.1.1')).read(0, 200)).subarray(128, 132).toString()).toBe('DICM')
+      line.bytesPerSecond = Infinity
+      await vi.waitFor(async () => expect(await test.archive.storage.tiers()).toMatchObject([{ storeId: 'far', studies: 10 }]), { timeout: 30_000, interval: 100 })
+    } finally {
+      await test.close()
+      line.close()
+      await here.end()
+    }
+  }, 60_000)
 })
 
 storageContract('a bucket (s3rver) and SQLite', async () => {

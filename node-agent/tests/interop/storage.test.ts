@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import type { IntegrityFinding, RecycledStudy, StorageMove, StorageState, StoreRow, StudyRestored } from 'specs'
+import type { IntegrityFinding, RecycledStudy, StorageMove, StorageState, StoreRow, StudyRestored, TierRule } from 'specs'
 import { openDatabase } from 'service-kit'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { ensureSystemPackages } from '../../../scripts/run.mjs'
@@ -23,7 +23,7 @@ let admin: ApiUser, doctor: ApiUser, records: ApiUser, registrar: ApiUser
 const bucket = () => ({ storeId: 'cloud', name: '云存储', endpoint: server.endpoint, region: 'us-east-1', bucket: server.bucket, prefix: 'pacs', pathStyle: true, accessKeyId: s3Credentials.accessKeyId, secretAccessKey: s3Credentials.secretAccessKey, reason: '新增归档存储' })
 const state = () => admin.get<StorageState>('/api/storage/archives/in-hospital')
 const change = async (changes: Partial<StorageState['policy']>, user = admin) => user.send<StorageState>('PUT', '/api/storage/archives/in-hospital/policy', { policy: { ...(await state()).policy, ...changes }, reason: '调整存储' })
-const atOnce = { ruleId: 'all', name: '全部', to: 'cloud', after: 'received', days: 0, modalities: [], owners: [], campuses: [] } as const
+const atOnce: TierRule = { ruleId: 'all', name: '全部', to: 'cloud', after: 'received', days: 0, modalities: [], owners: [], campuses: [] }
 
 const slice = (study: string, at: number, changes: object = {}) => Buffer.from(buildFile(aSlice({ StudyInstanceUID: study, SeriesInstanceUID: `${study}.1`, SOPInstanceUID: `${study}.1.${at}`, InstanceNumber: String(at), AccessionNumber: `A${study.slice(5)}`, ...changes })))
 /** By STOW-RS, as a page or a gateway would. */
@@ -40,7 +40,7 @@ const localFiles = async () => (await filesBelow(root())).filter((name) => !/^(i
 const objects = async () => (await filesBelow(path.join(folder, 's3'))).filter((name) => name.endsWith('._S3rver_object'))
 
 beforeAll(async () => {
-  await ensureSystemPackages({ dcmdump: 'dcmtk' })
+  await ensureSystemPackages({ programs: ['dcmdump'], apt: ['dcmtk'] })
   folder = await mkdtemp(path.join(tmpdir(), 'lianpian-storage-'))
   server = await S3Server.start(path.join(folder, 's3'))
   await mkdir(path.join(folder, 'nas'))
@@ -69,6 +69,15 @@ describe('storage, as an administrator sets it up', () => {
     expect(kept!.settings).not.toContain('secretAccessKey')
     expect(kept!.secret).toMatch(/^lpv1?\.|^\w+\.\d+\./)
   })
+  it('is one for every kind of image and for reports, on the hospital’s own premises', async () => { // ARC-01
+    const kinds = { CT: '1.2', MR: '1.4', DX: '1.1.1', CR: '1.1', US: '1.6.1', ES: '1.77.1.1', SM: '1.77.1.6', SR: '1.88.11' }
+    const files = Object.entries(kinds).map(([Modality, end], at) => slice(`2.25.4${at}`, 1, { PatientID: 'ALL', PatientName: 'Zhao^Yi=赵^一', Modality, SOPClassUID: `1.2.840.10008.5.1.4.1.${end}` }))
+    expect((await stow(files)).status).toBe(200)
+    const found = (await (await doctor.raw('/dicom-web/studies?PatientID=ALL', { headers: { accept: 'application/dicom+json' } })).json()) as Record<string, { Value?: string[] }>[]
+    expect(found.map((study) => study['00080061']?.Value?.[0]).sort()).toEqual(Object.keys(kinds).sort())
+    expect((await state()).root).toBe(root())
+    expect((await localFiles()).filter((name) => name.includes('2.25.4')).length).toBe(files.length)
+  })
   it('lays the next study where the changed rule says, and refuses a rule that cannot be', async () => { // AGT-14, ARC-07
     await stow([slice('2.25.1', 1)])
     await change({ pathTemplate: '{hospital}/{yyyy}/{MM}/{dd}/{studyUID}' })
@@ -87,7 +96,7 @@ describe('storage, as an administrator sets it up', () => {
     const [object] = (await objects()).filter((name) => name.includes('2.25.1.1.1.dcm'))
     await writeFile(path.join(folder, 'copied.dcm'), await readFile(path.join(folder, 's3', object!)))
     expect(execFileSync('dcmdump', [path.join(folder, 'copied.dcm'), '+P', 'SOPInstanceUID'], { encoding: 'utf8' })).toContain('2.25.1.1.1')
-    expect((await state()).tiers).toMatchObject([{ storeId: 'cloud', studies: 2 }])
+    expect((await state()).tiers).toMatchObject([{ storeId: 'cloud', studies: 10 }])
     expect((await retrieve('2.25.1')).bytes.includes(slice('2.25.1', 1).subarray(-100))).toBe(true)
     await server.kill()
     expect((await stow([slice('2.25.3', 1)])).status).toBe(200)
@@ -103,7 +112,7 @@ describe('storage, as an administrator sets it up', () => {
     await change({ tierRules: [], replicaRules: [{ ruleId: 'copy', name: '副本', to: 'nas', owners: [] }] })
     await stow([slice('2.25.4', 1), slice('2.25.4', 2)])
     await vi.waitFor(async () => expect((await state()).owners[0]!.replicaBytes).toBeGreaterThan((await state()).totals.sizeBytes * 0.9), soon)
-    expect((await filesBelow(path.join(folder, 'nas', 'in-hospital'))).filter((name) => name.includes('2.25.4')).length).toBe(2)
+    expect((await filesBelow(path.join(folder, 'nas', 'in-hospital'))).filter((name) => name.includes('/2.25.4/')).length).toBe(2)
     await rm(path.join(root(), A, '2026/03/01/2.25.4'), { recursive: true })
     expect(await admin.send<StudyRestored>('POST', '/api/storage/archives/in-hospital/studies/2.25.4/restore', {})).toEqual({ checked: 2, restored: 2, failed: [] })
     await change({ integrity: { ...(await state()).policy.integrity, repair: false, bytesPerSecond: 1_000_000_000 } })
@@ -151,7 +160,7 @@ describe('storage, as an administrator sets it up', () => {
     ;[admin, doctor] = [await hospital.signIn('admin'), await hospital.signIn('doctor')]
     expect((await admin.get<StoreRow[]>('/api/storage/stores')).map(({ storeId }) => storeId)).toEqual(['local', 'nas', 'cloud'])
     expect((await retrieve('2.25.1')).status).toBe(200)
-    for (const study of ['2.25.1', '2.25.2', '2.25.3']) await admin.send('POST', '/api/storage/archives/in-hospital/moves', { studyInstanceUid: study, order: 'home' })
+    for (const study of ['2.25.1', '2.25.2', '2.25.3', ...Array.from({ length: 8 }, (_each, at) => `2.25.4${at}`)]) await admin.send('POST', '/api/storage/archives/in-hospital/moves', { studyInstanceUid: study, order: 'home' })
     await vi.waitFor(async () => expect((await objects()).length).toBe(0), soon)
     await admin.send('DELETE', '/api/storage/stores/cloud', { reason: '不再使用' })
     expect((await admin.get<StoreRow[]>('/api/storage/stores')).map(({ storeId }) => storeId)).toEqual(['local', 'nas'])

@@ -50,7 +50,7 @@ export interface StoreBytes {
 }
 
 const FRESH_MS = 500
-const TICK_MS = 15_000
+const TICK_MS = 5_000
 const WHOLE_MS = 3_600_000
 const OPENED_AGAIN_MS = 600_000
 const OWNER_USE_MS = 15_000
@@ -85,6 +85,7 @@ export class ArchiveStorage {
     this.#policy = { ...defaultPolicy, ...(setup.pathTemplate !== undefined && { pathTemplate: setup.pathTemplate }) }
     this.#pathOf = parsePathTemplate(this.#policy.pathTemplate)
     const { db, folders, space, log, exclusively, encryption } = setup
+    this.stores.onBack = (storeId) => void this.#mover.resume(storeId)
     const common = { db, folders, stores: this.stores, log, exclusively, policy: () => this.#policy, now: this.#now }
     this.#copier = new Copier(common)
     this.recalls = new Recalls({ ...common, space, onDamaged: (file, copy) => this.integrity.noteDamaged(file, copy) })
@@ -185,8 +186,7 @@ export class ArchiveStorage {
 
   async #tryFailing(): Promise<void> {
     for (const storeId of this.stores.ids) {
-      const isDue = this.stores.health(storeId)?.state !== 'ok' && !this.stores.paused().includes(storeId)
-      if (isDue) await this.stores.use(storeId, (store) => store.head('.lianpian-there')).catch(() => undefined) // its health says so
+      if (this.stores.health(storeId)?.state !== 'ok') await this.stores.use(storeId, (store) => store.head('.lianpian-there')).catch(() => undefined) // its health says so
     }
   }
 

@@ -193,6 +193,12 @@ export class Mover {
     for (const { study, tier } of studies) await this.#leave(study, tier)
   }
 
+  /** What waited for a store need not wait any longer. */
+  async resume(storeId: string): Promise<void> {
+    await this.#parts.db.run('UPDATE archive_move SET not_before = 0 WHERE store_id = $1', [storeId]).catch((error: unknown) => this.#parts.log.warn({ err: error }, 'queue not resumed'))
+    this.wake()
+  }
+
   /** @throws what the database says */
   async order(study: string, storeId: string, kind: StorageMove['kind'], askedBy: string): Promise<void> {
     await enqueue(this.#parts.db, study, storeId, kind, askedBy)

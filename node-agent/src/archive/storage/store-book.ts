@@ -16,6 +16,8 @@ interface Entry {
 export class StoreBook {
   readonly #entries = new Map<string, Entry>()
   readonly #now: () => number
+  /** A store that failed answers again. */
+  onBack: (storeId: string) => void = () => undefined
 
   constructor(now: () => number = Date.now) {
     this.#now = now
@@ -65,10 +67,12 @@ export class StoreBook {
   #note(entry: Entry, problem: Problem | undefined): void {
     const state = problem ? 'failing' : 'ok'
     const code = problem?.code ?? ''
+    const isBack = problem === undefined && entry.health.state === 'failing'
     if (entry.health.state !== state || entry.health.code !== code) entry.health = { state, since: this.#now(), code, reason: reasonOf(problem) }
     // A full store can still be read.
     entry.pauseMs = problem ? Math.min(LONGEST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, entry.pauseMs * 2)) : 0
     entry.pausedUntil = problem ? this.#now() + entry.pauseMs : 0
+    if (isBack) this.onBack(entry.store.storeId)
   }
 
   close(): void {
