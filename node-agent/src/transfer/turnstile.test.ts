@@ -26,11 +26,6 @@ describe('the number of pieces that are given at the same time', () => {
     expect(await Promise.all([1, 2, 3].map((number) => turnstile.pass(async () => number)))).toEqual([1, 2, 3])
   })
 
-  it('is as many as come where nobody says how many', async () => {
-    const turnstile = new Turnstile(() => Number.POSITIVE_INFINITY)
-    expect(await Promise.all([1, 2, 3].map((piece) => turnstile.pass(async () => piece)))).toEqual([1, 2, 3])
-  })
-
   it('is free again after a failure', async () => {
     const turnstile = new Turnstile(() => 1)
     await expect(turnstile.pass(() => Promise.reject(new Error('gone')))).rejects.toThrow('gone')

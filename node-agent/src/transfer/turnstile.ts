@@ -9,14 +9,14 @@ export class Turnstile {
   }
 
   async pass<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#inside >= this.#limit()) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    this.#inside += 1
+    if (this.#inside < this.#limit()) this.#inside += 1
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
     try {
       return await work()
     } finally {
       this.#inside -= 1
-      // More than one where the limit has grown meanwhile.
-      for (let free = this.#limit() - this.#inside; free > 0 && this.#waiting.length > 0; free--) this.#waiting.shift()?.()
+      // More than one where the limit has grown meanwhile; whoever is let in counts from now on.
+      for (; this.#waiting.length > 0 && this.#inside < this.#limit(); this.#inside += 1) this.#waiting.shift()?.()
     }
   }
 }
