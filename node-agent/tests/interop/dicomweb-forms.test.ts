@@ -89,6 +89,31 @@ describe('QIDO-RS by PS3.18 8.3.4', () => {
   })
 })
 
+describe('texts that would be elements of a page', () => {
+  it('are text in XML, in the headers of answers and in errors', async () => {
+    // SEC-09
+    const image = '<img src=x data-xss onerror=alert(1)>'
+    await sendSlice(web.archive, { StudyInstanceUID: '2.25.709', SeriesInstanceUID: '2.25.709.1', SOPInstanceUID: '2.25.709.1.1', PatientID: 'X9', PatientName: image, StudyDescription: image, SeriesDescription: image })
+    const searched = await web.get(`/dicom-web/studies?${text({ EthnicGroup: image, PatientID: 'X9', limit: '1' })}`)
+    expect(`${searched.headers.get('link')} ${searched.headers.get('warning')}`).toContain('rel="next"')
+    expect(`${searched.headers.get('link')} ${searched.headers.get('warning')}`).not.toContain('<img')
+    for (const address of ['/dicom-web/studies?PatientID=X9', '/dicom-web/studies/2.25.709/metadata', '/dicom-web/studies/2.25.709/series']) {
+      const answer = await web.get(address, { Accept: 'multipart/related; type="application/dicom+xml"' })
+      expect([answer.headers.get('content-type')?.split(';')[0], answer.headers.get('x-content-type-options')]).toEqual(['multipart/related', 'nosniff'])
+      const xml = await answer.text()
+      expect(xml, address).not.toContain('<img')
+      if (!address.endsWith('PatientID=X9')) expect(xml, address).toContain('&lt;img src=x data-xss')
+    }
+    const thumbnail = await web.get('/dicom-web/studies/2.25.709/thumbnail', { Accept: 'image/jpeg' })
+    expect([thumbnail.status, JSON.stringify([...thumbnail.headers]).includes('data-xss')]).toEqual([200, false])
+    for (const address of [`/dicom-web/studies?${text({ [image]: 'x' })}`, `/dicom-web/studies?${text({ includefield: image })}`, `/dicom-web/studies/${encodeURIComponent(image)}/rendered`, `/wado?${text({ requestType: image })}`]) {
+      const refused = await web.get(address, { Accept: 'text/html' })
+      expect(refused.status, address).toBeGreaterThanOrEqual(400)
+      expect(refused.headers.get('content-type'), address).toContain('json')
+    }
+  })
+})
+
 describe('WADO-RS by PS3.18 8.6 and 8.7', () => {
   it('gives metadata in XML that says what DCMTK reads in the file', async () => {
     const [part] = await parts(await web.get(`${pathOf(us)}/metadata`, { Accept: 'multipart/related; type="application/dicom+xml"' }))
