@@ -10,5 +10,5 @@ describe('an archive that is killed fifty times while modalities send', () => {
     const folder = await mkdtemp(path.join(tmpdir(), 'lianpian-kill-'))
     expect((await killWhileReceiving(folder, 50)).stored).toBeGreaterThanOrEqual(100)
     await rm(folder, { recursive: true, force: true })
-  })
+  }, 600_000)
 })

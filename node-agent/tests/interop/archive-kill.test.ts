@@ -21,11 +21,11 @@ describe('an archive that is killed while modalities send', () => {
   it('has every instance that it answered with success, and no file that nobody knows', async () => {
     // ARC-06, ARC-22
     expect((await killWhileReceiving(folder, 10)).stored).toBeGreaterThanOrEqual(20)
-  })
+  }, 180_000) // each of the ten starts a process
 
   it('has them on PostgreSQL, too', async () => {
     // LOC-05
     const { stored } = await killWhileReceiving(folder, 4, { dialect: 'postgres', url: await postgres.newDatabase(), schema: 'archive' })
     expect(stored).toBeGreaterThanOrEqual(8)
-  })
+  }, 180_000)
 })

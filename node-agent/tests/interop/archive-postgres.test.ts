@@ -6,6 +6,7 @@ import { sendSlice, testArchive } from '../../src/archive/archive.builder.ts'
 import { convertArchive } from '../../src/archive/encryption/conversion.ts'
 import { makeFolders } from '../../src/archive/folders.ts'
 import { archiveContract } from '../../src/archive/archive.contract.ts'
+import { upkeepContract } from '../../src/archive/upkeep.contract.ts'
 import { mkdtemp, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -69,4 +70,8 @@ storageContract(
     }
   },
   async () => ({ db: await openDatabase({ dialect: 'postgres', url: await postgres.newDatabase(), schema: `archive_${randomUUID().slice(0, 8)}` }), end: () => Promise.resolve() }),
+)
+
+upkeepContract('PostgreSQL', async () =>
+  openDatabase({ dialect: 'postgres', url: await postgres.newDatabase(), schema: `upkeep_${randomUUID().slice(0, 8)}` }),
 )
