@@ -4,7 +4,7 @@ import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readManifest, unpackFixtures } from '../../scripts/fixtures.mjs'
 import { launchBrowser, openPerson, picture } from '../support/browser.ts'
-import { storescu } from '../support/dcmtk.ts'
+import { sendCopy, storescu } from '../support/dcmtk.ts'
 import { drawWithDcmtk, type Picture } from '../support/reference-picture.ts'
 import { eventually, startTestRegion } from '../support/region.ts'
 import { ViewerPage, type ViewportReport } from '../support/viewer-page.ts'
@@ -113,6 +113,9 @@ const cases: Case[] = [
   },
 ]
 
+/** The twelve of ARC-03, and three more, of one CT slice. */
+const syntaxes = ['1.2.840.10008.1.2', '1.2.840.10008.1.2.1', '1.2.840.10008.1.2.1.99', '1.2.840.10008.1.2.2', '1.2.840.10008.1.2.5', ...['50', '51', '53', '55', '57', '70', '80', '81', '90', '91'].map((last) => `1.2.840.10008.1.2.4.${last}`)]
+
 /**
  * Against DCMTK at the same window: on average one grey level of 255, and 99 of 100 pixels within three. The rest is
  * where windowing after interpolation (the viewer, right) and before it (the judge's picture) part: at hard edges.
@@ -170,6 +173,17 @@ describe('reading images of every modality in the browser', () => {
     if (!row) throw new Error(`no fixture has the instance ${view.sopInstanceUid}`)
     return drawWithDcmtk(join(folder, row['path']!), row['transfer_syntax_uid']!, view.frame ?? 1, colour ? undefined : view.window)
   }
+
+  it.each(syntaxes)('shows an image in %s as DCMTK draws it', async (uid) => { // ARC-03, ARC-26
+    const row = [...readManifest()].find(({ path, transfer_syntax_uid: syntax }) => path?.startsWith('syntaxes/') && syntax === uid)!
+    const sent = await sendCopy(region.hospital('hospital-a').dicom, join(unpackFixtures('syntaxes'), row['path']!), uid)
+    const { viewer, view } = await open(desk, sent.study)
+    expect(view).toMatchObject({ index: 0, count: 1 })
+    // At its own narrow window every edge is a hard one.
+    await desk.getByTestId('preset-lung').click()
+    const wide = await viewer.until('the preset', ({ window }) => window!.width === 1_500)
+    await viewer.agreesWith(uid, await drawWithDcmtk(sent.file, uid, 1, wide.window), tolerance)
+  })
 
   it.each(cases)('shows $what as DCMTK draws it, with every tool', async (one) => { // VWR-01, VWR-03, VWR-04, VWR-08, VWR-21, VWR-36
     const { viewer, view } = await open(desk, one.study)

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +18,22 @@ export interface Scp {
 export async function storescu(scp: Scp, folder: string, options: string[] = [], otherFolders: string[] = []): Promise<string> {
   const { stdout, stderr } = await execute('storescu', ['-v', '+sd', '+r', '-aec', scp.aeTitle, ...options, scp.host, String(scp.port), folder, ...otherFolders], { maxBuffer: 16 * 1024 * 1024, timeout: 120_000 })
   return stdout + stderr
+}
+
+/** How storescu proposes one uncompressed syntax alone; dcmsend would take the one it likes best. */
+const uncompressed: Readonly<Record<string, string>> = { '1.2.840.10008.1.2': '-xi', '1.2.840.10008.1.2.1': '-xe', '1.2.840.10008.1.2.2': '-xb' }
+
+/** Sends a copy of a file as a study of its own, in its own transfer syntax: fixtures of one image share their UIDs. */
+export async function sendCopy({ aeTitle, host, port }: Scp, source: string, transferSyntaxUid: string): Promise<{ file: string; study: string }> {
+  const file = join(mkdtempSync(join(tmpdir(), 'lianpian-copy-')), 'copy.dcm')
+  copyFileSync(source, file)
+  await execute('dcmodify', ['-nb', '-gst', '-gse', '-gin', file])
+  const { stdout } = await execute('dcmdump', ['+P', 'StudyInstanceUID', file])
+  const study = /\[([0-9.]+)\]/.exec(stdout)?.[1]
+  if (!study) throw new Error(`no study in ${source}: ${stdout}`)
+  const option = uncompressed[transferSyntaxUid]
+  await (option ? execute('storescu', ['-R', '-aec', aeTitle, option, host, String(port), file]) : execute('dcmsend', ['-aec', aeTitle, '-dn', host, String(port), file]))
+  return { file, study }
 }
 
 /** DCMTK's findscu: the answers as text. */

@@ -11,6 +11,7 @@ import {
 } from '@cornerstonejs/core'
 import dicomImageLoader from '@cornerstonejs/dicom-image-loader'
 import { ApiProblem } from 'page-kit'
+import { acceptFor } from '../dicomweb/accepted-form.ts'
 import { tags, text, type Dataset } from '../dicomweb/dataset.ts'
 import { imageIdOf } from '../dicomweb/frame-url.ts'
 import { forDrawing } from '../display/for-drawing.ts'
@@ -58,7 +59,7 @@ export class Engine {
 
   static start(settings: EngineSettings): Engine {
     initCore({ rendering: { webGlContextCount: settings.contexts } } as Parameters<typeof initCore>[0])
-    dicomImageLoader.init({ maxWebWorkers: Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1)) })
+    dicomImageLoader.init({ maxWebWorkers: Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1)), beforeSend: headersFor })
     cache.setMaxCacheSize(settings.cacheBytes)
     return new Engine(settings)
   }
@@ -150,6 +151,12 @@ export class Engine {
     canvas.style.removeProperty('height')
     if (text(frame.dataset, tags.photometricInterpretation) === 'MONOCHROME1') canvas.style.filter = 'invert(1)'
   }
+}
+
+/** Told of each request for a frame; what it answers replaces the loader's own headers. */
+function headersFor(_request: XMLHttpRequest, imageId: string): Promise<Record<string, string>> {
+  const accept = acceptFor(dicomImageLoader.wadors.metaDataManager.get(imageId) as unknown as Dataset | undefined)
+  return Promise.resolve(accept === undefined ? {} : { Accept: accept })
 }
 
 /** The loader writes notes into the metadata it is given, so it gets its own copy of the top level. */
