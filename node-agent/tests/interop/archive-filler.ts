@@ -13,8 +13,8 @@ const pixels = new Uint8Array(Number(sizeText))
 const { archive } = await testArchive({ registrationRetries: 0, encryptionMode: encryption === 'sm4' ? 'sm4' : 'none' }, folder)
 let next = archive.totals().instances
 if (storeFolder !== '') {
-  const rule = { ruleId: 'all', name: 'all', to: 'far', after: 'received', days: 0, modalities: [], owners: [], campuses: [] } as const
-  archive.storage.apply({ stores: [new FolderStore('far', storeFolder)], policy: { ...defaultPolicy, tierRules: [{ ...rule }], keepLocalDays: 0, integrity: { ...defaultPolicy.integrity, everyDays: 0 } } })
+  const rule = { ruleId: 'all', name: 'all', to: 'far', after: 'received' as const, days: 0, modalities: [], owners: [], campuses: [] }
+  archive.storage.apply({ stores: [new FolderStore('far', storeFolder)], policy: { ...defaultPolicy, tierRules: [rule], keepLocalDays: 0, integrity: { ...defaultPolicy.integrity, everyDays: 0 } } })
 }
 
 /** Calls back one that came before, and puts a study aside and back. */
