@@ -86,7 +86,11 @@ export async function maskedFile(file: InstanceFile): Promise<InstanceFile> {
     headerBytes: file.headerBytes,
     // Another content has another name: a cache must not give one for the other.
     row: { ...file.row, sm3: sm3Hex(Buffer.from(`masked ${file.row.sm3}`)) },
-    read: async (offset, length) => Buffer.concat(await collect(range(offset, Math.min(offset + length, sizeBytes)))),
+    async read(offset, length) {
+      if (isDeflated) return Buffer.concat(await collect(range(offset, Math.min(offset + length, sizeBytes))))
+      const bytes = await file.read(offset, length)
+      return offset - file.datasetOffset < lastPatched ? withPatches(bytes, offset - file.datasetOffset, patches) : bytes
+    },
     stream: ({ start = 0, end = sizeBytes } = {}) => Readable.from(range(start, end), { objectMode: false }),
   }
 }
