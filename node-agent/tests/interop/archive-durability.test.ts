@@ -92,9 +92,9 @@ describe('an archive whose process is killed', () => {
   }, 90_000)
 
   it('refuses what the disk cannot take, keeps what it has, and goes on when there is room again', async () => {
-    // The process may not write files over 256 KiB: larger instances meet a real error of the operating system.
-    const limit = "trap '' XFSZ; ulimit -f 256"
-    const lines = await fill(folder, ['400000', '12'], () => false, limit)
+    // The process may not write files over 2 MiB, which its database stays below: larger instances meet a real error of the operating system.
+    const limit = "trap '' XFSZ; ulimit -f 2048"
+    const lines = await fill(folder, ['3000000', '12'], () => false, limit)
     expect(new Set(lines.map((line) => line.replace(/2\.25\.7\.\d+ ?/, '')))).toEqual(new Set(['refused archive/out-of-space']))
     expect(lines).toHaveLength(12)
 
