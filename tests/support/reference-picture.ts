@@ -14,8 +14,8 @@ export interface Picture {
   data: Uint8Array
 }
 
-/** Decoders that DCMTK lacks; GDCM makes a plain file of these first. */
-const onlyGdcm = ['1.2.840.10008.1.2.4.90', '1.2.840.10008.1.2.4.91']
+/** Decoders that dcmj2pnm lacks; GDCM makes a plain file of these first. */
+const onlyGdcm = ['1.2.840.10008.1.2.4.80', '1.2.840.10008.1.2.4.81', '1.2.840.10008.1.2.4.90', '1.2.840.10008.1.2.4.91']
 
 /**
  * A frame as DCMTK draws it: the judge of our viewer, which shares no line of code with it.
