@@ -1,7 +1,7 @@
 import type { AuditTrail, Database, Log } from 'service-kit'
 import {
   answers,
-  AskDocuments,
+  type AskDocuments,
   DocumentsGiven,
   documentStatus,
   isProblem,

@@ -354,7 +354,7 @@ describe('forwarding pushed studies', () => {
     let peer = await storescp(port, '+xi') // implicit VR only; ours are explicit
     const forwarder = await startForwarder()
     try {
-      const { id } = await register(port)
+      await register(port)
       await arrive(forwarder)
       await until('the refusal is shown', async () => (await row())?.state === 'failed')
       expect(await row()).toMatchObject({ problem: { code: 'dimse/not-accepted' }, instancesDone: 0 })

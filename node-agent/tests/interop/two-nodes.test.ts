@@ -11,6 +11,7 @@ import type { ApiUser } from '../../../scripts/region/api.ts'
 import { A, B, C, CENTRE } from '../../src/access/builders.ts'
 import { aSlice } from '../../src/archive/archive.builder.ts'
 import { buildFile } from '../../src/dicom/dataset.builder.ts'
+import { getFrom } from '../../src/dimse/scu-query.ts'
 import { sendInstances } from '../../src/dimse/scu.ts'
 import { instanceOfFile } from '../../src/dimse/stored-instance.ts'
 import { filesBelow, readableIn } from '../support/on-disk.ts'
@@ -51,6 +52,15 @@ afterAll(async () => {
   await region?.stop()
   await line?.close()
 })
+
+/** How many images of a study a workstation of the house gets by C-GET. */
+async function fetchedFrom(at: TestHospital, studyInstanceUid: string): Promise<number> {
+  const sink = { begin: async () => ({ write: async () => undefined, commit: async () => undefined, abort: async () => undefined }) }
+  const peer = { aeTitle: 'TEST', host: '127.0.0.1', port: at.node.dimsePort }
+  const { status, stored } = await getFrom(peer, { root: 'study', level: 'STUDY', keys: { StudyInstanceUID: studyInstanceUid } }, sink, { callingAeTitle: 'WS01' })
+  expect(status).toBe(0)
+  return stored.length
+}
 
 /** A modality's worth of images by C-STORE; resolves with the exam they became. */
 async function sendStudy(to: TestHospital, set: string, count: number): Promise<ExamRow> {
@@ -346,6 +356,9 @@ describe('a hospital and an expert hospital in one region', () => {
     expect((await keeper.raw(`/dicom-web/studies/${exam.studyInstanceUid}/metadata`)).status).toBe(403)
     await command(at, taskId, 'claim')
     await until(at, taskId, ({ images }) => images.state === 'complete')
+    // FED-21, FED-25: the centre's devices fetch from the region's stock; the same images at B are a copy on loan, which no device of the house gets.
+    expect(await fetchedFrom(centre, exam.studyInstanceUid ?? '')).toBe(heads + 1)
+    expect(await fetchedFrom(b, exam.studyInstanceUid ?? '')).toBe(0)
     await until(expert, taskId, ({ holder }) => holder?.hospitalId === B)
     expect((await expert.get<{ rows: ConsultRow[] }>('/api/consults?side=processor')).rows.map((row) => row.taskId)).not.toContain(taskId)
     expect(await detail(expert, taskId)).toMatchObject({ request: null, question: '', holder: { hospitalId: B } })
