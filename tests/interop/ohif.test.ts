@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -8,9 +9,22 @@ import { storescu } from '../support/dcmtk.ts'
 import { serveOhif } from '../support/ohif-server.ts'
 import { eventually, startTestRegion } from '../support/region.ts'
 
+/** As its makers publish it for pages. */
+const dicomwebClient = createRequire(import.meta.url).resolve('dicomweb-client')
 const ct = '1.3.6.1.4.1.14519.5.2.1.6279.6001.265704884949271879044145982159'
 const echo = '1.2.840.113857.1626.160635.1727.151815'
 const dx = '1.2.826.0.1.3680043.8.498.54401662452014863547255413372440461885'
+
+interface ClientAnswers {
+  readonly studies: number
+  readonly instances: number
+  readonly metadata: number
+  readonly prefix: string
+  readonly frame: string
+  readonly inFile: string
+  readonly png: string
+  readonly afterStoring: number
+}
 
 /** Another maker's viewer, the unchanged OHIF of npm, reads a hospital's archive through our DICOMweb with a doctor's token. */
 describe('OHIF on the DICOMweb of a node', () => {
@@ -18,6 +32,7 @@ describe('OHIF on the DICOMweb of a node', () => {
   let ohif: Awaited<ReturnType<typeof serveOhif>>
   let browser: Browser
   let page: Page
+  let token: string
   const failures: string[] = []
   const asked: string[] = []
 
@@ -28,9 +43,9 @@ describe('OHIF on the DICOMweb of a node', () => {
     await storescu(dicom, join(folder, 'ct-chest'))
     await storescu(dicom, join(folder, 'us-echo'), ['-xy'])
     await storescu(dicom, join(folder, 'dx-small'))
-    const { token } = (await (
+    ;({ token } = (await (
       await fetch(`${url}/api/sessions`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ username: 'wang', password: accounts[0]!.password }) })
-    ).json()) as { token: string }
+    ).json()) as { token: string })
     ohif = await serveOhif({ pages, nodeUrl: url, token })
     browser = await launchBrowser()
     page = await (await browser.newContext({ viewport: { width: 1440, height: 900 } })).newPage()
@@ -111,6 +126,42 @@ describe('OHIF on the DICOMweb of a node', () => {
     await thumbnails(1)
     await picture(page, 'ohif-dx')
   }, 150_000)
+
+  it('answers dicomweb-client: searches, metadata, files, frames and pictures, and stores what it sends', async () => { // FED-24, ARC-16, ARC-26
+    // OHIF's page brings its own copy inside a bundle: a bare page of the same origin runs the published one.
+    const bare = await (await browser.newContext()).newPage()
+    await bare.route(`${ohif.url}/bare`, (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>dicomweb-client</title>' }))
+    await bare.goto(`${ohif.url}/bare`)
+    await bare.addScriptTag({ path: dicomwebClient })
+    const answer = await bare.evaluate<ClientAnswers>(`(async () => {
+      const client = new DICOMwebClient.api.DICOMwebClient({ url: ${JSON.stringify(`${ohif.url}/dicom-web`)}, headers: { Authorization: ${JSON.stringify(`Bearer ${token}`)} } })
+      const studyInstanceUID = ${JSON.stringify(ct)}
+      const studies = await client.searchForStudies({ queryParams: { StudyInstanceUID: studyInstanceUID } })
+      const [series] = await client.searchForSeries({ studyInstanceUID })
+      const seriesInstanceUID = series['0020000E'].Value[0]
+      const instances = await client.searchForInstances({ studyInstanceUID, seriesInstanceUID })
+      const sopInstanceUID = instances[0]['00080018'].Value[0]
+      const at = { studyInstanceUID, seriesInstanceUID, sopInstanceUID }
+      const metadata = await client.retrieveSeriesMetadata({ studyInstanceUID, seriesInstanceUID })
+      const file = await client.retrieveInstance(at)
+      const [frame] = await client.retrieveInstanceFrames({ ...at, frameNumbers: [1] })
+      const picture = await client.retrieveInstanceRendered({ ...at, mediaTypes: [{ mediaType: 'image/png' }] })
+      const frameDigest = await crypto.subtle.digest('SHA-256', frame)
+      const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+      const last = new Uint8Array(file).slice(-frame.byteLength)
+      await client.storeInstances({ datasets: [file] })
+      const [again] = await client.searchForStudies({ queryParams: { StudyInstanceUID: studyInstanceUID } })
+      return {
+        studies: studies.length, instances: instances.length, metadata: metadata.length,
+        prefix: String.fromCharCode(...new Uint8Array(file).slice(128, 132)),
+        frame: hex(frameDigest), inFile: hex(await crypto.subtle.digest('SHA-256', last)), png: hex(new Uint8Array(picture).slice(0, 4)),
+        afterStoring: again['00201208'].Value[0],
+      }
+    })()`)
+    await bare.context().close()
+    expect(answer).toMatchObject({ studies: 1, instances: 75, metadata: 75, prefix: 'DICM', png: '89504e47', afterStoring: 75 })
+    expect(answer.frame).toBe(answer.inFile) // the frame's bytes are those of the file
+  }, 120_000)
 
   it('has met no refusal and no broken answer', () => {
     expect(failures).toEqual([])

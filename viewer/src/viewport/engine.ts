@@ -156,7 +156,8 @@ export class Engine {
 /** Told of each request for a frame; what it answers replaces the loader's own headers. */
 function headersFor(_request: XMLHttpRequest, imageId: string): Promise<Record<string, string>> {
   const accept = acceptFor(dicomImageLoader.wadors.metaDataManager.get(imageId) as unknown as Dataset | undefined)
-  return Promise.resolve(accept === undefined ? {} : { Accept: accept })
+  const headers: Record<string, string> = accept === undefined ? {} : { Accept: accept }
+  return Promise.resolve(headers)
 }
 
 /** The loader writes notes into the metadata it is given, so it gets its own copy of the top level. */
