@@ -1,5 +1,5 @@
 /** What the study list can show, in the order in which it does unless somebody has chosen otherwise. */
-export const allColumns = ['patient', 'sexAge', 'accession', 'time', 'modality', 'description', 'bodyPart', 'devices', 'images', 'studyId', 'size', 'tier', 'receivingNodes', 'received'] as const
+export const allColumns = ['patient', 'sexAge', 'accession', 'time', 'modality', 'description', 'bodyPart', 'devices', 'images', 'studyId', 'size', 'tier', 'campus', 'receivingNodes', 'received'] as const
 export type StudyColumn = (typeof allColumns)[number]
 
 export const usualColumns: readonly StudyColumn[] = ['patient', 'sexAge', 'accession', 'time', 'modality', 'description', 'bodyPart', 'devices', 'images', 'size']

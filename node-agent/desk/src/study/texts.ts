@@ -14,6 +14,7 @@ export const zhCN = {
     bodyPart: '检查部位',
     description: '检查描述',
     device: '检查设备',
+    campus: '院区',
     receivingNode: '接收节点',
     columns: '显示列',
     forward: '前移',
@@ -31,7 +32,7 @@ export const zhCN = {
     F: '女',
     column: {
       patient: '患者', sexAge: '性别 / 年龄', accession: '检查号', time: '检查时间', modality: '类型', description: '检查描述', bodyPart: '部位', devices: '设备', images: '序列 / 影像',
-      studyId: '影像号', size: '容量', tier: '存储层', receivingNodes: '接收节点', received: '到达时间',
+      studyId: '影像号', size: '容量', tier: '存储层', campus: '院区', receivingNodes: '接收节点', received: '到达时间',
     },
   },
 } // prettier-ignore
@@ -51,6 +52,7 @@ export const en: typeof zhCN = {
     bodyPart: 'Body part',
     description: 'Description',
     device: 'Device',
+    campus: 'Campus',
     receivingNode: 'Receiving node',
     columns: 'Columns',
     forward: 'Move forward',
@@ -68,7 +70,7 @@ export const en: typeof zhCN = {
     F: 'F',
     column: {
       patient: 'Patient', sexAge: 'Sex / age', accession: 'Accession number', time: 'Examined', modality: 'Modality', description: 'Description', bodyPart: 'Body part', devices: 'Device', images: 'Series / images',
-      studyId: 'Study ID', size: 'Size', tier: 'Tier', receivingNodes: 'Receiving node', received: 'Received',
+      studyId: 'Study ID', size: 'Size', tier: 'Tier', campus: 'Campus', receivingNodes: 'Receiving node', received: 'Received',
     },
   },
 } // prettier-ignore
