@@ -13,6 +13,8 @@ export const RegionPlan = z.strictObject({
   natsPort: port,
   heartbeatMs: z.number().int().default(5_000),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  /** Of one account at each service; tests that knock at every door with everything need more than a person does. */
+  searchesPerMinute: z.number().int().optional(),
   hubAccounts: z.array(z.strictObject({ username: z.string(), name: z.string(), roles: z.array(HubRole) })),
   /** AE titles that may reach every hospital from this machine. */
   dicomPeers: z.array(z.strictObject({ aeTitle: AeTitle, description: z.string().default('') })).default([]),

@@ -162,6 +162,7 @@ export class Region {
   #writeConfiguration(): void {
     const { plan, dir, file } = this
     const hub = this.#places['hub']
+    const limited = plan.searchesPerMinute !== undefined && { limits: { searchesPerMinute: plan.searchesPerMinute } }
     const write = (name: string, config: object) => {
       mkdirSync(join(dir, name), { recursive: true })
       writeFileSync(join(dir, name, 'config.json'), JSON.stringify(config, undefined, 2), { mode: 0o600 })
@@ -170,7 +171,7 @@ export class Region {
       dir: '.',
       region: { id: plan.regionId, name: plan.regionName },
       // On networks of its own a demonstration region speaks plain HTTP; a hospital's configuration must say so, or give a certificate.
-      http: { host: hub?.httpHost ?? plan.host, port: plan.hubPort, ...(hub && { plain: 'allowed' }) },
+      http: { host: hub?.httpHost ?? plan.host, port: plan.hubPort, ...(hub && { plain: 'allowed' }), ...limited },
       nats: { url: `nats://${plan.host}:${plan.natsPort}`, publicUrl: file.hub.nats, adminDir: 'nats', storeDir: 'nats-store', listenHost: hub?.httpHost ?? plan.host },
       heartbeatMs: plan.heartbeatMs,
       logLevel: plan.logLevel,
@@ -183,7 +184,7 @@ export class Region {
       write(hospital.id, {
         hospital: { id: hospital.id, name: hospital.name },
         dataFolder: './data',
-        http: { host: this.#places[hospital.id]?.httpHost ?? plan.host, port: hospital.httpPort, ...(this.#places[hospital.id] && { plain: 'allowed' }) },
+        http: { host: this.#places[hospital.id]?.httpHost ?? plan.host, port: hospital.httpPort, ...(this.#places[hospital.id] && { plain: 'allowed' }), ...limited },
         dimse: { host: dicom.host, port: hospital.dicomPort, aeTitle: hospital.aeTitle },
         // The demonstration's DICOM peers are programs of this machine.
         outbound: { loopback: 'allowed' },

@@ -1,13 +1,22 @@
 import { randomUUID } from 'node:crypto'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { beforeAll, describe, expect, inject, it } from 'vitest'
 import type { ApiUser } from '../../scripts/region/api.ts'
+import { eventually } from '../support/region.ts'
+import { makeStudies } from '../support/studies.ts'
 import { aConsult } from './support/a-consult.ts'
+import { multipart } from './support/global-setup.ts'
 import { ask, bearer, doorsOf, shown, signIn, type Door } from './support/visitor.ts'
 
 const { node, otherNode, exam, password } = inject('grounds')
 const DAY_MS = 86_400_000
 const reason = { reason: '核对本人工作' }
 const text = { findings: 'x', opinion: 'x', advice: '', keyImages: [] }
+
+/** A CT that no device has begun. */
+const step = { patientId: 'P-7', issuerOfPatientId: '', patientName: '王预约', modality: 'CT', startDate: '2026-12-01', startTime: '08:30:00', requestedProcedureId: '', accessionNumber: '' }
 
 /** What a request must hold so that only access is left to refuse it. */
 const bodies: Record<string, unknown> = {
@@ -18,20 +27,22 @@ const bodies: Record<string, unknown> = {
   'POST /api/exams/{examId}/patient-token': {},
   'POST /api/consults/{taskId}/sign': { opinion: text },
   'PUT /api/consults/{taskId}/draft': text,
+  'POST /api/matching/studies/{studyUid}/corrections': { target: { kind: 'patient', patientId: 'X-1', patientName: '王别人', patientSex: 'M', patientBirthDate: '1970-01-01' }, ...reason },
+  'PUT /api/worklist/{itemId}': step,
   'POST /api/consults/{taskId}/print': {},
 }
 /** Roles of the daily work: together they open every door that names an exam, a study, a task or a transfer. */
 const work = ['doctor', 'expert', 'reviewer', 'clinician', 'technician', 'registrar', 'records']
 
 /** What the door names, by the words of its path. */
-const ofAnExam = (door: string) => /\{(examId|studyUid|study|taskId|tokenId)\}|^GET \/wado$|\/api\/transfers\/\{id\}/.test(door) && !/cross-hospital|^POST \/dicom-web/.test(door)
+const ofAnExam = (door: string) => /\{(examId|studyUid|study|taskId|tokenId|itemId|importId|correctionId)\}|^GET \/wado$|\/api\/transfers\/\{id\}/.test(door) && !/cross-hospital|^POST \/dicom-web/.test(door)
 /** Of one person: a colleague with the same role has no use for it. */
 const ofAPerson = (door: string) => /\{searchId\}|\/break-glass\/\{breakGlassId\}\/end|cross-hospital\/exams\/\{studyUid\}|\{exportId\}/.test(door)
 /** Tried with real ids in events-and-ids.test.ts and in service-kit's second-factor-attacks.test.ts. */
 const triedElsewhere = (door: string) => /sessions\/own|second-factors\/\{id\}/.test(door)
 /** Duties of one administrator for the whole hospital: the matrix says whose, and there are no smaller owners. Ids of another hospital are tried below. */
 const ofTheHospital = (door: string) =>
-  /\/api\/(sessions|accounts|roles|groups|organisation|service-accounts|signing-keys|grants|consents|messages|dicom-nodes|dicom-forwards|routing|acquisition|access\/rules|audit|export-projects|services)\/|\/review$/.test(door)
+  /\/api\/(sessions|accounts|roles|groups|organisation|service-accounts|signing-keys|grants|consents|messages|dicom-nodes|receiving-nodes|storage|storage-commitments|archive-monitor|normalisation|archive\/compression|dicom-forwards|routing|acquisition|access\/rules|audit|export-projects|services)\/|\/review$/.test(door)
 
 let doors: Door[] = []
 let taskId = ''
@@ -58,13 +69,34 @@ beforeAll(async () => {
   const { searchId } = await applicant.send<{ searchId: string }>('POST', '/api/cross-hospital/searches', { patient: { name: '王不存在', birthDate: '1971-01-01' }, purpose: 'treatment', ...reason })
   const { breakGlassId } = await applicant.send<{ breakGlassId: string }>('POST', '/api/break-glass', { patient: { examId: exam.examId }, ...reason })
   const { exportId } = await applicant.send<{ exportId: string }>('POST', '/api/exports', { studyInstanceUid: exam.study, level: 'L1', format: 'dicom', purpose: '教学', includeShown: true, ...reason })
-  at.here = { ...exam, studyUid: exam.study, studyInstanceUid: exam.study, taskId, tokenId, searchId, breakGlassId, exportId, transfer: await transferAt(applicant), frames: '1', path: '00091010' }
+  const { itemId } = await as<{ itemId: string }>(node.url, 'registrar', 'POST', '/api/worklist', step)
+  const { id: importId } = await as<{ id: string }>(node.url, 'technician', 'POST', '/api/imports', { name: '光盘', files: 1 })
+  const correctionId = await aCorrection()
+  at.here = { ...exam, itemId, importId, correctionId, studyUid: exam.study, studyInstanceUid: exam.study, taskId, tokenId, searchId, breakGlassId, exportId, transfer: await transferAt(applicant), frames: '1', path: '00091010' }
   at.there = { ...at.here, transfer: await transferAt(expert) }
 }, 120_000)
 
+/** Of a study of its own: images that came under a wrong patient were moved to the right one. */
+async function aCorrection(): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'lianpian-security-'))
+  try {
+    const [made] = makeStudies(folder, { count: 1, instancesEach: 1, batch: 78 })
+    if (!made) throw new Error('no study')
+    const files = readdirSync(made.folder).map((name) => readFileSync(join(made.folder, name)))
+    const { token } = await signIn(node.url, 'technician', password)
+    const stored = await ask(node.url, { method: 'POST', path: '/dicom-web/studies', body: multipart(files, 'x7'), headers: { ...bearer(token), 'content-type': 'multipart/related; type="application/dicom"; boundary=x7', accept: 'application/dicom+json' } })
+    expect(stored.status).toBe(200)
+    await eventually('its exam', () => as(node.url, 'technician', 'GET', `/api/exams/by-study/${made.studyInstanceUid}`))
+    const { correctionId } = await as<{ correctionId: string }>(node.url, 'technician', 'POST', `/api/matching/studies/${made.studyInstanceUid}/corrections`, { target: { kind: 'patient', patientId: 'C-78', patientName: '王更正', patientSex: 'M', patientBirthDate: '1970-01-01' }, reason: '急诊补录' })
+    return correctionId
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
 /** The door with real ids of this side in it. */
 function knock(door: Door, ids: Record<string, string>, token: string, url: string) {
-  const query = door.path === '/wado' ? `?requestType=WADO&studyUID=${exam.study}&seriesUID=${exam.series}&objectUID=${exam.instance}` : ''
+  const query = door.path === '/wado' ? `?requestType=WADO&studyUID=${exam.study}&seriesUID=${exam.series}&objectUID=${exam.instance}` : /imports.*(files|archive)$/.test(door.path) ? '?name=1.dcm' : ''
   const path = door.path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent((name === 'id' && door.path.includes('transfers') ? ids['transfer'] : ids[name]) ?? randomUUID()))
   return ask(url, { method: door.method, path: `${path}${query}`, headers: bearer(token), ...(door.takesBody && { body: bodies[door.door] ?? reason }) })
 }

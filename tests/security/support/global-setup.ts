@@ -44,6 +44,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
     hospitals: ['hospital-a', 'hospital-b'],
     change: (plan) => ({
       ...plan,
+      searchesPerMinute: 100_000,
       hubAccounts: [...HubRole.options.map((role) => ({ username: role, name: role, roles: [role] })), ...spare('observer')],
       hospitals: plan.hospitals.map((hospital) => ({ ...hospital, accounts: [...NodeRole.options.map((role) => ({ username: role, name: role, title: '', roles: [role] })), ...spare('doctor')] })),
     }),
