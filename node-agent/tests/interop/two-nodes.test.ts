@@ -11,7 +11,7 @@ import type { ApiUser } from '../../../scripts/region/api.ts'
 import { A, B, C, CENTRE } from '../../src/access/builders.ts'
 import { aSlice } from '../../src/archive/archive.builder.ts'
 import { buildFile } from '../../src/dicom/dataset.builder.ts'
-import { getFrom } from '../../src/dimse/scu-query.ts'
+import { findAt, getFrom } from '../../src/dimse/scu-query.ts'
 import { sendInstances } from '../../src/dimse/scu.ts'
 import { instanceOfFile } from '../../src/dimse/stored-instance.ts'
 import { filesBelow, readableIn } from '../support/on-disk.ts'
@@ -60,6 +60,14 @@ async function fetchedFrom(at: TestHospital, studyInstanceUid: string): Promise<
   const { status, stored } = await getFrom(peer, { root: 'study', level: 'STUDY', keys: { StudyInstanceUID: studyInstanceUid } }, sink, { callingAeTitle: 'WS01' })
   expect(status).toBe(0)
   return stored.length
+}
+
+/** How many instances a device of the house is told of by C-FIND. */
+async function instancesListed(at: TestHospital, studyInstanceUid: string): Promise<number> {
+  const keys = { StudyInstanceUID: studyInstanceUid, NumberOfStudyRelatedInstances: '' }
+  for await (const match of findAt({ aeTitle: 'TEST', host: '127.0.0.1', port: at.node.dimsePort }, { root: 'study', level: 'STUDY', keys }, { callingAeTitle: 'WS01' }))
+    return Number(match['NumberOfStudyRelatedInstances'])
+  return 0
 }
 
 /** A modality's worth of images by C-STORE; resolves with the exam they became. */
@@ -356,6 +364,8 @@ describe('a hospital and an expert hospital in one region', () => {
     expect((await keeper.raw(`/dicom-web/studies/${exam.studyInstanceUid}/metadata`)).status).toBe(403)
     await command(at, taskId, 'claim')
     await until(at, taskId, ({ images }) => images.state === 'complete')
+    // FED-18: what was pushed is on the centre's list of studies, with as many instances as at its hospital.
+    expect(await instancesListed(centre, exam.studyInstanceUid ?? '')).toBe(exam.instanceCount)
     // FED-21, FED-25: the centre's devices fetch from the region's stock; the same images at B are a copy on loan, which no device of the house gets.
     expect(await fetchedFrom(centre, exam.studyInstanceUid ?? '')).toBe(heads + 1)
     expect(await fetchedFrom(b, exam.studyInstanceUid ?? '')).toBe(0)
