@@ -145,7 +145,7 @@ describe('OHIF on the DICOMweb of a node', () => {
       const metadata = await client.retrieveSeriesMetadata({ studyInstanceUID, seriesInstanceUID })
       const file = await client.retrieveInstance(at)
       const [frame] = await client.retrieveInstanceFrames({ ...at, frameNumbers: [1] })
-      const picture = await client.retrieveInstanceRendered({ ...at, mediaTypes: [{ mediaType: 'image/png' }] })
+      const [picture] = [await client.retrieveInstanceRendered({ ...at, mediaTypes: [{ mediaType: 'image/png' }] })].flat()
       const frameDigest = await crypto.subtle.digest('SHA-256', frame)
       const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
       const last = new Uint8Array(file).slice(-frame.byteLength)
