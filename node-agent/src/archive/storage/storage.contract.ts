@@ -203,6 +203,8 @@ export function storageContract(name: string, begin: () => Promise<StorePlace>, 
       const terms = (recycleDays: number) => storage().apply({ stores: [store], policy: { ...defaultPolicy, ...replica, recycleDays }, onDestroyed: ({ studyInstanceUid }) => Promise.resolve(void told.push(studyInstanceUid)) })
       terms(30)
       await vi.waitFor(async () => expect((await keys()).filter((key) => key.includes('/2.25.3/')).length).toBe(3), soon)
+      // A copy that is being read back when its study is deleted goes away, and is made again if the study comes back.
+      await vi.waitFor(async () => expect(await storage().waiting()).toEqual([]), soon)
       await storage().recycle('2.25.3', 'he', '到期')
       expect((await keys()).filter((key) => key.includes('/2.25.3/')).length).toBe(3)
       await storage().destroy('2.25.3')
